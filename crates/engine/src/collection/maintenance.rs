@@ -1,0 +1,262 @@
+//! Flushing memtables and installing new segments.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use vecdb_index::IndexSpec;
+use vecdb_storage::{Durability, Log, Position};
+use vecdb_vector::{RowId, RowMask};
+
+use super::policy::{SegmentStats, plan};
+use super::state::{Frozen, State};
+use super::{Collection, Inner, Manifest};
+use crate::error::{Error, Result};
+use crate::part::{Part, View};
+use crate::segment::{Segment, SegmentEntry, SegmentId, SegmentWriter, SourceRow, write_live};
+
+/// Without writes for this long a collection is quiet: its segments are merged into one.
+pub(crate) const QUIET: Duration = Duration::from_millis(500);
+
+/// What the background work of a collection is doing and has done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct MaintenanceStatus {
+    /// Flushes since the database was opened.
+    pub flushes: u64,
+    /// Merges since the database was opened.
+    pub merges: u64,
+    /// Rows in the index being built, and how many there will be.
+    pub building: Option<(u64, u64)>,
+    /// What the last flush or merge that failed said; tried again.
+    pub last_error: Option<String>,
+}
+
+impl Collection {
+    /// Writes everything that is in memory to segments. Readers and writers go on meanwhile.
+    pub fn flush(&self) -> Result<()> {
+        self.inner.check_usable()?;
+        self.inner.flush()
+    }
+
+    /// Flushes, then merges all segments into one (up to the size limit), drops dead rows and builds the index.
+    pub fn compact(&self) -> Result<()> {
+        self.inner.check_usable()?;
+        self.inner.flush()?;
+        self.inner.merge_all()
+    }
+
+    /// Waits until background work has nothing left to do: all flushed, merged and indexed. With `background` off, or
+    /// once closed, does nothing.
+    pub fn wait_until_idle(&self) -> Result<()> {
+        let inner = &self.inner;
+        inner.check_usable()?;
+        if !inner.shared.options.background {
+            return Ok(());
+        }
+        inner.flush()?;
+        inner.shared.signals.merge_wanted();
+        let failed_before = inner.status.lock().last_error.clone();
+        while !inner.is_closed() && !inner.is_dropped() {
+            if inner.next_merge(true).is_none() && inner.status.lock().building.is_none() {
+                // A merge in flight holds the lock; once we get it none is.
+                drop(inner.merging.lock());
+                if inner.next_merge(true).is_none() {
+                    return Ok(());
+                }
+            }
+            let error = inner.status.lock().last_error.clone();
+            if let Some(error) = error.filter(|_| failed_before.is_none()) {
+                return Err(Error::new(crate::ErrorKind::Io, error));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Freezes the memtable and flushes all that is frozen.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.check_writable_for_maintenance()?;
+        self.freeze();
+        self.flush_frozen()
+    }
+
+    pub(crate) fn check_writable_for_maintenance(&self) -> Result<()> {
+        match self.poisoned.get() {
+            Some(_) => self.check_writable(),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn has_frozen(&self) -> bool {
+        !self.working.lock().frozen.is_empty()
+    }
+
+    /// Flushes the frozen memtables, oldest first. A failure is remembered and the memtable stays.
+    pub(crate) fn flush_frozen(&self) -> Result<()> {
+        let _one = self.flushing.lock();
+        loop {
+            let frozen = match self.working.lock().frozen.first() {
+                Some(frozen) if !self.is_dropped() => frozen.clone(),
+                _ => return Ok(()),
+            };
+            let outcome = self.flush_one(&frozen);
+            let mut status = self.status.lock();
+            match outcome {
+                Ok(()) => {
+                    status.flushes += 1;
+                    status.last_error = None;
+                }
+                Err(error) => {
+                    status.last_error = Some(error.to_string());
+                    return Err(error);
+                }
+            }
+            drop(status);
+            self.flushed_some.notify_all();
+            self.shared.signals.merge_wanted();
+        }
+    }
+
+    fn flush_one(&self, frozen: &Frozen) -> Result<()> {
+        let parts: Vec<&dyn Part> = frozen.blocks.iter().map(|view| view.part.as_ref() as &dyn Part).collect();
+        let order: Vec<SourceRow> = frozen
+            .blocks
+            .iter()
+            .enumerate()
+            .flat_map(|(part, view)| view.live_iter().map(move |row| SourceRow { part: part as u32, row }))
+            .collect();
+        let segment = match order.is_empty() {
+            true => None,
+            false => Some(Arc::new(self.open_segment(self.write_rows(&parts, &order)?)?)),
+        };
+        self.install(Some(frozen.position), |next| {
+            // Only flushes remove frozen memtables, one at a time: the first is still this one.
+            let now = next.frozen.remove(0);
+            if let Some(segment) = segment {
+                let live = still_live(&order, |at| now.blocks.get(at.part as usize).is_some_and(|v| v.is_live(at.row)));
+                next.segments.push(View::with_live(segment, live));
+            }
+        })
+    }
+
+    pub(super) fn write_rows(&self, parts: &[&dyn Part], order: &[SourceRow]) -> Result<SegmentEntry> {
+        let id = SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed));
+        let writer =
+            SegmentWriter { disk: &self.shared.disk, folder: &self.folder, layout: self.layout, parts, order };
+        writer.write(id)
+    }
+
+    pub(super) fn open_segment(&self, entry: SegmentEntry) -> Result<Segment> {
+        Segment::open(&self.shared.disk, &self.folder, entry, self.layout, &self.vector_field()?.index)
+    }
+
+    /// Makes `change` to the newest state and writes the manifest that names its segments. `flushed`: the position up
+    /// to which the segments hold everything, if that moves.
+    pub(super) fn install(&self, flushed: Option<Position>, change: impl FnOnce(&mut State)) -> Result<()> {
+        let mut manifest = self.manifest.lock();
+        self.check_writable_for_maintenance()?;
+        let next = {
+            let mut working = self.working.lock();
+            let mut next = State::clone(&working);
+            change(&mut next);
+            next.version += 1;
+            let next = Arc::new(next);
+            *working = next.clone();
+            next
+        };
+        let written = self.write_manifest(&manifest, &next, flushed).map_err(|error| self.poison(error))?;
+        let named: Vec<&str> = written.file_names().collect();
+        for stale in manifest.segments.iter().filter_map(|segment| segment.live_file.as_ref()) {
+            if !named.contains(&stale.name.as_str()) {
+                // Removed at the next open, if not now.
+                let _ = self.shared.disk.remove_file(&self.folder.join(&stale.name));
+            }
+        }
+        *manifest = written;
+        drop(manifest);
+        self.publish(next);
+        Ok(())
+    }
+
+    fn write_manifest(&self, last: &Manifest, state: &State, flushed: Option<Position>) -> Result<Manifest> {
+        // The masks reach as far as the state: the log must not be behind them.
+        if state.position > last.flushed {
+            self.log()?.commit(state.position, Durability::EveryWrite)?;
+        }
+        let disk = self.shared.disk.as_ref();
+        let generation = last.generation + 1;
+        let mut segments = Vec::with_capacity(state.segments.len());
+        for view in &state.segments {
+            let mut entry = view.part.entry().clone();
+            if let Some(live) = view.live() {
+                let before = last.segments.iter().find(|s| s.id == entry.id).and_then(|s| s.live_file.clone());
+                // Rows only ever die: as many alive as before means the same ones.
+                let same = before.filter(|_| last.live_rows(entry.id) == Some(live.count()));
+                entry.live_file = Some(match same {
+                    Some(file) => file,
+                    None => write_live(disk, &self.folder, entry.id, generation, live)?,
+                });
+                entry.live_rows = live.count();
+            }
+            segments.push(entry);
+        }
+        disk.sync_dir(&self.folder).map_err(|e| Error::io("sync folder", &self.folder, e))?;
+        let manifest = Manifest {
+            generation,
+            config: last.config.clone(),
+            fields: state.fields.as_ref().clone(),
+            flushed: flushed.unwrap_or(last.flushed),
+            next_segment: self.next_segment.load(Ordering::Relaxed),
+            segments,
+        };
+        manifest.write(disk, &self.folder)?;
+        Ok(manifest)
+    }
+
+    /// What should be merged next.
+    pub(crate) fn next_merge(&self, quiet: bool) -> Option<Vec<SegmentId>> {
+        let state = self.snapshot();
+        let wants_index = !matches!(self.vector_field().ok()?.index, IndexSpec::Flat);
+        let stats: Vec<_> = state
+            .segments
+            .iter()
+            .map(|view| SegmentStats {
+                id: view.part.id(),
+                rows: view.part.rows(),
+                live_rows: view.live_rows(),
+                bytes: view.part.bytes(),
+                indexed: !wants_index || view.part.index().is_some(),
+            })
+            .collect();
+        plan(&stats, &self.shared.options, quiet)
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        let since: Instant = *self.last_write.lock();
+        since.elapsed() >= QUIET
+    }
+
+    /// Removes the folder of a dropped collection.
+    pub(crate) fn remove_files(&self, folder: &Path) -> Result<()> {
+        self.shared.disk.remove_dir_all(folder).map_err(|e| Error::io("remove folder", folder, e))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// The mask of the new rows made from `order` whose sources are still alive; `None` when all are.
+pub(super) fn still_live(order: &[SourceRow], is_live: impl Fn(&SourceRow) -> bool) -> Option<RowMask> {
+    let mut mask = None;
+    for (row, source) in order.iter().enumerate() {
+        if !is_live(source) {
+            mask.get_or_insert_with(|| RowMask::all(order.len() as u32)).remove(RowId(row as u32));
+        }
+    }
+    mask
+}

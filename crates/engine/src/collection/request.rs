@@ -1,0 +1,167 @@
+//! What goes into a collection's operations and what comes out. Every face (CLI, servers, SDKs) speaks these.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use vecdb_filter::{Filter, Metadata};
+use vecdb_index::SearchParams;
+use vecdb_storage::Position;
+
+use crate::options::Durability;
+use crate::point::PointId;
+
+/// A nearest-neighbour search.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// The query, of the collection's dimension.
+    pub vector: Vec<f32>,
+    /// How many hits at most. Default: 10.
+    pub limit: usize,
+    /// Only points that match.
+    pub filter: Option<Filter>,
+    /// Knobs of the index, such as `ef`.
+    pub params: SearchParams,
+    /// Only hits at most this far.
+    pub max_distance: Option<f32>,
+    /// Only hits of at least this score.
+    pub min_score: Option<f32>,
+    /// Give the stored vectors back. Default: no.
+    pub with_vector: bool,
+    /// Give the metadata back. Default: yes.
+    pub with_metadata: bool,
+    /// Stop after this time and return what was found, marked `truncated`.
+    pub timeout: Option<Duration>,
+}
+
+impl SearchRequest {
+    /// The ten nearest points to `vector`, with metadata.
+    pub fn new(vector: impl Into<Vec<f32>>) -> Self {
+        Self {
+            vector: vector.into(),
+            limit: 10,
+            filter: None,
+            params: SearchParams::default(),
+            max_distance: None,
+            min_score: None,
+            with_vector: false,
+            with_metadata: true,
+            timeout: None,
+        }
+    }
+
+    /// At most `limit` hits.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Only points that match `filter`.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = Some(filter);
+        self
+    }
+
+    /// Uses these index knobs.
+    #[must_use]
+    pub fn params(mut self, params: SearchParams) -> Self {
+        self.params = params;
+        self
+    }
+
+    /// Only hits at most `distance` away.
+    #[must_use]
+    pub fn max_distance(mut self, distance: f32) -> Self {
+        self.max_distance = Some(distance);
+        self
+    }
+
+    /// Only hits of at least `score`.
+    #[must_use]
+    pub fn min_score(mut self, score: f32) -> Self {
+        self.min_score = Some(score);
+        self
+    }
+
+    /// Gives the stored vectors back.
+    #[must_use]
+    pub fn with_vector(mut self, yes: bool) -> Self {
+        self.with_vector = yes;
+        self
+    }
+
+    /// Gives the metadata back.
+    #[must_use]
+    pub fn with_metadata(mut self, yes: bool) -> Self {
+        self.with_metadata = yes;
+        self
+    }
+}
+
+/// A point found by a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The point's id.
+    pub id: PointId,
+    /// Smaller is nearer.
+    pub distance: f32,
+    /// Larger is better; see `Metric::score`.
+    pub score: f32,
+    /// The stored vector, where it was asked for.
+    pub vector: Option<Vec<f32>>,
+    /// The metadata, where it was asked for.
+    pub metadata: Option<Metadata>,
+}
+
+/// What a search did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SearchStats {
+    /// Distances computed.
+    pub distance_computations: u64,
+    /// Graph nodes expanded.
+    pub nodes_visited: u64,
+    /// Live points the search was over.
+    pub searched_vectors: u64,
+    /// Sealed segments searched.
+    pub segments: u32,
+    /// Points that match the filter, where one was given.
+    pub matching: Option<u64>,
+}
+
+/// The answer to a search.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchResponse {
+    /// Nearest first; equal distances in the order of their ids.
+    pub hits: Vec<Hit>,
+    /// What the search did.
+    pub stats: SearchStats,
+    /// The time limit came first: better hits may exist.
+    pub truncated: bool,
+    /// Time inside the engine.
+    pub elapsed: Duration,
+}
+
+/// The answer to a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct WriteResult {
+    /// Where the write stands in the log. Reads from now on see it.
+    pub position: Position,
+    /// Points that are new.
+    pub inserted: u64,
+    /// Points that replaced one of the same id, or whose metadata changed.
+    pub updated: u64,
+    /// Points that are gone.
+    pub deleted: u64,
+    /// How safe the write was when it was acknowledged.
+    pub durability: Durability,
+}
+
+/// A change of metadata alone.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetadataUpdate {
+    /// These fields are set, the others stay.
+    Merge(Metadata),
+    /// These fields are all there is afterwards.
+    Replace(Metadata),
+}

@@ -1,0 +1,121 @@
+//! Checking a collection: checksums, id maps, field indexes against rows, graphs, uniqueness of ids.
+
+use serde::Serialize;
+use vecdb_storage::verify_file;
+
+use super::Collection;
+use super::read::Merge;
+use super::state::State;
+use crate::error::{Error, Result};
+use crate::part::Part;
+use crate::point::PointId;
+
+/// Segments up to this many rows have every row compared with the field indexes, larger ones this many.
+const FIELD_ROWS_CHECKED: usize = 20_000;
+
+/// What a check found. A problem names file and place.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct VerifyReport {
+    /// Segments looked at.
+    pub segments: u64,
+    /// Files whose every block was compared with its checksum.
+    pub files: u64,
+    /// Bytes of these.
+    pub bytes: u64,
+    /// Rows whose ids were compared with the id map.
+    pub rows: u64,
+    /// Values that were looked up in the field indexes.
+    pub field_values: u64,
+    /// Links followed in the graphs.
+    pub links: u64,
+    /// Live points that no walk through their graph reaches.
+    pub unreachable: u64,
+    /// What is wrong, one line each; empty when all is well.
+    pub problems: Vec<String>,
+}
+
+impl VerifyReport {
+    /// Adds what another check found.
+    pub fn merge(&mut self, other: VerifyReport) {
+        self.segments += other.segments;
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.rows += other.rows;
+        self.field_values += other.field_values;
+        self.links += other.links;
+        self.unreachable += other.unreachable;
+        self.problems.extend(other.problems);
+    }
+
+    fn note<T>(&mut self, outcome: Result<T, impl std::fmt::Display>) -> Option<T> {
+        outcome.map_err(|error| self.problems.push(error.to_string())).ok()
+    }
+}
+
+impl Collection {
+    /// Checks every file and structure of the collection as of now, while it goes on serving.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        let inner = &self.inner;
+        inner.check_usable()?;
+        let state = inner.snapshot();
+        let mut report = VerifyReport::default();
+        for view in &state.segments {
+            let segment = &view.part;
+            report.segments += 1;
+            for file in segment.entry().files() {
+                let path = inner.folder.join(&file.name);
+                if report.note(verify_file(inner.shared.disk.as_ref(), &path)).is_some() {
+                    report.files += 1;
+                    report.bytes += file.bytes;
+                }
+            }
+            if report.note(segment.verify_ids()).is_some() {
+                report.rows += u64::from(segment.rows());
+            }
+            let step = (segment.rows() as usize).div_ceil(FIELD_ROWS_CHECKED).max(1);
+            report.field_values += report.note(segment.verify_fields(step)).unwrap_or(0);
+            if let Some(index) = segment.index() {
+                if let Some(found) = report.note(index.verify(segment.rows())) {
+                    report.links += found.links;
+                    report.unreachable += u64::from(found.unreachable);
+                    if found.unreachable > 0 {
+                        report.problems.push(format!(
+                            "segment {:016x}: {} rows cannot be reached through its graph",
+                            segment.id().0,
+                            found.unreachable
+                        ));
+                    }
+                }
+            }
+        }
+        if let Some(twice) = report.note(first_duplicate(&state)).flatten() {
+            report.problems.push(format!("id {twice} is alive twice"));
+        }
+        Ok(report)
+    }
+
+    /// [`Self::verify`] as an error if anything is wrong.
+    pub fn verify_strictly(&self) -> Result<VerifyReport> {
+        let report = self.verify()?;
+        match report.problems.first() {
+            None => Ok(report),
+            Some(first) => Err(Error::new(
+                crate::ErrorKind::Corrupt,
+                format!("{} problems in collection {:?}, the first: {first}", report.problems.len(), self.name()),
+            )),
+        }
+    }
+}
+
+/// An id may be alive once only, wherever it is.
+fn first_duplicate(state: &State) -> Result<Option<PointId>> {
+    let mut rows = Merge::new(state, None, None)?;
+    let mut last = None;
+    while let Some((_, id, _, _)) = rows.next()? {
+        if last.as_ref() == Some(&id) {
+            return Ok(Some(id));
+        }
+        last = Some(id);
+    }
+    Ok(None)
+}

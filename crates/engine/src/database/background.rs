@@ -1,0 +1,41 @@
+//! The two background threads of a database: one flushes, one merges, over all its collections.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::Core;
+use crate::error::{Error, Result};
+
+/// How often the threads look without being asked: for a full log, for collections gone quiet, to try again.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+const MERGE_PATIENCE: Duration = Duration::from_millis(250);
+
+pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
+    let spawn = |name: &str, work: fn(&Core)| {
+        let core = core.clone();
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(move || work(&core)).map_err(|e| Error::new(crate::ErrorKind::Io, format!("cannot start a thread: {e}")))
+    };
+    Ok(vec![spawn("vecdb-flush", flush_loop)?, spawn("vecdb-merge", merge_loop)?])
+}
+
+fn flush_loop(core: &Core) {
+    while core.shared.signals.wait_for_flush(FLUSH_PATIENCE) {
+        for collection in core.open_collections() {
+            if collection.has_frozen() {
+                // The collection keeps the error for its status and its writers; the next round tries again.
+                let _ = collection.flush_frozen();
+            }
+        }
+        core.bound_log();
+    }
+}
+
+fn merge_loop(core: &Core) {
+    while core.shared.signals.wait_for_merge(MERGE_PATIENCE) {
+        for collection in core.open_collections() {
+            while !core.shared.signals.is_stopped() && matches!(collection.merge_next(collection.is_quiet()), Ok(true)) {}
+        }
+    }
+}

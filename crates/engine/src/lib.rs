@@ -1,0 +1,52 @@
+//! VecDB, embedded: durable collections of vectors with metadata, and the nearest of them in well under a millisecond.
+//!
+//! ```
+//! use vecdb_engine::{CollectionConfig, Database, Filter, Metric, Options, Point, SearchRequest};
+//!
+//! # fn main() -> vecdb_engine::Result<()> {
+//! # let folder = std::env::temp_dir().join(format!("vecdb-doc-{}", std::process::id()));
+//! let db = Database::open(&folder, Options::default())?;
+//! let products = db.create_collection("products", CollectionConfig::new(3, Metric::Cosine))?;
+//! products.upsert(vec![
+//!     Point::new(1, vec![0.9, 0.1, 0.0]).with("category", "games").with("price", 20),
+//!     Point::new(2, vec![0.8, 0.3, 0.1]).with("category", "games").with("price", 60),
+//!     Point::new("sku-3", vec![0.0, 0.2, 0.9]).with("category", "books").with("price", 15),
+//! ])?;
+//!
+//! let cheap_games = Filter::parse_str(r#"{"category": "games", "price": {"$lt": 50}}"#)?;
+//! let answer = products.search(&SearchRequest::new([1.0, 0.2, 0.0]).limit(5).filter(cheap_games))?;
+//! assert_eq!(answer.hits.len(), 1);
+//! assert_eq!(answer.hits[0].id, 1.into());
+//! db.close()?;
+//! # std::fs::remove_dir_all(&folder).ok();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A write is acknowledged once it is on disk (see [`Durability`]) and seen by every read from then on. Reads never
+//! wait for writes, flushes or merges. `docs/format.md` in the repository describes the bytes on disk.
+
+mod batch;
+mod collection;
+mod database;
+mod document;
+mod error;
+mod options;
+mod part;
+mod point;
+mod schema;
+mod segment;
+
+pub use collection::{
+    Collection, CollectionInfo, Hit, MaintenanceStatus, MetadataUpdate, ScrollPage, ScrollRequest, SearchRequest,
+    SearchResponse, SearchStats, SegmentInfo, VerifyReport, WriteResult,
+};
+pub use database::{CollectionSummary, Database, Recovery};
+pub use error::{Error, ErrorKind, Result};
+pub use options::{Durability, Env, OnCorruption, Options};
+pub use point::{ID_BYTES_MAX, Point, PointId, Record};
+pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, VectorField};
+
+pub use vecdb_filter::{FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json, metadata_to_json};
+pub use vecdb_index::{HnswParams, IndexSpec, SearchParams};
+pub use vecdb_vector::{ElementType, Metric};

@@ -1,0 +1,111 @@
+//! Settings (plain data) and the components a database runs on.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vecdb_storage::{Disk, FileDisk};
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// After it was synced to the disk. Concurrent writers share one sync. Survives power loss.
+    #[default]
+    EveryWrite,
+    /// After the operating system has it; synced every so many milliseconds. Survives a killed process;
+    /// power loss may take the writes of the last interval.
+    IntervalMs(u32),
+    /// After the operating system has it; never synced on purpose. Survives a killed process only.
+    None,
+}
+
+impl Durability {
+    pub(crate) fn for_log(self) -> vecdb_storage::Durability {
+        match self {
+            Durability::EveryWrite => vecdb_storage::Durability::EveryWrite,
+            Durability::IntervalMs(ms) => {
+                vecdb_storage::Durability::Interval(Duration::from_millis(u64::from(ms)))
+            }
+            Durability::None => vecdb_storage::Durability::None,
+        }
+    }
+}
+
+/// What recovery does with damage in the middle of the log (a torn end is always cut).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnCorruption {
+    /// Refuse to open, naming file and offset.
+    #[default]
+    Stop,
+    /// Leave out what cannot be read and count it.
+    Skip,
+}
+
+/// Settings of a database; every default stands here.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Make the folder and an empty database where there is none. Default: true.
+    pub create_if_missing: bool,
+    /// Threads for index builds; 0 means all processors. Default: 0.
+    pub threads: usize,
+    /// A memtable of this many bytes is frozen and flushed to a segment. Default: 64 MiB.
+    pub memtable_bytes_max: u64,
+    /// Writers wait while this many frozen memtables are not yet flushed. Default: 2.
+    pub frozen_memtables_max: usize,
+    /// How long a writer waits for a flush before it gives up. Default: 60 s.
+    pub write_stall_max: Duration,
+    /// Beyond this many bytes of log every collection is flushed. Bounds recovery time. Default: 512 MiB.
+    pub wal_bytes_max: u64,
+    /// Segments with fewer rows get no index of their own: a scan is as fast. Default: 1,000.
+    pub index_rows_min: u32,
+    /// Merges never make a segment of more bytes than this. Default: 16 GiB.
+    pub segment_bytes_max: u64,
+    /// A segment is rewritten once this share of its rows is dead. Default: 0.2.
+    pub dead_share_max: f64,
+    /// Flush and merge in background threads; without, only [`crate::Collection::flush`] and
+    /// [`crate::Collection::compact`] do (and a full memtable flushes in the writer's own call). Default: true.
+    pub background: bool,
+    /// See [`OnCorruption`].
+    pub on_corruption: OnCorruption,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create_if_missing: true,
+            threads: 0,
+            memtable_bytes_max: 64 << 20,
+            frozen_memtables_max: 2,
+            write_stall_max: Duration::from_secs(60),
+            wal_bytes_max: 512 << 20,
+            index_rows_min: 1_000,
+            segment_bytes_max: 16 << 30,
+            dead_share_max: 0.2,
+            background: true,
+            on_corruption: OnCorruption::Stop,
+        }
+    }
+}
+
+impl Options {
+    pub(crate) fn thread_count(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+/// The components a database runs on; tests put a faulty disk here.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// The only door to files.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Env {
+    fn default() -> Self {
+        Self { disk: Arc::new(FileDisk) }
+    }
+}

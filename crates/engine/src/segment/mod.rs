@@ -1,0 +1,321 @@
+//! Sealed segments: immutable rows in one mapped file, their index and their delete mask each in another.
+//!
+//! ```text
+//! <segment>.rows              vectors, ids, id map, metadata, field indexes
+//! <segment>.index             the nearest-neighbour index over these rows
+//! <segment>.<generation>.live which rows were alive when the manifest naming it was written
+//! ```
+//! A segment takes no memory that grows with its rows: all of it is mapped and read where it is needed, each block
+//! checked against its checksum before its first use.
+
+mod open;
+mod write;
+
+pub(crate) use open::read_live;
+
+pub(crate) use write::{SegmentWriter, SourceRow, write_index, write_live};
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use vecdb_filter::{FieldIndexes, Filter, Metadata, decode_metadata};
+use vecdb_index::AnnIndex;
+use vecdb_storage::{Access, Blob, Disk, Section};
+use vecdb_vector::{RowId, RowMask, VectorRows};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::part::{Layout, Part};
+use crate::point::{PointId, hash_id_bytes};
+
+pub(crate) const ROWS_KIND: [u8; 4] = *b"ROWS";
+pub(crate) const INDEX_KIND: [u8; 4] = *b"INDX";
+pub(crate) const LIVE_KIND: [u8; 4] = *b"LIVE";
+pub(crate) const FILE_VERSION: u32 = 1;
+
+const VECTORS: &str = "vectors:";
+const NORMS: &str = "norms:";
+const ID_OFFSETS: &str = "id.offsets";
+const ID_BYTES: &str = "id.bytes";
+const ID_MAP: &str = "id.map";
+const METADATA_OFFSETS: &str = "metadata.offsets";
+const METADATA_BYTES: &str = "metadata.bytes";
+const META: &str = "meta";
+
+/// One entry of the id map: hash u64 | row u32.
+const ID_MAP_ENTRY: usize = 12;
+
+/// Identifies a segment within its collection; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(crate) struct SegmentId(pub(crate) u64);
+
+/// A file of a segment as the manifest names it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct FileEntry {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+}
+
+/// What the manifest says of a segment.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct SegmentEntry {
+    pub(crate) id: SegmentId,
+    pub(crate) rows: u32,
+    /// How many were alive when the manifest was written.
+    pub(crate) live_rows: u32,
+    pub(crate) rows_file: FileEntry,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) index_file: Option<FileEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) live_file: Option<FileEntry>,
+}
+
+impl SegmentEntry {
+    /// The files of rows and index.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileEntry> {
+        std::iter::once(&self.rows_file).chain(&self.index_file)
+    }
+}
+
+pub(crate) struct Segment {
+    entry: SegmentEntry,
+    layout: Layout,
+    path: PathBuf,
+    vectors: Column,
+    norms: Option<Column>,
+    id_offsets: Column,
+    id_bytes: Column,
+    id_map: Column,
+    metadata_offsets: Column,
+    metadata_bytes: Column,
+    fields: FieldIndexes,
+    index: Option<Box<dyn AnnIndex>>,
+    index_columns: Vec<Column>,
+    checked: OnceLock<Result<(), (ErrorKind, String)>>,
+    disk: Arc<dyn Disk>,
+    folder: PathBuf,
+    obsolete: AtomicBool,
+}
+
+/// A section and its bytes.
+struct Column {
+    section: Section,
+    bytes: Blob,
+}
+
+impl Column {
+    fn new(section: Section) -> Self {
+        Self { bytes: section.bytes_unverified(), section }
+    }
+
+    /// A range of the bytes, its blocks checked.
+    fn read(&self, range: Range<usize>) -> Result<&[u8]> {
+        self.section.verify_range(range.clone())?;
+        self.bytes.get(range.clone()).ok_or_else(|| self.section.corrupt(range.start, "bytes are missing").into())
+    }
+
+    fn read_u64(&self, at: usize) -> Result<u64> {
+        let bytes = self.read(at * 8..at * 8 + 8)?;
+        bytes.try_into().map(u64::from_le_bytes).map_err(|_| self.section.corrupt(at * 8, "a number is cut short").into())
+    }
+}
+
+impl Segment {
+    pub(crate) fn entry(&self) -> &SegmentEntry {
+        &self.entry
+    }
+
+    pub(crate) fn id(&self) -> SegmentId {
+        self.entry.id
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entry.rows_file.bytes + self.index_bytes()
+    }
+
+    pub(crate) fn index_bytes(&self) -> u64 {
+        self.entry.index_file.as_ref().map_or(0, |file| file.bytes)
+    }
+
+    pub(crate) fn fields(&self) -> &FieldIndexes {
+        &self.fields
+    }
+
+    /// The files are removed once the last snapshot that reads them is gone.
+    pub(crate) fn mark_obsolete(&self) {
+        self.obsolete.store(true, Ordering::Release);
+    }
+
+    /// Checks the checksums of everything a search reads without checking: vectors, norms, index. Once per open.
+    pub(crate) fn check_searched_bytes(&self) -> Result<()> {
+        let outcome = self.checked.get_or_init(|| {
+            let searched = [Some(&self.vectors), self.norms.as_ref()].into_iter().flatten().chain(&self.index_columns);
+            for column in searched {
+                column.section.verify_range(0..column.bytes.len()).map_err(|e| {
+                    let error = Error::from(e);
+                    (error.kind(), error.to_string())
+                })?;
+            }
+            Ok(())
+        });
+        outcome.as_ref().map_err(|(kind, message)| Error::new(*kind, message.clone())).copied()
+    }
+
+    fn damaged(&self, what: impl std::fmt::Display) -> Error {
+        Error::corrupt(&self.path, what)
+    }
+
+    fn checked_row(&self, row: RowId) -> Result<usize> {
+        if row.0 < self.entry.rows {
+            Ok(row.0 as usize)
+        } else {
+            Err(self.damaged(format_args!("row {} of {} rows was asked for", row.0, self.entry.rows)))
+        }
+    }
+
+    /// The `row`-th item of a column of items of any length.
+    fn item<'a>(&self, offsets: &Column, bytes: &'a Column, row: usize) -> Result<&'a [u8]> {
+        let (start, end) = (offsets.read_u64(row)?, offsets.read_u64(row + 1)?);
+        if start > end || end > bytes.bytes.len() as u64 {
+            return Err(self.damaged(format_args!("row {row} lies at {start}..{end} of {} bytes", bytes.bytes.len())));
+        }
+        bytes.read(start as usize..end as usize)
+    }
+
+    /// How the vectors and the index are about to be read.
+    pub(crate) fn advise(&self, access: Access) {
+        std::iter::once(&self.vectors).chain(&self.index_columns).for_each(|column| column.bytes.advise(access));
+    }
+
+    fn id_bytes(&self, row: RowId) -> Result<&[u8]> {
+        self.item(&self.id_offsets, &self.id_bytes, self.checked_row(row)?)
+    }
+
+    /// Compares the id map with the ids: sorted, every row once, every hash right.
+    pub(crate) fn verify_ids(&self) -> Result<()> {
+        let mut seen = RowMask::none(self.entry.rows);
+        let mut last = None;
+        for at in 0..self.entry.rows {
+            let (hash, row) = self.in_id_order(at)?;
+            let id = self.id_bytes(row)?.to_vec();
+            if hash_id_bytes(&id) != hash {
+                return Err(self.damaged(format_args!("id map entry {at} does not belong to row {}", row.0)));
+            }
+            if !seen.insert(row) {
+                return Err(self.damaged(format_args!("row {} stands in the id map twice", row.0)));
+            }
+            let key = (hash, id);
+            if last.as_ref().is_some_and(|last| *last >= key) {
+                return Err(self.damaged(format_args!("id map entry {at} is out of order")));
+            }
+            last = Some(key);
+        }
+        Ok(())
+    }
+
+    /// Compares the field indexes with the rows: every `step`-th row must be found by each of its own values.
+    pub(crate) fn verify_fields(&self, step: usize) -> Result<u64> {
+        let mut checks = 0;
+        for row in (0..self.entry.rows).step_by(step.max(1)).map(RowId) {
+            for (name, value) in self.metadata(row)? {
+                let filter = match &value {
+                    vecdb_filter::Value::Array(_) => Filter::Exists(name.clone(), true),
+                    value => Filter::Eq(name.clone(), value.clone()),
+                };
+                checks += 1;
+                if !self.fields.evaluate(&filter)?.contains(row) {
+                    return Err(self.damaged(format_args!("row {} is missing from the index of field {name:?}", row.0)));
+                }
+            }
+        }
+        Ok(checks)
+    }
+}
+
+impl Part for Segment {
+    fn rows(&self) -> u32 {
+        self.entry.rows
+    }
+
+    fn vectors(&self) -> Result<VectorRows<'_>> {
+        let Layout { element, dimension, stride, .. } = self.layout;
+        let rows = VectorRows::new(element, dimension, stride, self.entry.rows, &self.vectors.bytes)?;
+        match &self.norms {
+            None => Ok(rows),
+            Some(norms) => {
+                let norms = bytemuck::try_cast_slice(&norms.bytes).map_err(|e| self.damaged(format_args!("norms: {e}")))?;
+                Ok(rows.with_inverse_norms(norms)?)
+            }
+        }
+    }
+
+    fn id(&self, row: RowId) -> Result<PointId> {
+        let bytes = self.id_bytes(row)?;
+        PointId::decode(bytes).ok_or_else(|| self.damaged(format_args!("row {} has an id of bytes {bytes:02x?}", row.0)))
+    }
+
+    fn metadata(&self, row: RowId) -> Result<Metadata> {
+        let bytes = self.item(&self.metadata_offsets, &self.metadata_bytes, self.checked_row(row)?)?;
+        Ok(decode_metadata(bytes)?)
+    }
+
+    fn evaluate(&self, filter: &Filter) -> Result<RowMask> {
+        Ok(self.fields.evaluate(filter)?)
+    }
+
+    fn index(&self) -> Option<&dyn AnnIndex> {
+        self.index.as_deref()
+    }
+
+    fn in_id_order(&self, at: u32) -> Result<(u64, RowId)> {
+        let start = self.checked_row(RowId(at))? * ID_MAP_ENTRY;
+        let entry = self.id_map.read(start..start + ID_MAP_ENTRY)?;
+        let (hash, row) = entry.split_at(8);
+        match (hash.try_into(), row.try_into()) {
+            (Ok(hash), Ok(row)) => {
+                let row = RowId(u32::from_le_bytes(row));
+                self.checked_row(row)?;
+                Ok((u64::from_le_bytes(hash), row))
+            }
+            _ => Err(self.damaged("an id map entry is cut short")),
+        }
+    }
+
+    /// Hashes are uniform, so interpolation lands close; a bisection step after each keeps the worst case logarithmic.
+    fn rank_of_hash(&self, hash: u64) -> Result<u32> {
+        let (mut low, mut high) = (0u32, self.entry.rows);
+        let (mut low_hash, mut high_hash) = (0u64, u64::MAX);
+        let mut interpolate = true;
+        while low < high {
+            let span = high - low;
+            let offset = if interpolate && high_hash > low_hash {
+                let share = u128::from(hash.clamp(low_hash, high_hash) - low_hash) * u128::from(span);
+                ((share / (u128::from(high_hash - low_hash) + 1)) as u32).min(span - 1)
+            } else {
+                span / 2
+            };
+            interpolate = !interpolate;
+            let middle = low + offset;
+            let (found, _) = self.in_id_order(middle)?;
+            if found < hash {
+                (low, low_hash) = (middle + 1, found);
+            } else {
+                (high, high_hash) = (middle, found);
+            }
+        }
+        Ok(low)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if *self.obsolete.get_mut() {
+            for file in self.entry.files() {
+                // What cannot be removed now is removed at the next open: the manifest no longer names it.
+                let _ = self.disk.remove_file(&self.folder.join(&file.name));
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The directory of field indexes: what each field has and where it lies.
+//!
+//! `format` (u8, 1), `rows` (u32), count of fields, then per field in ascending order of names: name,
+//! most elements of one row, the postings of present and null rows (count, offset each), count of runs,
+//! and per run in order of kinds: kind (u8: 0 bool, 1 int, 2 float, 3 date-time, 4 string), pairs,
+//! different values, offset of the keys or of the terms, and for terms the offset of the table.
+//! Counts and offsets are varints; no offset is followed here, only when its rows are asked for.
+
+use super::field_bytes::FieldBytes;
+use super::numbers::NumberRun;
+use super::posting::Posting;
+use super::terms::TermRun;
+use crate::error::FilterError;
+use crate::schema::FieldKind;
+use vecdb_storage::bytes::{BytesError, Reader, Writer};
+
+const FORMAT: u8 = 1;
+
+/// What the directory says of one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FieldEntry {
+    pub(super) name: String,
+    /// Most different elements (nulls included) that a row has; at least 1.
+    pub(super) elements_max: u32,
+    pub(super) present: Posting,
+    pub(super) nulls: Posting,
+    pub(super) runs: Vec<Run>,
+}
+
+/// The index of the values of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Run {
+    Numbers(NumberRun),
+    Terms(TermRun),
+}
+
+impl Run {
+    pub(super) fn kind(&self) -> FieldKind {
+        match self {
+            Run::Numbers(run) => run.kind,
+            Run::Terms(run) => run.kind,
+        }
+    }
+
+    /// Pairs of row and value.
+    pub(super) fn entries(&self) -> u64 {
+        match self {
+            Run::Numbers(run) => run.entries,
+            Run::Terms(run) => run.entries,
+        }
+    }
+
+    /// Different values.
+    pub(super) fn distinct(&self) -> u64 {
+        match self {
+            Run::Numbers(run) => run.distinct,
+            Run::Terms(run) => run.distinct,
+        }
+    }
+}
+
+pub(super) fn encode(rows: u32, entries: &[FieldEntry]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.u8(FORMAT).u32(rows).varint(entries.len() as u64);
+    for entry in entries {
+        writer.str(&entry.name).varint(entry.elements_max.into());
+        for posting in [entry.present, entry.nulls] {
+            writer.varint(posting.count.into()).varint(posting.offset);
+        }
+        writer.varint(entry.runs.len() as u64);
+        for run in &entry.runs {
+            writer.u8(kind_number(run.kind()));
+            writer.varint(run.entries()).varint(run.distinct());
+            match run {
+                Run::Numbers(run) => writer.varint(run.at),
+                Run::Terms(run) => writer.varint(run.terms_at).varint(run.table_at),
+            };
+        }
+    }
+    writer.into_vec()
+}
+
+/// Reads the directory of a segment of `rows` rows.
+pub(super) fn decode(bytes: &FieldBytes, rows: u32) -> Result<Vec<FieldEntry>, FilterError> {
+    let content = bytes.slice(0, bytes.len())?;
+    decode_entries(content, rows)
+        .map_err(|BytesError { offset, what }| bytes.corrupt(offset as u64, what))
+}
+
+fn decode_entries(content: &[u8], rows: u32) -> Result<Vec<FieldEntry>, BytesError> {
+    let mut reader = Reader::new(content);
+    let format = reader.u8()?;
+    if format != FORMAT {
+        return Err(reader.error(format!(
+            "format {format} of the directory, where {FORMAT} is known"
+        )));
+    }
+    let written_for = reader.u32()?;
+    if written_for != rows {
+        return Err(reader.error(format!(
+            "the indexes are of {written_for} rows, the segment has {rows}"
+        )));
+    }
+    let mut entries: Vec<FieldEntry> = Vec::new();
+    // A field takes seven bytes at least.
+    for _ in 0..reader.count(7)? {
+        let entry = decode_entry(&mut reader, rows)?;
+        if entries.last().is_some_and(|last| last.name >= entry.name) {
+            return Err(reader.error("the fields are not in ascending order"));
+        }
+        entries.push(entry);
+    }
+    reader.finish()?;
+    Ok(entries)
+}
+
+fn decode_entry(reader: &mut Reader<'_>, rows: u32) -> Result<FieldEntry, BytesError> {
+    let name = reader.str()?.to_owned();
+    let elements_max = match reader.varint()?.try_into() {
+        Ok(elements_max) if elements_max >= 1 => elements_max,
+        _ => return Err(reader.error("an impossible number of elements in a row")),
+    };
+    let present = decode_posting(reader, rows)?;
+    let nulls = decode_posting(reader, present.count)?;
+    let mut runs: Vec<Run> = Vec::new();
+    for _ in 0..reader.count(4)? {
+        let run = decode_run(reader)?;
+        if runs.last().is_some_and(|last| last.kind() >= run.kind()) {
+            return Err(reader.error("the runs are not in order of their kinds"));
+        }
+        runs.push(run);
+    }
+    Ok(FieldEntry {
+        name,
+        elements_max,
+        present,
+        nulls,
+        runs,
+    })
+}
+
+fn decode_posting(reader: &mut Reader<'_>, count_max: u32) -> Result<Posting, BytesError> {
+    let count = reader.varint()?;
+    let offset = reader.varint()?;
+    match u32::try_from(count) {
+        Ok(count) if count <= count_max => Ok(Posting { count, offset }),
+        _ => Err(reader.error(format!("{count} rows where there are {count_max} at most"))),
+    }
+}
+
+fn decode_run(reader: &mut Reader<'_>) -> Result<Run, BytesError> {
+    let number = reader.u8()?;
+    let Some(kind) = FieldKind::ALL
+        .into_iter()
+        .find(|kind| kind_number(*kind) == number)
+    else {
+        return Err(reader.error(format!("unknown kind of values {number}")));
+    };
+    let entries = reader.varint()?;
+    let distinct = reader.varint()?;
+    if distinct > entries || entries == 0 {
+        return Err(reader.error(format!("{distinct} different values in {entries} pairs")));
+    }
+    let at = reader.varint()?;
+    Ok(match kind {
+        FieldKind::Bool | FieldKind::String => Run::Terms(TermRun {
+            kind,
+            terms_at: at,
+            table_at: reader.varint()?,
+            entries,
+            distinct,
+        }),
+        FieldKind::Int | FieldKind::Float | FieldKind::DateTime => Run::Numbers(NumberRun {
+            kind,
+            at,
+            entries,
+            distinct,
+        }),
+    })
+}
+
+/// The number of a kind on disk; never to be changed.
+fn kind_number(kind: FieldKind) -> u8 {
+    match kind {
+        FieldKind::Bool => 0,
+        FieldKind::Int => 1,
+        FieldKind::Float => 2,
+        FieldKind::DateTime => 3,
+        FieldKind::String => 4,
+    }
+}

@@ -1,0 +1,158 @@
+//! Sorted numbers: the index of integers, floats and date-times.
+//!
+//! All (value, row) pairs in ascending order, first the values as u64 keys that sort as the values do,
+//! then the rows as u32. A comparison is one binary search on the mapped keys; its rows lie together.
+//! `-0.0` is stored as `0.0`.
+
+use super::collector::RowCollector;
+use super::field_bytes::{FieldBytes, partition_point};
+use crate::error::FilterError;
+use crate::schema::FieldKind;
+use crate::value::Value;
+use crate::value::compare::compare;
+use std::cmp::Ordering;
+
+const KEY_BYTES: u64 = 8;
+const ROW_BYTES: u64 = 4;
+const SIGN: u64 = 1 << 63;
+
+/// Where the sorted pairs lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NumberRun {
+    pub(super) kind: FieldKind,
+    /// Offset of the first key in the section; the rows follow the last key.
+    pub(super) at: u64,
+    pub(super) entries: u64,
+    pub(super) distinct: u64,
+}
+
+/// The key of a number or moment; none for other values and NaN.
+pub(super) fn key_of(value: &Value) -> Option<(FieldKind, u64)> {
+    match value {
+        Value::Int(int) => Some((FieldKind::Int, *int as u64 ^ SIGN)),
+        Value::DateTime(micros) => Some((FieldKind::DateTime, *micros as u64 ^ SIGN)),
+        Value::Float(float) if !float.is_nan() => {
+            // Adding zero turns -0.0 into 0.0.
+            let bits = (float + 0.0).to_bits();
+            let flipped = if bits & SIGN == 0 { SIGN } else { u64::MAX };
+            Some((FieldKind::Float, bits ^ flipped))
+        }
+        _ => None,
+    }
+}
+
+fn value_of(kind: FieldKind, key: u64) -> Value {
+    match kind {
+        FieldKind::Float => {
+            let flipped = if key & SIGN == 0 { u64::MAX } else { SIGN };
+            Value::Float(f64::from_bits(key ^ flipped))
+        }
+        FieldKind::DateTime => Value::DateTime((key ^ SIGN) as i64),
+        _ => Value::Int((key ^ SIGN) as i64),
+    }
+}
+
+impl NumberRun {
+    /// The entries equal to a literal of the same class as `first..last`: those before are less,
+    /// those from `last` on greater. None if the literal has no order with the values.
+    pub(super) fn equal_range(
+        &self,
+        bytes: &FieldBytes,
+        literal: &Value,
+    ) -> Result<Option<(u64, u64)>, FilterError> {
+        let probe = value_of(self.kind, SIGN);
+        if compare(&probe, literal).is_none() {
+            return Ok(None);
+        }
+        let order = |index| {
+            let key = self.key(bytes, index)?;
+            compare(&value_of(self.kind, key), literal)
+                .ok_or_else(|| bytes.corrupt(self.at, format!("key {index} is not a number")))
+        };
+        let first = partition_point(self.entries, |i| Ok(order(i)? == Ordering::Less))?;
+        let last = partition_point(self.entries - first, |i| {
+            Ok(order(first + i)? != Ordering::Greater)
+        })?;
+        Ok(Some((first, first + last)))
+    }
+
+    /// Adds the rows of the entries `first..last`.
+    pub(super) fn collect(
+        &self,
+        bytes: &FieldBytes,
+        first: u64,
+        last: u64,
+        collector: &mut RowCollector,
+    ) -> Result<(), FilterError> {
+        let rows_at = bytes.offset(self.at, self.entries, KEY_BYTES)?;
+        let offset = bytes.offset(rows_at, first, ROW_BYTES)?;
+        collector.add_bytes(bytes, offset, last.saturating_sub(first))
+    }
+
+    /// Calls back with the number of rows and the index of the first entry of each value, in order.
+    pub(super) fn for_each_value(
+        &self,
+        bytes: &FieldBytes,
+        mut found: impl FnMut(u32, u64),
+    ) -> Result<(), FilterError> {
+        let keys = bytes.slice(self.at, bytes.offset(0, self.entries, KEY_BYTES)?)?;
+        let mut first = 0;
+        for same in keys.as_chunks::<8>().0.chunk_by(|a, b| a == b) {
+            // Each row has a value at most once, so the count fits.
+            found(u32::try_from(same.len()).unwrap_or(u32::MAX), first);
+            first += same.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The value of an entry.
+    pub(super) fn value(&self, bytes: &FieldBytes, index: u64) -> Result<Value, FilterError> {
+        Ok(value_of(self.kind, self.key(bytes, index)?))
+    }
+
+    fn key(&self, bytes: &FieldBytes, index: u64) -> Result<u64, FilterError> {
+        bytes.u64_at(bytes.offset(self.at, index, KEY_BYTES)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_sort_as_values() {
+        let floats = [
+            f64::NEG_INFINITY,
+            f64::MIN,
+            -1.5,
+            -5e-324,
+            0.0,
+            5e-324,
+            1.0,
+            f64::MAX,
+            f64::INFINITY,
+        ];
+        let ints = [i64::MIN, -1, 0, 1, i64::MAX];
+        let values = |kind: FieldKind| -> Vec<Value> {
+            match kind {
+                FieldKind::Float => floats.map(Value::Float).to_vec(),
+                FieldKind::Int => ints.map(Value::Int).to_vec(),
+                _ => ints.map(Value::DateTime).to_vec(),
+            }
+        };
+        for kind in [FieldKind::Float, FieldKind::Int, FieldKind::DateTime] {
+            let values = values(kind);
+            let keys: Vec<u64> = values
+                .iter()
+                .map(|value| key_of(value).filter(|key| key.0 == kind).unwrap().1)
+                .collect();
+            assert!(keys.is_sorted_by(|a, b| a < b), "{kind}");
+            for (key, value) in keys.iter().zip(&values) {
+                assert_eq!(value_of(kind, *key), *value);
+            }
+        }
+        assert_eq!(key_of(&Value::Float(-0.0)), key_of(&Value::Float(0.0)));
+        assert_eq!(key_of(&Value::Float(f64::NAN)), None);
+        assert_eq!(key_of(&Value::from("1")), None);
+    }
+}

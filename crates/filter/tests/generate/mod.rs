@@ -1,0 +1,166 @@
+//! Random metadata and filters, and indexes written to a disk in memory.
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::Path;
+use vecdb_filter::{FieldIndexBuilder, FieldIndexes, Filter, Metadata, Value};
+use vecdb_storage::{MemoryDisk, SectionFile, SectionWriter};
+use vecdb_vector::RowId;
+
+pub(crate) const KIND: [u8; 4] = *b"TEST";
+
+/// SplitMix64.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
+    }
+
+    fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// How the metadata of one segment looks.
+pub(crate) struct Shape {
+    pub(crate) rows: usize,
+    /// Different values per field, about.
+    pub(crate) distinct: usize,
+    pub(crate) arrays: bool,
+    /// One in so many fields is missing or null.
+    pub(crate) gaps: usize,
+}
+
+impl Shape {
+    pub(crate) fn random(random: &mut Random) -> Shape {
+        Shape {
+            rows: [0, 1, 2, 40, 40, 300, 300, 1_200][random.below(8)],
+            distinct: [1, 2, 8, 500][random.below(4)],
+            arrays: !random.one_in(3),
+            gaps: [1, 3, 1_000][random.below(3)].max(2),
+        }
+    }
+}
+
+const FIELDS: [&str; 6] = ["flag", "int", "float", "at", "text", "mixed"];
+
+fn scalar(random: &mut Random, field: &str, distinct: usize) -> Value {
+    let n = random.below(distinct) as i64;
+    match field {
+        "flag" => Value::Bool(n % 2 == 0),
+        "int" => Value::Int(if n % 7 == 3 { i64::MAX - n } else { n - 4 }),
+        "float" => match n {
+            0 => Value::Float(-0.0),
+            1 => Value::Float(1e300),
+            n => Value::Float((n - 4) as f64 / 2.0),
+        },
+        "at" => Value::DateTime((n - 4) * 1_000_000),
+        "text" => Value::from(format!("{:x}", n.wrapping_mul(0x9e37) % 4_099)),
+        _ => {
+            let field = FIELDS[random.below(5)];
+            scalar(random, field, distinct)
+        }
+    }
+}
+
+pub(crate) fn random_metadata(random: &mut Random, shape: &Shape) -> Metadata {
+    let mut metadata = Metadata::new();
+    for (i, field) in FIELDS.into_iter().enumerate() {
+        if random.one_in(shape.gaps) {
+            if random.one_in(2) {
+                metadata.insert(field.to_owned(), Value::Null);
+            }
+            continue;
+        }
+        let value = if shape.arrays && i % 2 == 1 {
+            let len = random.below(5);
+            Value::Array(
+                (0..len)
+                    .map(|_| match random.below(9) {
+                        0 => Value::Null,
+                        _ => scalar(random, field, shape.distinct),
+                    })
+                    .collect(),
+            )
+        } else {
+            scalar(random, field, shape.distinct)
+        };
+        metadata.insert(field.to_owned(), value);
+    }
+    metadata
+}
+
+fn literal(random: &mut Random, field: &str, shape: &Shape) -> Value {
+    match random.below(12) {
+        0 => Value::Null,
+        1 => scalar(random, FIELDS[5], shape.distinct),
+        2 => Value::Float(random.below(20) as f64 / 4.0 - 3.0),
+        _ => scalar(random, field, shape.distinct + 2),
+    }
+}
+
+pub(crate) fn random_filter(random: &mut Random, shape: &Shape, depth: usize) -> Filter {
+    if depth > 0 && random.one_in(2) {
+        let parts = (0..random.below(4))
+            .map(|_| random_filter(random, shape, depth - 1))
+            .collect();
+        return match random.below(3) {
+            0 => Filter::And(parts),
+            1 => Filter::Or(parts),
+            _ => !random_filter(random, shape, depth - 1),
+        };
+    }
+    let field = match random.below(20) {
+        0 => "missing",
+        n => FIELDS[n % FIELDS.len()],
+    };
+    let value = literal(random, field, shape);
+    let values = |random: &mut Random| {
+        (0..random.below(6))
+            .map(|_| literal(random, field, shape))
+            .collect()
+    };
+    let name = field.to_owned();
+    match random.below(11) {
+        0 | 1 => Filter::Eq(name, value),
+        2 => Filter::Ne(name, value),
+        3 => Filter::Gt(name, value),
+        4 => Filter::Gte(name, value),
+        5 => Filter::Lt(name, value),
+        6 => Filter::Lte(name, value),
+        7 => Filter::In(name, values(random)),
+        8 => Filter::Nin(name, values(random)),
+        9 => Filter::Exists(name, random.one_in(2)),
+        _ => Filter::All,
+    }
+}
+
+/// Writes the indexes of these rows to `path`.
+pub(crate) fn write(disk: &MemoryDisk, path: &Path, points: &[Metadata]) {
+    let mut builder = FieldIndexBuilder::new(points.len() as u32);
+    for (row, point) in points.iter().enumerate() {
+        // Rows without metadata may be left out.
+        if !point.is_empty() {
+            builder.add(RowId(row as u32), point).unwrap();
+        }
+    }
+    let mut writer = SectionWriter::create(disk, path, KIND, 1).unwrap();
+    builder.finish(&mut writer).unwrap();
+    writer.finish().unwrap();
+}
+
+pub(crate) fn write_and_open(points: &[Metadata]) -> FieldIndexes {
+    let disk = MemoryDisk::default();
+    let path = Path::new("segment");
+    write(&disk, path, points);
+    let file = SectionFile::open(&disk, path, KIND, 1, None).unwrap();
+    FieldIndexes::open(&file, points.len() as u32).unwrap()
+}

@@ -1,0 +1,222 @@
+//! Properties of the field indexes on random metadata and random filters: evaluation equals the
+//! row-by-row oracle, the estimate's bounds hold, and counts are exact where they are said to be.
+
+mod generate;
+
+use generate::{Shape, random_filter, random_metadata, write_and_open};
+use vecdb_filter::{FieldKind, Filter, Metadata, MetadataSchema, Value};
+use vecdb_vector::RowId;
+
+use generate::Random;
+
+/// Compares one filter with the oracle on all rows.
+fn check(
+    indexes: &vecdb_filter::FieldIndexes,
+    points: &[Metadata],
+    filter: &Filter,
+    context: &str,
+) -> u32 {
+    let mask = indexes.evaluate(filter).unwrap();
+    assert_eq!(mask.rows() as usize, points.len());
+    for (row, point) in points.iter().enumerate() {
+        assert_eq!(
+            mask.contains(RowId(row as u32)),
+            filter.matches(point),
+            "{context}: row {row} {point:?} filter {filter:?}"
+        );
+    }
+    let estimate = indexes.estimate(filter);
+    assert!(
+        (estimate.min..=estimate.max).contains(&mask.count())
+            && (estimate.min..=estimate.max).contains(&estimate.likely),
+        "{context}: {} rows, {estimate:?}, filter {filter:?}",
+        mask.count()
+    );
+    mask.count()
+}
+
+#[test]
+fn evaluation_equals_the_oracle() {
+    let mut cases = 0;
+    let mut found = 0;
+    for seed in 0..60 {
+        let mut random = Random(seed);
+        let shape = Shape::random(&mut random);
+        let points: Vec<Metadata> = (0..shape.rows)
+            .map(|_| random_metadata(&mut random, &shape))
+            .collect();
+        let indexes = write_and_open(&points);
+        for case in 0..100 {
+            let filter = random_filter(&mut random, &shape, 3);
+            let context = format!("seed {seed} case {case}");
+            let count = check(&indexes, &points, &filter, &context);
+            found += usize::from(count > 0 && (count as usize) < points.len());
+            cases += 1;
+        }
+    }
+    // Filters that match all or nothing test little.
+    assert!(
+        found * 4 > cases,
+        "{found} of {cases} filters were selective"
+    );
+}
+
+#[test]
+fn estimates_are_exact_for_scalar_fields() {
+    let mut random = Random(7);
+    let shape = Shape {
+        rows: 3_000,
+        arrays: false,
+        ..Shape::random(&mut random)
+    };
+    let points: Vec<Metadata> = (0..shape.rows)
+        .map(|_| random_metadata(&mut random, &shape))
+        .collect();
+    let indexes = write_and_open(&points);
+    for case in 0..2_000 {
+        let filter = random_filter(&mut random, &shape, 0);
+        let count = check(&indexes, &points, &filter, &format!("case {case}"));
+        let estimate = indexes.estimate(&filter);
+        assert!(
+            estimate.is_exact(),
+            "{estimate:?} for {count} rows: {filter:?}"
+        );
+    }
+}
+
+/// A segment written while the field was integer answers float literals, and one merged after the
+/// field was widened holds both, with no integer rounded.
+#[test]
+fn widened_integers_stay_exact() {
+    let two_53 = 1i64 << 53;
+    let ints: Vec<i64> = [-two_53, two_53, i64::MIN, i64::MAX, 0, 5]
+        .iter()
+        .flat_map(|&middle| (-3..=3).map(move |d| middle.saturating_add(d)))
+        .collect();
+    let mut literals: Vec<Value> = ints.iter().copied().map(Value::Int).collect();
+    for &int in &ints {
+        for offset in [-0.5, 0.0, 0.5, 1.0] {
+            literals.push(Value::Float(int as f64 + offset));
+        }
+    }
+    literals.extend([f64::INFINITY, f64::NEG_INFINITY, f64::NAN, -0.0].map(Value::Float));
+    let point = |value| Metadata::from([("n".to_owned(), value)]);
+    let old: Vec<Metadata> = ints.iter().map(|&int| point(Value::Int(int))).collect();
+    let floats = [
+        0.5,
+        -0.0,
+        9.007199254740992e15,
+        -9.223372036854775808e18,
+        1e300,
+    ];
+    let mut schema = MetadataSchema::new();
+    let merged: Vec<Metadata> = old
+        .iter()
+        .cloned()
+        .chain(floats.map(|float| point(Value::Float(float))))
+        .map(|point| schema.observe(&point).unwrap())
+        .collect();
+    for points in [old, merged] {
+        let indexes = write_and_open(&points);
+        for literal in &literals {
+            let field = "n".to_owned();
+            let value = literal.clone();
+            for filter in [
+                Filter::Eq(field.clone(), value.clone()),
+                Filter::Ne(field.clone(), value.clone()),
+                Filter::Gt(field.clone(), value.clone()),
+                Filter::Gte(field.clone(), value.clone()),
+                Filter::Lt(field.clone(), value.clone()),
+                Filter::Lte(field.clone(), value.clone()),
+                Filter::In(field, vec![value, Value::Int(two_53 + 1)]),
+            ] {
+                check(&indexes, &points, &filter, "widened");
+            }
+        }
+    }
+    assert_eq!(schema.field("n").unwrap().kind, Some(FieldKind::Float));
+}
+
+/// More rows than one chunk of a mask, dense and sparse postings, wide ranges by complement.
+#[test]
+fn many_rows() {
+    let points: Vec<Metadata> = (0..150_000i64)
+        .map(|row| {
+            let mut point = Metadata::from([
+                ("n".to_owned(), Value::Int(row * 7_919 % 150_000)),
+                ("parity".to_owned(), Value::Bool(row % 2 == 0)),
+                (
+                    "section".to_owned(),
+                    Value::from(["games", "net", "doc"][(row % 3) as usize]),
+                ),
+                ("name".to_owned(), Value::from(format!("package-{row:06}"))),
+            ]);
+            if row % 1_000 == 7 {
+                point.insert(
+                    "tags".to_owned(),
+                    vec![format!("t{}", row % 40), "rare".to_owned()].into(),
+                );
+            }
+            point
+        })
+        .collect();
+    let indexes = write_and_open(&points);
+    let cases = [
+        (Filter::gt("n", 10), 149_989),
+        (Filter::lt("n", 10), 10),
+        (
+            Filter::gte("n", 75_000).and(Filter::eq("section", "net")),
+            25_000,
+        ),
+        (Filter::eq("parity", true), 75_000),
+        (Filter::ne("section", "doc"), 100_000),
+        (Filter::gte("name", "package-149990"), 10),
+        (Filter::lt("name", "package-149990"), 149_990),
+        (Filter::eq("tags", "rare"), 150),
+        (!Filter::exists("tags", true), 149_850),
+        (
+            Filter::eq("n", 5).or(Filter::eq("name", "package-000000")),
+            2,
+        ),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(
+            check(&indexes, &points, &filter, "many rows"),
+            expected,
+            "{filter}"
+        );
+    }
+}
+
+/// Facets and field information against counting.
+#[test]
+fn values_and_fields_equal_counting() {
+    for seed in 100..120 {
+        let mut random = Random(seed);
+        let shape = Shape::random(&mut random);
+        let points: Vec<Metadata> = (0..shape.rows)
+            .map(|_| random_metadata(&mut random, &shape))
+            .collect();
+        let indexes = write_and_open(&points);
+        for info in indexes.fields() {
+            let having: Vec<&Value> = points.iter().filter_map(|p| p.get(&info.name)).collect();
+            assert_eq!(info.present as usize, having.len(), "seed {seed} {info:?}");
+            let all = indexes.values(&info.name, usize::MAX).unwrap();
+            assert_eq!(info.distinct as usize, all.len(), "seed {seed} {info:?}");
+            assert!(all.is_sorted_by_key(|(_, count)| std::cmp::Reverse(*count)));
+            let pairs: u64 = all.iter().map(|(_, count)| u64::from(*count)).sum();
+            assert_eq!(info.entries, pairs, "seed {seed} {info:?}");
+            for (value, count) in &all {
+                let holders = having
+                    .iter()
+                    .filter(|held| held.elements().contains(value))
+                    .count();
+                assert_eq!(*count as usize, holders, "seed {seed} {value:?}");
+            }
+            let some = indexes.values(&info.name, 3).unwrap();
+            assert_eq!(some, all[..all.len().min(3)], "seed {seed}");
+            assert!(indexes.values(&info.name, 0).unwrap().is_empty());
+        }
+        assert!(indexes.values("no such field", 5).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,113 @@
+//! [`AnnIndex`], the contract every kind of index meets, and what a search reports about itself.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::ops::AddAssign;
+
+use vecdb_storage::SectionWriter;
+use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
+
+use crate::{Budget, IndexError, Scratch, SearchParams};
+
+/// Search over the rows of one segment.
+///
+/// The index does not own vectors: `rows` must be the rows it was built over (same count, same order).
+pub trait AnnIndex: Send + Sync + Debug {
+    /// The name of the kind, as in [`IndexSpec`](crate::IndexSpec).
+    fn kind(&self) -> &'static str;
+
+    /// The metric the index was built for.
+    fn metric(&self) -> Metric;
+
+    /// How many rows the index covers.
+    fn rows(&self) -> u32;
+
+    /// Puts the (at most) `k` nearest rows into `out`, nearest first, ties by row.
+    ///
+    /// Distances are rank values of the metric (L2: squared). With a `mask` only its rows are returned; `k` of them come
+    /// back whenever the mask holds that many. `k` above the row count returns all rows, `k` = 0 none. `out` is cleared
+    /// first. Nothing is allocated once `scratch` and `out` are warm.
+    ///
+    /// # Errors
+    /// A knob in `params` that the kind does not know; rows, query or mask that do not fit the index; corrupt bytes.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one request, each borrowed from another owner"
+    )]
+    fn search(
+        &self,
+        rows: VectorRows<'_>,
+        query: &Query,
+        k: usize,
+        mask: Option<&RowMask>,
+        params: &SearchParams,
+        budget: &Budget,
+        scratch: &mut Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> Result<SearchStats, IndexError>;
+
+    /// Bytes of the structure, without the vectors: in memory, or mapped.
+    fn memory_bytes(&self) -> u64;
+
+    /// Checks the whole structure over `rows` rows.
+    ///
+    /// # Errors
+    /// Anything that a correct writer cannot have produced.
+    fn verify(&self, rows: u32) -> Result<VerifyReport, IndexError>;
+
+    /// Parameters and statistics as JSON, for people and programs.
+    fn describe(&self) -> serde_json::Value;
+
+    /// The concrete index, for building another one on it.
+    fn as_any(&self) -> &dyn Any;
+}
+
+/// An index fresh from a build, which can be written down.
+pub trait BuiltIndex: AnnIndex {
+    /// Writes the index as sections into an open file.
+    ///
+    /// # Errors
+    /// Those of the file.
+    fn save(&self, writer: &mut SectionWriter) -> Result<(), IndexError>;
+}
+
+/// What a search cost.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Distances between the query and a row.
+    pub distance_computations: u64,
+    /// Rows whose links were followed, on all layers; rows compared, for a scan.
+    pub nodes_visited: u64,
+    /// Steps taken from row to row, on all layers.
+    pub hops: u64,
+}
+
+impl AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.distance_computations += other.distance_computations;
+        self.nodes_visited += other.nodes_visited;
+        self.hops += other.hops;
+    }
+}
+
+/// What a search says about itself beside its hits.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchStats {
+    /// What it cost.
+    pub counters: Counters,
+    /// Whether the budget stopped it early; the hits are the best found until then.
+    pub truncated: bool,
+    /// Whether every allowed row was compared, so that the hits are exact.
+    pub exact: bool,
+}
+
+/// What [`AnnIndex::verify`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VerifyReport {
+    /// Rows in the structure.
+    pub rows: u32,
+    /// Links followed, all layers.
+    pub links: u64,
+    /// Rows that a search cannot reach from the entry point.
+    pub unreachable: u32,
+}

@@ -1,0 +1,84 @@
+//! What can go wrong in an index: bad parameters, rows that do not fit, damaged bytes, a cancelled build.
+
+use vecdb_storage::StorageError;
+use vecdb_vector::{ElementType, Metric, VectorError};
+
+/// The error of every index operation.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// A search knob that this kind of index does not have.
+    #[error("the index kind `{kind}` has no search parameter `{knob}`; it knows: {known}")]
+    UnknownKnob {
+        /// Kind of the index.
+        kind: &'static str,
+        /// The knob that was set.
+        knob: &'static str,
+        /// The knobs this kind knows, comma separated.
+        known: String,
+    },
+    /// A search knob or parameter with a value out of its range.
+    #[error("`{name}` is {value}, but must be {expected}")]
+    OutOfRange {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        value: u64,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// The text of an index spec that is not one.
+    #[error("`{text}` is no index spec: {reason}; use `flat`, `hnsw` or JSON like {{\"kind\":\"hnsw\",\"m\":16}}")]
+    BadSpec {
+        /// The text given.
+        text: String,
+        /// Why it was refused.
+        reason: String,
+    },
+    /// The metric cannot be computed on these elements.
+    #[error("the metric `{metric}` is not defined on `{element}` vectors")]
+    UnsupportedMetric {
+        /// The metric asked for.
+        metric: Metric,
+        /// The element type of the rows.
+        element: ElementType,
+    },
+    /// Rows, query or mask do not belong to this index.
+    #[error("{what}: expected {expected}, got {got}")]
+    Mismatch {
+        /// What was compared.
+        what: &'static str,
+        /// What the index holds.
+        expected: String,
+        /// What it was given.
+        got: String,
+    },
+    /// More rows than one index can number.
+    #[error("an index holds at most {limit} rows, not {rows}")]
+    TooManyRows {
+        /// Rows given.
+        rows: u64,
+        /// The largest count possible.
+        limit: u64,
+    },
+    /// Stored bytes that no writer of ours produced.
+    #[error("corrupt index section `{section}`: {what}")]
+    Corrupt {
+        /// The section of the file.
+        section: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The build was cancelled.
+    #[error("the index build was cancelled")]
+    Cancelled,
+    /// A worker thread of a build died.
+    #[error("a worker thread of the index build panicked")]
+    WorkerPanicked,
+    /// An error of the vectors.
+    #[error(transparent)]
+    Vector(#[from] VectorError),
+    /// An error of the file.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}

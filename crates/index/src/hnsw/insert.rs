@@ -1,0 +1,167 @@
+//! One insertion (paper, algorithm 1), safe to run from many threads at once.
+
+use std::ops::Range;
+
+use vecdb_vector::{Neighbor, RowId};
+
+use super::links::{Entry, LinkTable, Links};
+use super::prune::Space;
+use super::search::Walk;
+use crate::{Budget, Counters, IndexError, Scratch};
+
+/// Inserts rows into a graph.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Inserter<'a> {
+    pub(super) links: &'a LinkTable,
+    pub(super) space: Space<'a>,
+    pub(super) ef_construction: usize,
+}
+
+/// Memory of insertions, one per thread.
+#[derive(Debug)]
+pub(super) struct InsertScratch {
+    pub(super) search: Scratch,
+    pub(super) candidates: Vec<Neighbor>,
+    pub(super) kept: Vec<RowId>,
+    pub(super) current: Vec<RowId>,
+    pub(super) distances: Vec<f32>,
+    chosen: Vec<Neighbor>,
+    /// Per layer, its part of `chosen`.
+    plan: Vec<(u8, Range<usize>)>,
+}
+
+impl InsertScratch {
+    pub(super) fn new(kernels: vecdb_vector::Kernels) -> Self {
+        Self {
+            search: Scratch::with_kernels(kernels),
+            candidates: Vec::new(),
+            kept: Vec::new(),
+            current: Vec::new(),
+            distances: Vec::new(),
+            chosen: Vec::new(),
+            plan: Vec::new(),
+        }
+    }
+}
+
+impl<'a> Inserter<'a> {
+    /// Links `row`, whose slots are empty, into the graph.
+    ///
+    /// All layers are searched first; then the links are written from layer 0 upwards and the entry last, so that a
+    /// thread that meets the row on some layer finds it complete on all layers below.
+    pub(super) fn insert(
+        &self,
+        row: RowId,
+        scratch: &mut InsertScratch,
+    ) -> Result<(), IndexError> {
+        let level = self.links.level_of(row);
+        let mut raising = None;
+        let mut entry = self.links.entry();
+        if entry.is_none_or(|entry| entry.level < level) {
+            raising = Some(self.links.lock_entry());
+            entry = self.links.entry();
+        }
+        if let Some(entry) = entry {
+            self.plan(row, level, entry, scratch)?;
+            self.publish(row, scratch);
+        }
+        if entry.is_none_or(|entry| entry.level < level) {
+            self.links.set_entry(Some(Entry { row, level }));
+        }
+        drop(raising);
+        Ok(())
+    }
+
+    /// Chooses the links of `row` for each of its layers.
+    fn plan(
+        &self,
+        row: RowId,
+        level: u8,
+        entry: Entry,
+        scratch: &mut InsertScratch,
+    ) -> Result<(), IndexError> {
+        let walk = Walk {
+            links: self.links,
+            scorer: self.space.from_row(row),
+        };
+        let search = &mut scratch.search;
+        search.clear_trace();
+        let mut counters = Counters::default();
+        let mut nearest = Neighbor {
+            distance: walk.scorer.score(entry.row),
+            row: entry.row,
+        };
+        if entry.level > level {
+            nearest = walk.descend(nearest, level + 1..=entry.level, search, &mut counters)?;
+        }
+        scratch.chosen.clear();
+        scratch.plan.clear();
+        for layer in (0..=level.min(entry.level)).rev() {
+            let ef = self.ef_construction;
+            walk.beam(layer, nearest, ef, &Budget::UNLIMITED, search, &mut counters)?;
+            scratch.candidates.clear();
+            let found = search.pool.iter().filter(|found| found.row != row);
+            scratch.candidates.extend(found);
+            nearest = scratch.candidates.first().copied().unwrap_or(nearest);
+            let most = self.links.m();
+            self.space
+                .select(&scratch.candidates, most, &mut scratch.kept);
+            let start = scratch.chosen.len();
+            // Kept rows are a subsequence of the candidates.
+            let mut candidates = scratch.candidates.iter();
+            for kept in &scratch.kept {
+                let chosen = candidates.find(|candidate| candidate.row == *kept);
+                scratch.chosen.extend(chosen);
+            }
+            scratch.plan.push((layer, start..scratch.chosen.len()));
+        }
+        Ok(())
+    }
+
+    /// Writes the chosen links and their reverses.
+    fn publish(&self, row: RowId, scratch: &mut InsertScratch) {
+        let plan = std::mem::take(&mut scratch.plan);
+        let chosen = std::mem::take(&mut scratch.chosen);
+        for (layer, range) in plan.iter().rev() {
+            let links = chosen.get(range.clone()).unwrap_or(&[]);
+            let own = links.iter().map(|link| link.row);
+            self.links.write(*layer, row, own);
+            for link in links {
+                let back = Neighbor {
+                    distance: link.distance,
+                    row,
+                };
+                self.link_back(*layer, link.row, back, scratch);
+            }
+        }
+        scratch.plan = plan;
+        scratch.chosen = chosen;
+    }
+
+    /// Adds the link `base` -> `link`; when `base` is full, its links are chosen anew.
+    fn link_back(&self, layer: u8, base: RowId, link: Neighbor, scratch: &mut InsertScratch) {
+        let _guard = self.links.lock_row(base);
+        scratch.current.clear();
+        self.links.read(layer, base, &mut scratch.current);
+        if scratch.current.contains(&link.row) || base == link.row {
+            return;
+        }
+        let most = self.links.capacity(layer);
+        if scratch.current.len() < most {
+            self.links.append(layer, base, link.row);
+            return;
+        }
+        scratch.candidates.clear();
+        scratch.candidates.push(link);
+        self.space.measure(
+            base,
+            &scratch.current,
+            &mut scratch.distances,
+            &mut scratch.candidates,
+        );
+        scratch.candidates.sort_unstable();
+        self.space
+            .select(&scratch.candidates, most, &mut scratch.kept);
+        self.links.write(layer, base, scratch.kept.iter().copied());
+    }
+}

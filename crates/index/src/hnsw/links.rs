@@ -1,0 +1,406 @@
+//! The links of a graph, in memory: [`LinkTable`], and [`Links`], what a walk needs of them.
+//!
+//! Layer 0 is one flat array of rows of `2m` slots, padded to whole cache lines (m = 16: exactly two lines), the links
+//! first and [`EMPTY`] after them; no count is stored. The upper layers share one compact array of rows of `m` slots,
+//! found through an offset per row, whose difference to the next is also the row's level.
+//!
+//! Slots are atomics, so that threads insert at once without `unsafe`: whoever changes a row's links holds the lock of
+//! that row's stripe, readers take no lock and may see a mixture of the old and the new links. That is harmless: every
+//! slot is always a row number that was fully inserted on that layer and below, or `EMPTY`.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+
+use parking_lot::{Mutex, MutexGuard};
+use vecdb_vector::RowId;
+
+use crate::IndexError;
+
+/// A slot without a link; the links of a row end at the first one.
+pub(super) const EMPTY: u32 = u32::MAX;
+
+/// `u32` slots per cache line.
+pub(super) const LINE: usize = 16;
+
+const STRIPES: usize = 4096;
+
+/// Where searches start: a row of the top layer.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) row: RowId,
+    pub(super) level: u8,
+}
+
+/// Read access to the links of a graph, in memory or mapped.
+pub(super) trait Links {
+    /// Row numbers are below this.
+    fn rows(&self) -> u32;
+
+    /// Where to start; `None` for an empty graph.
+    fn entry(&self) -> Option<Entry>;
+
+    /// The top layer of a row.
+    fn level(&self, row: RowId) -> Result<u8, IndexError>;
+
+    /// Calls `each` with every link of `row` on `layer`; all are below [`rows`](Self::rows).
+    fn for_each(
+        &self,
+        layer: u8,
+        row: RowId,
+        each: impl FnMut(RowId),
+    ) -> Result<(), IndexError>;
+}
+
+#[derive(Debug)]
+#[repr(align(64))]
+struct Line([AtomicU32; LINE]);
+
+impl Line {
+    fn empty() -> Self {
+        Self(std::array::from_fn(|_| AtomicU32::new(EMPTY)))
+    }
+}
+
+/// The links of a graph that is being built or changed.
+#[derive(Debug)]
+pub(super) struct LinkTable {
+    m: usize,
+    lines_per_row: usize,
+    layer0: Vec<Line>,
+    /// Per row the first of its upper rows in `upper`, in units of `m` slots; one more at the end.
+    offsets: Vec<u32>,
+    upper: Vec<AtomicU32>,
+    /// Level in the high half, row in the low half; all ones when there is none.
+    entry: AtomicU64,
+    entry_lock: Mutex<()>,
+    stripes: Vec<Mutex<()>>,
+    /// Who links to each row on layer 0; kept only from the first delete on.
+    incoming: Option<Mutex<Vec<Vec<u32>>>>,
+}
+
+impl LinkTable {
+    /// A table of rows without links, with the given level for each.
+    pub(super) fn new(m: u32, levels: impl IntoIterator<Item = u8>) -> Self {
+        let m = m as usize;
+        let mut table = Self {
+            m,
+            lines_per_row: (2 * m).div_ceil(LINE),
+            layer0: Vec::new(),
+            offsets: vec![0],
+            upper: Vec::new(),
+            entry: AtomicU64::new(u64::MAX),
+            entry_lock: Mutex::new(()),
+            stripes: (0..STRIPES).map(|_| Mutex::new(())).collect(),
+            incoming: None,
+        };
+        let levels = levels.into_iter();
+        table.offsets.reserve(levels.size_hint().0);
+        for level in levels {
+            let last = table.offsets.last().copied().unwrap_or(0);
+            table.offsets.push(last + u32::from(level));
+        }
+        table.resize_slots();
+        table
+    }
+
+    /// Adds one row, of the given level, without links.
+    pub(super) fn push_row(&mut self, level: u8) {
+        let last = self.offsets.last().copied().unwrap_or(0);
+        self.offsets.push(last + u32::from(level));
+        self.resize_slots();
+    }
+
+    fn resize_slots(&mut self) {
+        let rows = self.offsets.len() - 1;
+        let upper = self.offsets.last().copied().unwrap_or(0) as usize * self.m;
+        self.layer0
+            .resize_with(rows * self.lines_per_row, Line::empty);
+        self.upper.resize_with(upper, || AtomicU32::new(EMPTY));
+        if let Some(incoming) = &mut self.incoming {
+            incoming.get_mut().resize_with(rows, Vec::new);
+        }
+    }
+
+    pub(super) fn m(&self) -> usize {
+        self.m
+    }
+
+    /// Most links a row may have on a layer.
+    pub(super) fn capacity(&self, layer: u8) -> usize {
+        if layer == 0 { 2 * self.m } else { self.m }
+    }
+
+    pub(super) fn level_of(&self, row: RowId) -> u8 {
+        let first = row.0 as usize;
+        match self.offsets.get(first..first + 2) {
+            Some(&[start, end]) => (end - start) as u8,
+            _ => 0,
+        }
+    }
+
+    pub(super) fn set_entry(&self, entry: Option<Entry>) {
+        let packed = entry.map_or(u64::MAX, |entry| {
+            u64::from(entry.level) << 32 | u64::from(entry.row.0)
+        });
+        self.entry.store(packed, Ordering::Release);
+    }
+
+    /// Held by whoever may put the entry on a higher layer.
+    pub(super) fn lock_entry(&self) -> MutexGuard<'_, ()> {
+        self.entry_lock.lock()
+    }
+
+    /// Held by whoever changes the links of `row`.
+    pub(super) fn lock_row(&self, row: RowId) -> Option<MutexGuard<'_, ()>> {
+        let stripe = row.0 as usize % STRIPES;
+        self.stripes.get(stripe).map(Mutex::lock)
+    }
+
+    fn slots(&self, layer: u8, row: RowId) -> impl Iterator<Item = &AtomicU32> {
+        let (lines, upper) = if layer == 0 {
+            let start = row.0 as usize * self.lines_per_row;
+            let lines = self.layer0.get(start..start + self.lines_per_row);
+            (lines, None)
+        } else {
+            (None, self.upper_row(layer, row))
+        };
+        let lines = lines.unwrap_or(&[]).iter().flat_map(|line| &line.0);
+        lines.chain(upper.unwrap_or(&[]))
+    }
+
+    fn upper_row(&self, layer: u8, row: RowId) -> Option<&[AtomicU32]> {
+        let first = row.0 as usize;
+        let &[start, end] = self.offsets.get(first..first + 2)? else {
+            return None;
+        };
+        let index = start + u32::from(layer) - 1;
+        if index >= end {
+            return None;
+        }
+        let start = index as usize * self.m;
+        self.upper.get(start..start + self.m)
+    }
+
+    /// Appends the links of `row` on `layer` to `out`.
+    pub(super) fn read(&self, layer: u8, row: RowId, out: &mut Vec<RowId>) {
+        out.extend(
+            self.slots(layer, row)
+                .map(|slot| slot.load(Ordering::Relaxed))
+                .take_while(|&link| link != EMPTY)
+                .map(RowId),
+        );
+        fence(Ordering::Acquire);
+    }
+
+    /// Replaces the links of `row` on `layer` by the first [`capacity`](Self::capacity) of `links`.
+    pub(super) fn write(&self, layer: u8, row: RowId, links: impl Iterator<Item = RowId>) {
+        let mut links = links.take(self.capacity(layer));
+        // Whoever sees a new link must see what was written to its target before.
+        fence(Ordering::Release);
+        for slot in self.slots(layer, row) {
+            let new = links.next().map_or(EMPTY, |link| link.0);
+            let old = slot.load(Ordering::Relaxed);
+            if old != new {
+                slot.store(new, Ordering::Relaxed);
+                self.move_incoming(layer, row, old, new);
+            }
+        }
+    }
+
+    /// Adds one link, if there is an empty slot; whether there was.
+    pub(super) fn append(&self, layer: u8, row: RowId, link: RowId) -> bool {
+        fence(Ordering::Release);
+        let capacity = self.capacity(layer);
+        for slot in self.slots(layer, row).take(capacity) {
+            if slot.load(Ordering::Relaxed) == EMPTY {
+                slot.store(link.0, Ordering::Relaxed);
+                self.move_incoming(layer, row, EMPTY, link.0);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn move_incoming(&self, layer: u8, row: RowId, old: u32, new: u32) {
+        let Some(incoming) = self.incoming.as_ref().filter(|_| layer == 0) else {
+            return;
+        };
+        let mut incoming = incoming.lock();
+        if let Some(sources) = incoming.get_mut(old as usize)
+            && let Some(at) = sources.iter().position(|&source| source == row.0)
+        {
+            sources.swap_remove(at);
+        }
+        if let Some(sources) = incoming.get_mut(new as usize) {
+            sources.push(row.0);
+        }
+    }
+
+    /// Starts to keep track of who links to whom on layer 0.
+    pub(super) fn track_incoming(&mut self) {
+        if self.incoming.is_some() {
+            return;
+        }
+        let rows = self.offsets.len() - 1;
+        let mut incoming = vec![Vec::new(); rows];
+        let mut links = Vec::new();
+        for row in 0..rows as u32 {
+            links.clear();
+            self.read(0, RowId(row), &mut links);
+            for link in &links {
+                if let Some(sources) = incoming.get_mut(link.0 as usize) {
+                    sources.push(row);
+                }
+            }
+        }
+        self.incoming = Some(Mutex::new(incoming));
+    }
+
+    /// Appends the rows that link to `row` on `layer`, ascending.
+    pub(super) fn read_incoming(&self, layer: u8, row: RowId, out: &mut Vec<RowId>) {
+        let start = out.len();
+        if let (0, Some(incoming)) = (layer, &self.incoming) {
+            if let Some(sources) = incoming.lock().get(row.0 as usize) {
+                out.extend(sources.iter().copied().map(RowId));
+            }
+        } else {
+            let mut links = Vec::new();
+            let rows = (self.offsets.len() - 1) as u32;
+            for source in (0..rows).map(RowId).filter(|&r| self.level_of(r) >= layer) {
+                links.clear();
+                self.read(layer, source, &mut links);
+                if links.contains(&row) {
+                    out.push(source);
+                }
+            }
+        }
+        if let Some(found) = out.get_mut(start..) {
+            found.sort_unstable();
+        }
+    }
+
+    /// Bytes of all arrays that a saved graph has too.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let layer0 = self.layer0.len() * size_of::<Line>();
+        let upper = self.upper.len() * size_of::<AtomicU32>();
+        (layer0 + upper + self.offsets.len() * size_of::<u32>()) as u64
+    }
+
+    /// The offsets of the upper rows.
+    pub(super) fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// All slots of layer 0 (with the padding of the rows) in order.
+    pub(super) fn layer0_slots(&self) -> impl Iterator<Item = u32> {
+        let slots = self.layer0.iter().flat_map(|line| &line.0);
+        slots.map(|slot| slot.load(Ordering::Relaxed))
+    }
+
+    /// All slots of the upper layers in order.
+    pub(super) fn upper_slots(&self) -> impl Iterator<Item = u32> {
+        self.upper.iter().map(|slot| slot.load(Ordering::Relaxed))
+    }
+}
+
+impl Links for LinkTable {
+    fn rows(&self) -> u32 {
+        (self.offsets.len() - 1) as u32
+    }
+
+    fn entry(&self) -> Option<Entry> {
+        let packed = self.entry.load(Ordering::Acquire);
+        (packed != u64::MAX).then(|| Entry {
+            row: RowId(packed as u32),
+            level: (packed >> 32) as u8,
+        })
+    }
+
+    fn level(&self, row: RowId) -> Result<u8, IndexError> {
+        Ok(self.level_of(row))
+    }
+
+    #[inline]
+    fn for_each(
+        &self,
+        layer: u8,
+        row: RowId,
+        mut each: impl FnMut(RowId),
+    ) -> Result<(), IndexError> {
+        if layer == 0 {
+            let start = row.0 as usize * self.lines_per_row;
+            let lines = self.layer0.get(start..start + self.lines_per_row);
+            'row: for line in lines.unwrap_or(&[]) {
+                for slot in &line.0 {
+                    let link = slot.load(Ordering::Relaxed);
+                    if link == EMPTY {
+                        break 'row;
+                    }
+                    each(RowId(link));
+                }
+            }
+        } else {
+            for slot in self.upper_row(layer, row).unwrap_or(&[]) {
+                let link = slot.load(Ordering::Relaxed);
+                if link == EMPTY {
+                    break;
+                }
+                each(RowId(link));
+            }
+        }
+        fence(Ordering::Acquire);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn links(table: &LinkTable, layer: u8, row: u32) -> Vec<u32> {
+        let mut out = Vec::new();
+        table
+            .for_each(layer, RowId(row), |link| out.push(link.0))
+            .unwrap();
+        out
+    }
+
+    #[test]
+    fn rows_keep_their_links_apart_on_every_layer() {
+        let mut table = LinkTable::new(3, [0, 2, 1]);
+        table.push_row(1);
+        assert_eq!((table.rows(), table.level_of(RowId(1))), (4, 2));
+        table.write(0, RowId(1), [2, 3, 0].into_iter().map(RowId));
+        table.write(2, RowId(1), [3].into_iter().map(RowId));
+        assert!(table.append(1, RowId(1), RowId(2)));
+        assert!(table.append(0, RowId(1), RowId(1)));
+        assert_eq!(links(&table, 0, 1), [2, 3, 0, 1]);
+        assert_eq!(links(&table, 1, 1), [2]);
+        assert_eq!(links(&table, 2, 1), [3]);
+        assert!(links(&table, 0, 2).is_empty() && links(&table, 3, 1).is_empty());
+        for _ in 0..2 {
+            assert!(table.append(0, RowId(1), RowId(2)));
+        }
+        assert!(
+            !table.append(0, RowId(1), RowId(2)),
+            "2m = 6 links are the most"
+        );
+    }
+
+    #[test]
+    fn incoming_links_follow_every_change() {
+        let mut table = LinkTable::new(4, [0, 0, 1, 1]);
+        table.write(0, RowId(0), [1, 2].into_iter().map(RowId));
+        table.write(1, RowId(2), [3].into_iter().map(RowId));
+        table.track_incoming();
+        table.write(0, RowId(3), [2, 1].into_iter().map(RowId));
+        table.write(0, RowId(0), [2].into_iter().map(RowId));
+        let incoming = |layer, row| {
+            let mut out = Vec::new();
+            table.read_incoming(layer, RowId(row), &mut out);
+            out.iter().map(|row| row.0).collect::<Vec<_>>()
+        };
+        assert_eq!(incoming(0, 2), [0, 3]);
+        assert_eq!(incoming(0, 1), [3]);
+        assert_eq!(incoming(1, 3), [2]);
+    }
+}

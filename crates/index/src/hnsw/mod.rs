@@ -1,0 +1,278 @@
+//! HNSW: hierarchical navigable small world graphs (Malkov and Yashunin 2016, arXiv 1603.09320).
+//!
+//! [`Hnsw`] is the graph in memory: built by many threads, changed row by row, saved. [`HnswGraph`] is the sealed graph,
+//! mapped. Both walk through the same loop (`search`), over different memory (`links`, `section`).
+//!
+//! Reading order: `level` (which layers a row is on) - `links` - `pool` and `visited` - `search` - `prune` - `insert` -
+//! `build` (with `codes`, `connect` and `extend`) - `delete` - `section` - `stats`, `verify`.
+//!
+//! Invariants: a row is on all layers from 0 to its level and links only to rows of the same layer; the entry is on the
+//! highest layer; after a build every row can be reached from the entry over layer 0.
+
+mod build;
+mod codes;
+mod connect;
+mod delete;
+mod extend;
+mod insert;
+mod level;
+mod links;
+mod pool;
+mod prune;
+mod search;
+mod section;
+mod stats;
+mod verify;
+mod visited;
+
+use std::any::Any;
+
+use serde_json::json;
+use vecdb_storage::{SectionFile, SectionWriter};
+use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
+
+use crate::{
+    AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, Scratch, SearchParams, SearchStats,
+    VerifyReport,
+};
+use insert::InsertScratch;
+use links::{LinkTable, Links};
+pub(crate) use pool::{Pool, WalkHeap};
+pub use search::{EF_DEFAULT, MaskedStrategy, masked_strategy};
+use search::{Graph, Request};
+use section::MappedLinks;
+pub use stats::HnswStats;
+pub(crate) use visited::Visited;
+
+/// The search knobs of this kind.
+pub(crate) const KNOBS: &[&str] = &["ef", "exact"];
+
+/// An HNSW graph in memory, open to change.
+#[derive(Debug)]
+pub struct Hnsw {
+    params: HnswParams,
+    metric: Metric,
+    links: LinkTable,
+    /// The rows in the graph.
+    present: RowMask,
+    /// Memory of the changes, made at the first one.
+    scratch: Option<InsertScratch>,
+}
+
+impl Hnsw {
+    /// A graph without rows.
+    ///
+    /// # Errors
+    /// Parameters out of range.
+    pub fn new(params: &HnswParams, metric: Metric) -> Result<Self, IndexError> {
+        params.validate()?;
+        let links = LinkTable::new(params.m, []);
+        Ok(Self::from_links(
+            params.clone(),
+            metric,
+            links,
+            RowMask::none(0),
+        ))
+    }
+
+    fn from_links(
+        params: HnswParams,
+        metric: Metric,
+        links: LinkTable,
+        present: RowMask,
+    ) -> Self {
+        Self {
+            params,
+            metric,
+            links,
+            present,
+            scratch: None,
+        }
+    }
+
+    /// Its build parameters.
+    pub fn params(&self) -> &HnswParams {
+        &self.params
+    }
+
+    /// The rows in the graph: those inserted and not deleted.
+    pub fn present(&self) -> &RowMask {
+        &self.present
+    }
+
+    /// What the graph looks like. Reads all of it.
+    ///
+    /// # Errors
+    /// None in memory; the same face as the mapped graph's.
+    pub fn stats(&self) -> Result<HnswStats, IndexError> {
+        stats::measure(
+            &self.links,
+            self.present.count(),
+            self.links.memory_bytes(),
+        )
+    }
+
+    /// The rows in the graph, unless all are.
+    fn limited_to(&self) -> Option<&RowMask> {
+        (!self.present.is_all()).then_some(&self.present)
+    }
+}
+
+/// A sealed HNSW graph, mapped from a file.
+#[derive(Debug)]
+pub struct HnswGraph {
+    params: HnswParams,
+    metric: Metric,
+    links: MappedLinks,
+    present: Option<RowMask>,
+}
+
+impl HnswGraph {
+    /// Opens a saved graph over `rows` rows. Reads its meta section only.
+    ///
+    /// # Errors
+    /// Missing or damaged sections, another metric or number of rows.
+    pub fn open(file: &SectionFile, metric: Metric, rows: u32) -> Result<Self, IndexError> {
+        let opened = section::open(file, metric, rows)?;
+        Ok(Self {
+            params: opened.params,
+            metric,
+            links: opened.links,
+            present: opened.present,
+        })
+    }
+
+    /// Its build parameters.
+    pub fn params(&self) -> &HnswParams {
+        &self.params
+    }
+
+    /// What the graph looks like. Reads all of it.
+    ///
+    /// # Errors
+    /// Damaged sections.
+    pub fn stats(&self) -> Result<HnswStats, IndexError> {
+        let live = self
+            .present
+            .as_ref()
+            .map_or(self.links.rows(), RowMask::count);
+        stats::measure(&self.links, live, self.links.memory_bytes())
+    }
+
+    fn links(&self) -> &MappedLinks {
+        &self.links
+    }
+
+    /// The rows in the graph, unless all are.
+    fn limited_to(&self) -> Option<&RowMask> {
+        self.present.as_ref()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.present.is_none()
+    }
+}
+
+fn describe(
+    params: &HnswParams,
+    metric: Metric,
+    stats: Result<HnswStats, IndexError>,
+) -> serde_json::Value {
+    let mut value = json!({
+        "kind": "hnsw",
+        "metric": metric.to_string(),
+        "m": params.m,
+        "ef_construction": params.ef_construction,
+        "seed": params.seed,
+    });
+    match stats {
+        Ok(stats) => value["stats"] = json!(stats),
+        Err(error) => value["error"] = json!(error.to_string()),
+    }
+    value
+}
+
+macro_rules! graph_index {
+    ($graph:ty) => {
+        impl AnnIndex for $graph {
+            fn kind(&self) -> &'static str {
+                "hnsw"
+            }
+
+            fn metric(&self) -> Metric {
+                self.metric
+            }
+
+            fn rows(&self) -> u32 {
+                self.links.rows()
+            }
+
+            fn search(
+                &self,
+                rows: VectorRows<'_>,
+                query: &Query,
+                k: usize,
+                mask: Option<&RowMask>,
+                params: &SearchParams,
+                budget: &Budget,
+                scratch: &mut Scratch,
+                out: &mut Vec<Neighbor>,
+            ) -> Result<SearchStats, IndexError> {
+                let graph = Graph {
+                    links: &self.links,
+                    metric: self.metric,
+                    present: self.limited_to(),
+                };
+                let request = Request {
+                    rows,
+                    query,
+                    k,
+                    mask,
+                    params,
+                    budget,
+                };
+                graph.search(&request, scratch, out)
+            }
+
+            fn memory_bytes(&self) -> u64 {
+                self.links.memory_bytes()
+            }
+
+            fn verify(&self, rows: u32) -> Result<VerifyReport, IndexError> {
+                if rows != self.links.rows() {
+                    return Err(IndexError::Mismatch {
+                        what: "rows of the segment",
+                        expected: self.links.rows().to_string(),
+                        got: rows.to_string(),
+                    });
+                }
+                let m = self.params.m as usize;
+                let capacity = |layer| if layer == 0 { 2 * m } else { m };
+                verify::verify(&self.links, capacity, self.limited_to())
+            }
+
+            fn describe(&self) -> serde_json::Value {
+                describe(&self.params, self.metric, self.stats())
+            }
+
+            fn as_any(&self) -> &dyn Any {
+                self
+            }
+        }
+    };
+}
+
+graph_index!(Hnsw);
+graph_index!(HnswGraph);
+
+impl BuiltIndex for Hnsw {
+    fn save(&self, writer: &mut SectionWriter) -> Result<(), IndexError> {
+        section::save(
+            writer,
+            &self.params,
+            self.metric,
+            &self.links,
+            &self.present,
+        )
+    }
+}

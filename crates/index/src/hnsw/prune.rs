@@ -1,0 +1,128 @@
+//! Which candidates become links: the diversity heuristic (paper, algorithm 4).
+//!
+//! A candidate is kept if it is nearer to the base than to any link kept before it; what it would lead to is otherwise
+//! reached through that link. Equal rows are the exception: all at distance 0 from each other, none would dominate
+//! another, and their links would all stay inside their own heap. At most half of the links may go to candidates that
+//! tie with a kept one.
+
+use vecdb_vector::{Kernels, Metric, Neighbor, RowId, Scorer, VectorRows};
+
+/// Kept rows compared per call; most candidates are dominated by one of the nearest.
+const BLOCK: usize = 4;
+
+/// Distances between the rows of one build.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Space<'a> {
+    pub(super) rows: VectorRows<'a>,
+    pub(super) metric: Metric,
+    pub(super) kernels: Kernels,
+}
+
+impl<'a> Space<'a> {
+    /// Scores rows against a stored row.
+    #[inline]
+    pub(super) fn from_row(&self, row: RowId) -> Scorer<'a> {
+        Scorer::between_rows(self.kernels, self.metric, self.rows, row)
+    }
+
+    /// How `candidate` stands to the links kept so far.
+    #[inline]
+    fn compare(&self, candidate: Neighbor, kept: &[RowId]) -> Standing {
+        let scorer = self.from_row(candidate.row);
+        let mut between = [0.0; BLOCK];
+        let mut standing = Standing::Diverse;
+        for block in kept.chunks(BLOCK) {
+            let Some(between) = between.get_mut(..block.len()) else {
+                break;
+            };
+            scorer.score_rows(block, between);
+            for &distance in between.iter() {
+                if distance < candidate.distance {
+                    return Standing::Dominated;
+                }
+                if distance == candidate.distance {
+                    standing = Standing::Tied;
+                }
+            }
+        }
+        standing
+    }
+
+    /// Leaves in `kept` the links of a base row chosen from `candidates`, which are sorted by distance from it; at most
+    /// `most`.
+    pub(super) fn select(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+        kept.clear();
+        let mut ties = most / 2;
+        for &candidate in candidates {
+            if kept.len() >= most {
+                break;
+            }
+            self.keep(candidate, kept, &mut ties);
+        }
+    }
+
+    /// Adds `candidate` to `kept` unless it is dominated, or ties when no more ties are allowed.
+    #[inline]
+    pub(super) fn keep(&self, candidate: Neighbor, kept: &mut Vec<RowId>, ties: &mut usize) {
+        match self.compare(candidate, kept) {
+            Standing::Diverse => kept.push(candidate.row),
+            Standing::Tied if *ties > 0 => {
+                *ties -= 1;
+                kept.push(candidate.row);
+            }
+            Standing::Tied | Standing::Dominated => {}
+        }
+    }
+
+    /// Appends the distances of `links` from `base` to `out`.
+    pub(super) fn measure(
+        &self,
+        base: RowId,
+        links: &[RowId],
+        distances: &mut Vec<f32>,
+        out: &mut Vec<Neighbor>,
+    ) {
+        distances.resize(links.len(), 0.0);
+        self.from_row(base).score_rows(links, distances);
+        let measured = links.iter().zip(distances.iter());
+        out.extend(measured.map(|(&row, &distance)| Neighbor { distance, row }));
+    }
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Standing {
+    Diverse,
+    Tied,
+    Dominated,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_behind_a_kept_one_is_dropped_and_ties_are_limited() {
+        // On a line: the base at 0; 1, 2 and 3 to its right, -1.5 to its left, then five rows equal to the base.
+        let values = [0.0f32, 1.0, 2.0, 3.0, -1.5, 0.0, 0.0, 0.0, 0.0, 0.0];
+        let space = Space {
+            rows: VectorRows::from_f32(1, &values).unwrap(),
+            metric: Metric::L2,
+            kernels: Kernels::detect(),
+        };
+        let mut candidates = Vec::new();
+        let others: Vec<RowId> = (1..5).map(RowId).collect();
+        space.measure(RowId(0), &others, &mut Vec::new(), &mut candidates);
+        candidates.sort();
+        let mut kept = Vec::new();
+        space.select(&candidates, 8, &mut kept);
+        assert_eq!(kept, [RowId(1), RowId(4)]);
+        let equal: Vec<RowId> = (5..10).map(RowId).collect();
+        space.measure(RowId(0), &equal, &mut Vec::new(), &mut candidates);
+        candidates.sort();
+        space.select(&candidates, 6, &mut kept);
+        // The first equal row is diverse, three more may tie; the others are all nearer to them than to the base? No:
+        // as near, so the two real directions are kept when ties leave room.
+        assert_eq!(kept.iter().filter(|row| row.0 >= 5).count(), 4);
+        assert!(kept.contains(&RowId(1)) || kept.contains(&RowId(4)));
+    }
+}

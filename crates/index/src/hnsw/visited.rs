@@ -1,0 +1,76 @@
+//! Which rows a walk has seen: one bit per row, and the list of them, which both feeds the scorer and clears the bits.
+
+use vecdb_vector::RowId;
+
+/// Visited marks. Clearing costs as much as was marked, not as much as there are rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Visited {
+    words: Vec<u64>,
+    seen: Vec<RowId>,
+}
+
+impl Visited {
+    /// Forgets all marks and makes room for `rows` rows.
+    pub(super) fn reset(&mut self, rows: u32) {
+        let words = (rows as usize).div_ceil(64);
+        if self.seen.len() >= words {
+            self.words.fill(0);
+        } else {
+            for row in &self.seen {
+                if let Some(word) = self.words.get_mut(row.0 as usize >> 6) {
+                    *word = 0;
+                }
+            }
+        }
+        self.seen.clear();
+        if self.words.len() < words {
+            self.words.resize(words, 0);
+        }
+    }
+
+    /// Marks a row; whether it was new. Rows beyond the marks are never new.
+    #[inline]
+    pub(super) fn insert(&mut self, row: RowId) -> bool {
+        let Some(word) = self.words.get_mut(row.0 as usize >> 6) else {
+            return false;
+        };
+        let bit = 1u64 << (row.0 & 63);
+        if *word & bit != 0 {
+            return false;
+        }
+        *word |= bit;
+        self.seen.push(row);
+        true
+    }
+
+    /// How many rows are marked.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// The rows marked since there were `start` of them, in the order of marking.
+    #[inline]
+    pub(super) fn since(&self, start: usize) -> &[RowId] {
+        self.seen.get(start..).unwrap_or(&[])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_forgotten_on_reset() {
+        let mut visited = Visited::default();
+        for rows in [10, 1000, 100] {
+            visited.reset(rows);
+            assert!(visited.insert(RowId(3)));
+            assert!(!visited.insert(RowId(3)));
+            assert!(visited.insert(RowId(rows - 1)));
+            assert_eq!(visited.since(1), [RowId(rows - 1)]);
+            assert_eq!(visited.len(), 2);
+        }
+        assert!(!visited.insert(RowId(5000)));
+    }
+}

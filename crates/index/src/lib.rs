@@ -1,0 +1,31 @@
+//! Nearest-neighbour indexes: flat and HNSW, behind one trait.
+//!
+//! An index never owns vectors: it holds structure (a graph, later codes) over the rows of one segment, and every call
+//! is handed those rows. [`IndexSpec`] names a kind and its parameters, [`build`] makes it, [`BuiltIndex::save`] writes
+//! it as sections of a sealed file and [`open`] maps it again. [`AnnIndex::search`] is the one search contract of all
+//! kinds: top-k under an optional [`RowMask`](vecdb_vector::RowMask), with optional knobs, within a budget, without
+//! allocating once its [`Scratch`] is warm.
+//!
+//! A new kind is a folder here, a variant of [`IndexSpec`], two match arms in the registry and one line in the index
+//! suite (`tests/suite.rs`).
+
+mod ann;
+mod error;
+mod exact;
+mod flat;
+pub mod hnsw;
+mod options;
+mod params;
+mod registry;
+mod scratch;
+mod spec;
+
+pub use ann::{AnnIndex, BuiltIndex, Counters, SearchStats, VerifyReport};
+pub use error::IndexError;
+pub use flat::Flat;
+pub use hnsw::{Hnsw, HnswGraph};
+pub use options::{BuildOptions, Progress, Silent};
+pub use params::{Budget, SearchParams};
+pub use registry::{build, build_extending, open};
+pub use scratch::{LayerTrace, Scratch};
+pub use spec::{HnswParams, IndexSpec};

@@ -1,0 +1,77 @@
+//! [`Scratch`]: the memory of a search, kept by a thread from query to query.
+
+use vecdb_vector::{Kernels, Neighbor, RowId, TopK};
+
+use crate::hnsw::{Pool, Visited, WalkHeap};
+
+/// Reusable memory of searches: pools, visited marks, buffers. One per thread; any index, any size; grows to the
+/// largest search it has served and allocates nothing after that.
+#[derive(Debug)]
+pub struct Scratch {
+    pub(crate) kernels: Kernels,
+    pub(crate) top: TopK,
+    pub(crate) block: Vec<RowId>,
+    pub(crate) distances: Vec<f32>,
+    pub(crate) pool: Pool,
+    pub(crate) heap: WalkHeap,
+    pub(crate) visited: Visited,
+    trace: Vec<LayerTrace>,
+}
+
+/// How a graph search crossed one layer.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct LayerTrace {
+    /// The layer; 0 is the lowest, which holds all rows.
+    pub layer: u8,
+    /// Steps taken on it (layer 0: rows expanded).
+    pub hops: u32,
+    /// Distances computed on it.
+    pub distances: u32,
+    /// The nearest row found on it.
+    pub nearest: Neighbor,
+}
+
+impl Scratch {
+    /// Scratch memory for the best kernels of this machine.
+    pub fn new() -> Self {
+        Self::with_kernels(Kernels::detect())
+    }
+
+    /// Scratch memory whose searches use the given kernels.
+    pub fn with_kernels(kernels: Kernels) -> Self {
+        Self {
+            kernels,
+            top: TopK::new(0),
+            block: Vec::new(),
+            distances: Vec::new(),
+            pool: Pool::default(),
+            heap: WalkHeap::default(),
+            visited: Visited::default(),
+            trace: Vec::new(),
+        }
+    }
+
+    /// The kernels its searches use.
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// How the last search went through the layers of a graph, top first; empty after a scan.
+    pub fn trace(&self) -> &[LayerTrace] {
+        &self.trace
+    }
+
+    pub(crate) fn clear_trace(&mut self) {
+        self.trace.clear();
+    }
+
+    pub(crate) fn push_trace(&mut self, layer: LayerTrace) {
+        self.trace.push(layer);
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self::new()
+    }
+}

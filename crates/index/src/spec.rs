@@ -1,0 +1,203 @@
+//! [`IndexSpec`]: which index to build and with which parameters; what a collection's schema stores.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{IndexError, SearchParams};
+
+/// An index kind with its build parameters. As JSON: `{"kind":"hnsw","m":16,"ef_construction":200}` or
+/// `{"kind":"flat"}`; unknown keys are errors, missing ones take their defaults.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Form", into = "Form")]
+pub enum IndexSpec {
+    /// No structure: every search scans all rows, exactly.
+    Flat,
+    /// Hierarchical navigable small world graph.
+    Hnsw(HnswParams),
+}
+
+/// The JSON form. serde lets a unit variant pass with unknown keys, an empty struct variant not.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+enum Form {
+    Flat {},
+    Hnsw(HnswParams),
+}
+
+impl From<Form> for IndexSpec {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Flat {} => Self::Flat,
+            Form::Hnsw(params) => Self::Hnsw(params),
+        }
+    }
+}
+
+impl From<IndexSpec> for Form {
+    fn from(spec: IndexSpec) -> Self {
+        match spec {
+            IndexSpec::Flat => Self::Flat {},
+            IndexSpec::Hnsw(params) => Self::Hnsw(params),
+        }
+    }
+}
+
+/// Build parameters of HNSW, by the names of the paper (Malkov and Yashunin 2016, section 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HnswParams {
+    /// Links kept per row on the upper layers; layer 0 keeps up to twice as many. 2 to 256, default 16.
+    pub m: u32,
+    /// Size of the candidate pool while inserting; larger is slower to build and better connected.
+    /// 1 to 10,000, default 200.
+    pub ef_construction: u32,
+    /// Seed of the level draw. The same seed and rows built by one thread give the same graph, byte for byte.
+    pub seed: u64,
+}
+
+impl Default for HnswParams {
+    fn default() -> Self {
+        Self {
+            m: 16,
+            ef_construction: 200,
+            seed: 42,
+        }
+    }
+}
+
+impl HnswParams {
+    /// Checks the ranges documented at the fields.
+    pub fn validate(&self) -> Result<(), IndexError> {
+        if !(2..=256).contains(&self.m) {
+            return Err(IndexError::OutOfRange {
+                name: "m",
+                value: u64::from(self.m),
+                expected: "from 2 to 256",
+            });
+        }
+        if !(1..=10_000).contains(&self.ef_construction) {
+            return Err(IndexError::OutOfRange {
+                name: "ef_construction",
+                value: u64::from(self.ef_construction),
+                expected: "from 1 to 10,000",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Default for IndexSpec {
+    fn default() -> Self {
+        Self::Hnsw(HnswParams::default())
+    }
+}
+
+impl IndexSpec {
+    /// The names of all kinds.
+    pub const KINDS: [&'static str; 2] = ["flat", "hnsw"];
+
+    /// The kind's name, as in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Flat => "flat",
+            Self::Hnsw(_) => "hnsw",
+        }
+    }
+
+    /// Checks the ranges of all parameters.
+    pub fn validate(&self) -> Result<(), IndexError> {
+        match self {
+            Self::Flat => Ok(()),
+            Self::Hnsw(params) => params.validate(),
+        }
+    }
+
+    /// Checks the knobs of a search before any index of this spec is there to check them.
+    ///
+    /// # Errors
+    /// A knob that the kind does not know, or a value out of range.
+    pub fn check_params(&self, params: &SearchParams) -> Result<(), IndexError> {
+        let known = match self {
+            Self::Flat => crate::Flat::KNOBS,
+            Self::Hnsw(_) => crate::hnsw::KNOBS,
+        };
+        params.check(self.kind(), known)
+    }
+}
+
+impl fmt::Display for IndexSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flat => f.write_str("flat"),
+            Self::Hnsw(params) => write!(
+                f,
+                "hnsw (m={}, ef_construction={})",
+                params.m, params.ef_construction
+            ),
+        }
+    }
+}
+
+impl FromStr for IndexSpec {
+    type Err = IndexError;
+
+    /// Reads the name of a kind (with default parameters) or the JSON form, and validates it.
+    fn from_str(text: &str) -> Result<Self, IndexError> {
+        let spec = match text.trim() {
+            "flat" => Self::Flat,
+            "hnsw" => Self::Hnsw(HnswParams::default()),
+            json if json.starts_with('{') => {
+                serde_json::from_str(json).map_err(|error| IndexError::BadSpec {
+                    text: text.to_owned(),
+                    reason: error.to_string(),
+                })?
+            }
+            _ => {
+                return Err(IndexError::BadSpec {
+                    text: text.to_owned(),
+                    reason: format!("the kinds are {}", Self::KINDS.join(", ")),
+                });
+            }
+        };
+        spec.validate()?;
+        Ok(spec)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_round_trips_and_fills_defaults() {
+        let spec: IndexSpec = r#"{"kind":"hnsw","m":32}"#.parse().unwrap();
+        let expected = HnswParams {
+            m: 32,
+            ..HnswParams::default()
+        };
+        assert_eq!(spec, IndexSpec::Hnsw(expected));
+        for spec in [spec, IndexSpec::Flat, IndexSpec::default()] {
+            let json = serde_json::to_string(&spec).unwrap();
+            assert_eq!(json.parse::<IndexSpec>().unwrap(), spec, "{json}");
+        }
+        assert_eq!("flat".parse::<IndexSpec>().unwrap(), IndexSpec::Flat);
+    }
+
+    #[test]
+    fn unknown_keys_kinds_and_ranges_are_errors() {
+        for (text, named) in [
+            (r#"{"kind":"hnsw","M":32}"#, "`M`"),
+            (r#"{"kind":"flat","m":32}"#, "`m`"),
+            (r#"{"kind":"tree"}"#, "tree"),
+            (r#"{"m":3}"#, "kind"),
+            ("annoy", "flat, hnsw"),
+            (r#"{"kind":"hnsw","m":1}"#, "from 2 to 256"),
+            (r#"{"kind":"hnsw","ef_construction":0}"#, "from 1 to 10,000"),
+        ] {
+            let error = text.parse::<IndexSpec>().unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
+    }
+}

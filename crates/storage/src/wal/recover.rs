@@ -1,0 +1,119 @@
+//! Opens a log: reads it, makes what was read durable, and says where to go on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::layout::{End, FileHeader, encode_frame};
+use super::log::FileInfo;
+use super::scan::{Deliver, Doubtful, Expect, ScannedFile, Source, scan};
+use super::writer::Writer;
+use super::{Position, WalOptions, WalRecovery};
+use crate::StorageError;
+use crate::disk::Disk;
+use crate::unique::fresh_file_uuid;
+
+/// Bytes gathered before a write while copying.
+const COPY_BYTES: usize = 1 << 20;
+
+/// A log ready to be continued.
+pub(super) struct Recovered {
+    pub(super) found: WalRecovery,
+    pub(super) files: Vec<FileInfo>,
+    pub(super) last: Position,
+    /// Where the next frame goes; None if it begins a new file.
+    pub(super) tail: Option<End>,
+    /// What the next new file records as its predecessor.
+    pub(super) previous: End,
+    pub(super) serial: u64,
+    pub(super) writer: Writer,
+}
+
+pub(super) fn recover(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    options: &WalOptions,
+    replay_from: Position,
+    replay: &mut Deliver<'_>,
+) -> Result<Recovered, StorageError> {
+    disk.create_dir(dir)
+        .map_err(|e| StorageError::io("create", dir, e))?;
+    let expect = Expect::After(replay_from);
+    let mut scan = scan(&*disk, dir, options.on_corruption, expect, replay)?;
+    for path in &scan.rubbish {
+        disk.remove_file(path)
+            .map_err(|e| StorageError::io("remove", path, e))?;
+    }
+    let last_file = scan.files.pop();
+    let read_to = last_file.as_ref().map_or(0, |file| file.last);
+    let mut recovered = Recovered {
+        found: std::mem::take(&mut scan.found),
+        files: scan.files.iter().map(FileInfo::of).collect(),
+        last: read_to.max(replay_from),
+        tail: None,
+        previous: last_file.as_ref().map_or(End::default(), |f| f.durable_end),
+        serial: scan.serial,
+        writer: Writer::new(Arc::clone(&disk), dir),
+    };
+    if let Some(mut file) = last_file {
+        let doubtful = std::mem::take(&mut file.doubtful);
+        let first_doubtful = doubtful.front().copied();
+        recovered.files.push(FileInfo::of(&file));
+        // Positions up to `replay_from` are durable elsewhere.
+        if let Some(first) = first_doubtful
+            && file.last > replay_from
+        {
+            copy_doubtful(&*disk, dir, &file, first, &mut recovered)?;
+        }
+    }
+    Ok(recovered)
+}
+
+/// Writes the frames behind the known durable end of the last file into a new one and makes that
+/// durable: the page cache may hold what the device does not.
+fn copy_doubtful(
+    disk: &dyn Disk,
+    dir: &Path,
+    file: &ScannedFile,
+    from: Doubtful,
+    recovered: &mut Recovered,
+) -> Result<(), StorageError> {
+    let first = from.position;
+    recovered.serial += 1;
+    let header = FileHeader {
+        uuid: fresh_file_uuid(),
+        serial: recovered.serial,
+        first,
+        previous: file.durable_end,
+    };
+    let mut source = Source::open(disk, &file.path)?;
+    let mut new_file = recovered.writer.begin(&header)?;
+    let mut end = header.end();
+    let mut from = from.start(file.header.uuid);
+    let mut frames = Vec::new();
+    for position in first..=file.last {
+        let (head, payload) = source
+            .frame(from, position)?
+            .map_err(|what| StorageError::corrupt(&file.path, from.len, what))?;
+        encode_frame(&mut end, position, first - 1, Some(payload), &mut frames);
+        from.len += head.frame_bytes();
+        from.crc = head.crc;
+        if frames.len() >= COPY_BYTES {
+            new_file.write(&frames)?;
+            frames.clear();
+        }
+    }
+    new_file.write(&frames)?;
+    new_file.publish()?;
+    // The frames now belong to the new file.
+    if let Some(old) = recovered.files.last_mut() {
+        old.last = first - 1;
+    }
+    recovered.files.push(FileInfo {
+        path: header.path(dir),
+        first,
+        last: file.last,
+        bytes: end.len,
+    });
+    recovered.tail = Some(end);
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! Metrics, SIMD distance kernels, row masks and top-k.
+//!
+//! The bottom of the house: everything that measures how far one vector is from another, and the
+//! small sets of rows that searches hand to each other. Nothing here allocates per distance,
+//! reads a file or knows an index.
+//!
+//! The parts, in reading order:
+//! - [`Metric`], [`ElementType`]: what is measured, and how a number is stored;
+//! - [`VectorRows`]: borrowed rows of one vector field, [`encode_row`] and [`decode_row`];
+//! - [`Query`], [`Scorer`]: one query against many rows through the best loop for this CPU
+//!   ([`Kernels`]);
+//! - [`scan`], [`scan_batch`]: exact search over all rows;
+//! - [`TopK`], [`Neighbor`], [`RowMask`], [`RowId`]: results and sets of rows;
+//! - [`reference`](mod@reference): the slow f64 oracle every kernel is tested against.
+//!
+//! Invariants:
+//! - *Rank values* (smaller is nearer) are what kernels return: squared L2, `-dot`, `1 - cos`,
+//!   L1, Hamming, `1 - J`. [`Metric::distance`] turns one into the distance that is reported.
+//! - The instruction set is chosen once per scorer; a call is one indirect jump into a loop made
+//!   for that instruction set, metric and element type.
+//! - `unsafe` lives in `kernels/` and the prefetch of the scorer only, behind sizes that safe constructors have checked.
+#![deny(unsafe_code)]
+
+mod batch;
+mod element;
+mod error;
+mod kernels;
+mod metric;
+mod neighbor;
+mod query;
+pub mod reference;
+mod row_mask;
+mod rows;
+mod scan;
+mod scorer;
+mod top_k;
+
+pub use batch::scan_batch;
+pub use element::{ElementType, MAX_DIM, decode_row, encode_row};
+pub use error::VectorError;
+pub use kernels::Kernels;
+pub use metric::Metric;
+pub use neighbor::{Neighbor, RowId};
+pub use query::Query;
+pub use row_mask::RowMask;
+pub use rows::{VectorRows, inverse_norm};
+pub use scan::scan;
+pub use scorer::Scorer;
+pub use top_k::TopK;

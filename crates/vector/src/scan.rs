@@ -1,0 +1,79 @@
+//! Exact search of one query over all rows, or over the rows of a mask.
+
+use crate::{Kernels, Query, RowId, RowMask, Scorer, TopK, VectorRows};
+
+/// Rows measured per call of the kernel; their rank values stay in the first-level cache.
+const BLOCK_ROWS: usize = 256;
+
+/// Offers every row (of `mask`) to `top`, with its rank value, and returns how many distances
+/// were computed. Rows of the mask beyond `rows.len()` are ignored.
+///
+/// # Panics
+/// When the query is for another element type or dimension than the rows have.
+pub fn scan(
+    kernels: Kernels,
+    query: &Query,
+    rows: VectorRows<'_>,
+    mask: Option<&RowMask>,
+    top: &mut TopK,
+) -> u64 {
+    scan_with(&Scorer::new(kernels, query, rows), mask, top)
+}
+
+pub(crate) fn scan_with(scorer: &Scorer<'_>, mask: Option<&RowMask>, top: &mut TopK) -> u64 {
+    match mask {
+        Some(mask) if mask.count() < scorer.rows().len() => scan_mask(scorer, mask, top),
+        _ => scan_all(scorer, top),
+    }
+}
+
+fn scan_all(scorer: &Scorer<'_>, top: &mut TopK) -> u64 {
+    let rows = scorer.rows().len();
+    let mut ranks = [0.0; BLOCK_ROWS];
+    let mut first = 0;
+    while first < rows {
+        let n = BLOCK_ROWS.min((rows - first) as usize);
+        scorer.score_range(RowId(first), &mut ranks[..n]);
+        offer(top, &ranks[..n], |i| RowId(first + i as u32));
+        first += n as u32;
+    }
+    u64::from(rows)
+}
+
+fn scan_mask(scorer: &Scorer<'_>, mask: &RowMask, top: &mut TopK) -> u64 {
+    let end = scorer.rows().len();
+    let mut ranks = [0.0; BLOCK_ROWS];
+    let mut listed = [RowId(0); BLOCK_ROWS];
+    let mut members = mask.iter().take_while(|row| row.0 < end);
+    let mut total = 0;
+    loop {
+        let mut n = 0;
+        for (slot, row) in listed.iter_mut().zip(&mut members) {
+            *slot = row;
+            n += 1;
+        }
+        if n == 0 {
+            return total;
+        }
+        scorer.score_rows(&listed[..n], &mut ranks[..n]);
+        offer(top, &ranks[..n], |i| listed[i]);
+        total += n as u64;
+    }
+}
+
+/// Offers a block of rank values. Once the pool is full, most blocks hold nothing near enough:
+/// one vectorised comparison per sixteen rows finds that out.
+#[inline]
+pub(crate) fn offer(top: &mut TopK, ranks: &[f32], row: impl Fn(usize) -> RowId) {
+    for (c, chunk) in ranks.chunks(16).enumerate() {
+        let threshold = top.threshold();
+        let near = chunk
+            .iter()
+            .fold(0u32, |n, &rank| n + u32::from(rank <= threshold));
+        if near > 0 {
+            for (i, &rank) in chunk.iter().enumerate() {
+                top.push(rank, row(c * 16 + i));
+            }
+        }
+    }
+}
