@@ -127,7 +127,7 @@ pub(crate) struct ParquetVectors {
 impl ParquetVectors {
     pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
         let file = OpenedFile::open(path)?;
-        let (vector, name) = columns::vector_column(path, file.schema(), None)?
+        let (vector, name) = columns::vector_column(path, file.schema(), &PointOptions::default())?
             .ok_or_else(|| columns::no_vector_column(path, file.schema()))?;
         let source = format!("{} (parquet, column {name})", path.display());
         let mut batches = file.batches(&[vector])?;

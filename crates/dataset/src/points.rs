@@ -27,11 +27,11 @@ pub struct RawPoint {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PointOptions {
     /// Key or column of the vector. `None`: `vector`; in Parquet also `embedding`, or else the only
-    /// column of lists of numbers of one common length that no other name explains.
+    /// column that holds lists of floats or of 8-bit integers (several are an error that names them).
     pub vector_field: Option<String>,
     /// Key or column of the id. `None`: `id` where there is one.
     pub id_field: Option<String>,
-    /// Keys or columns left out of the metadata.
+    /// Keys or columns left out: neither metadata nor candidates for the vector.
     pub skip: Vec<String>,
 }
 

@@ -143,7 +143,7 @@ impl Error {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         let kind = match &error {
-            StorageError::Full { .. } => ErrorKind::ResourceExhausted,
+            _ if error.is_disk_full() => ErrorKind::ResourceExhausted,
             StorageError::Corrupt { .. } | StorageError::NoSection { .. } => ErrorKind::Corrupt,
             StorageError::NewerFormat { .. } => ErrorKind::Unsupported,
             StorageError::Poisoned { .. } => ErrorKind::Poisoned,

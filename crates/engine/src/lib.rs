@@ -39,13 +39,13 @@ mod segment;
 
 pub use collection::{
     Collection, CollectionInfo, Hit, MaintenanceStatus, MetadataUpdate, ScrollPage, ScrollRequest, SearchRequest,
-    SearchResponse, SearchStats, SegmentInfo, VerifyReport, WriteResult,
+    SearchResponse, SearchStats, SegmentInfo, VerifyReport, WriteResult, LIMIT_MAX, READ_POINTS_MAX, WRITE_POINTS_MAX,
 };
 pub use database::{CollectionSummary, Database, Recovery};
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Durability, Env, OnCorruption, Options};
 pub use point::{ID_BYTES_MAX, Point, PointId, Record};
-pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, VectorField};
+pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
 
 pub use vecdb_filter::{FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json, metadata_to_json};
 pub use vecdb_index::{HnswParams, IndexSpec, SearchParams};

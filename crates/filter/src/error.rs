@@ -10,8 +10,8 @@ use vecdb_storage::StorageError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
-    /// The filter text is not JSON.
-    #[error("the filter is not valid JSON: {0}")]
+    /// The filter text is not JSON, or ambiguous JSON.
+    #[error("the filter cannot be read as JSON: {0}")]
     NotJson(String),
     /// The JSON does not have the form of a filter.
     #[error("{0}")]

@@ -4,6 +4,29 @@
 //! [`Filter`] says which points are meant: [`Filter::matches`] answers for one point,
 //! [`FieldIndexes::evaluate`] for all rows of a sealed segment at once, as a
 //! [`RowMask`](vecdb_vector::RowMask), and [`FieldIndexes::estimate`] tells beforehand how many.
+//!
+//! ```
+//! use serde_json::json;
+//! use vecdb_filter::{Filter, FilterError, MetadataSchema, metadata_from_json};
+//!
+//! # fn main() -> Result<(), FilterError> {
+//! let mut schema = MetadataSchema::new();
+//! schema.declare("released", "datetime".parse()?)?;
+//! let chess = schema.observe(&metadata_from_json(
+//!     &json!({"section": "games", "size_kb": 812, "released": "2024-05-01T12:00:00Z"}),
+//! )?)?;
+//!
+//! let filter = Filter::parse_str(
+//!     r#"{"section": "games", "size_kb": {"$lt": 20000}, "released": {"$gte": "2024-01-01"}}"#,
+//! )?
+//! .check(&schema)?;
+//! assert!(filter.matches(&chess));
+//!
+//! let error = Filter::eq("sectoin", "games").check(&schema).unwrap_err();
+//! assert!(error.to_string().contains("did you mean section?"));
+//! # Ok(())
+//! # }
+//! ```
 
 mod error;
 mod expression;

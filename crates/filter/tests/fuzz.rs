@@ -1,25 +1,11 @@
 //! The fuzzers' entry points on generated input: 20,000 mutated filters and as many metadata encodings.
 
+mod generate;
+
+use generate::Random;
 use vecdb_filter::{Metadata, Value, encode_metadata, fuzz};
 
 const SEED: u64 = 0x5eed_0001;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-}
 
 /// Deletes, doubles, swaps in or overwrites a few parts.
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, pieces: &[&[u8]]) {

@@ -105,8 +105,8 @@ fn widened_integers_stay_exact() {
     let floats = [
         0.5,
         -0.0,
-        9.007199254740992e15,
-        -9.223372036854775808e18,
+        9.007_199_254_740_992e15,
+        -9.223_372_036_854_776e18,
         1e300,
     ];
     let mut schema = MetadataSchema::new();

@@ -28,7 +28,9 @@ pub enum IndexError {
         expected: &'static str,
     },
     /// The text of an index spec that is not one.
-    #[error("`{text}` is no index spec: {reason}; use `flat`, `hnsw` or JSON like {{\"kind\":\"hnsw\",\"m\":16}}")]
+    #[error(
+        "`{text}` is no index spec: {reason}; use `flat`, `hnsw` or JSON like {{\"kind\":\"hnsw\",\"m\":16}}"
+    )]
     BadSpec {
         /// The text given.
         text: String,

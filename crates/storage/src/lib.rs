@@ -22,4 +22,6 @@ pub mod wal;
 pub use disk::{Access, Blob, DirEntry, Disk, DiskFile, DiskRead, FileDisk, MemoryDisk};
 pub use error::StorageError;
 pub use section::{FileSummary, Section, SectionFile, SectionWriter, VerifyReport, verify_file};
-pub use wal::{Durability, Log, OnCorruption, Position, Wal, WalOptions, WalRecovery, WalReport};
+pub use wal::{
+    Durability, Log, OnCorruption, Position, Replay, Wal, WalOptions, WalRecovery, WalReport,
+};

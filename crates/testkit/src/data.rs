@@ -61,6 +61,7 @@ pub struct Ask {
 /// Finds the data of this machine.
 pub fn test_data() -> TestData {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = root.canonicalize().unwrap_or(root);
     let named = std::env::var_os("VECDB_TEST_DATA").map(PathBuf::from);
     let folder = named.unwrap_or_else(|| root.join("../shared/data"));
     TestData {

@@ -1,4 +1,5 @@
 //! Test tools: the faulty disk, the model, recall measurement, data for tests.
 pub mod data;
 pub mod recall;
+pub mod sim_disk;
 pub mod synthetic;

@@ -118,14 +118,17 @@ fn check(metric: Metric, queries: &Data, data: &Data, mask: Option<&RowMask>, k:
         }
         for threads in [1, 3] {
             let found = scan_batch(kernels, metric, queries.rows(), rows, mask, k, threads);
-            assert_eq!(
-                found,
-                expected,
-                "{} {metric} {} {}-d k {k} threads {threads}",
-                kernels.name(),
-                data.element,
-                data.dim
-            );
+            assert_eq!(found.len(), expected.len());
+            for (q, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                assert_eq!(
+                    found,
+                    expected,
+                    "{} {metric} {} {}-d query {q} k {k} threads {threads}",
+                    kernels.name(),
+                    data.element,
+                    data.dim
+                );
+            }
         }
     }
 }

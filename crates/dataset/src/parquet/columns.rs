@@ -26,7 +26,7 @@ impl Columns {
         schema: &Schema,
         options: &PointOptions,
     ) -> Result<Self, DatasetError> {
-        let vector_root = vector_column(path, schema, options.vector_field.as_deref())?;
+        let vector_root = vector_column(path, schema, options)?;
         let id_root = match &options.id_field {
             Some(name) => Some(
                 schema
@@ -78,9 +78,9 @@ impl Columns {
 pub(super) fn vector_column(
     path: &Path,
     schema: &Schema,
-    wanted: Option<&str>,
+    options: &PointOptions,
 ) -> Result<Option<(usize, String)>, DatasetError> {
-    if let Some(name) = wanted {
+    if let Some(name) = &options.vector_field {
         let at = schema
             .index_of(name)
             .map_err(|_| no_column(path, schema, name))?;
@@ -91,18 +91,19 @@ pub(super) fn vector_column(
             );
             return Err(DatasetError::unsupported(path, what));
         }
-        return Ok(Some((at, name.to_owned())));
+        return Ok(Some((at, name.to_string())));
     }
     for name in VECTOR_NAMES {
         match schema.index_of(name) {
             Ok(at) if is_vector(schema.field(at).data_type()) => {
-                return Ok(Some((at, name.to_owned())));
+                return Ok(Some((at, name.to_string())));
             }
             _ => {}
         }
     }
     let candidates: Vec<usize> = (0..schema.fields().len())
         .filter(|&at| is_vector(schema.field(at).data_type()))
+        .filter(|&at| !options.skip.contains(schema.field(at).name()))
         .collect();
     match candidates[..] {
         [] => Ok(None),

@@ -53,9 +53,11 @@ impl ListColumn {
         if self.lists.is_null(at) {
             return Ok(None);
         }
-        let offsets = self.lists.value_offsets();
-        let range = match offsets.get(at..at + 2) {
-            Some(&[start, end]) if 0 <= start && start <= end => start as usize..end as usize,
+        let items = self.lists.values();
+        let range = match self.lists.value_offsets().get(at..at + 2) {
+            Some(&[start, end]) if 0 <= start && start <= end && end as usize <= items.len() => {
+                start as usize..end as usize
+            }
             _ => 0..0,
         };
         let row = first + at as u64;
@@ -66,7 +68,6 @@ impl ListColumn {
             );
             return Err(DatasetError::row(path, row, what));
         }
-        let items = self.lists.values();
         if items.null_count() > 0
             && let Some(null) = range.clone().find(|&item| items.is_null(item))
         {

@@ -277,6 +277,15 @@ fn parquet_columns() {
         .unwrap()
         .unwrap();
     assert_eq!(named.vector, Some(vec![0.0, 1.0, 2.0]));
+    let left = PointOptions {
+        skip: vec!["a".to_owned()],
+        ..PointOptions::default()
+    };
+    let point = open_points(&path, &left).unwrap().next().unwrap().unwrap();
+    assert!(
+        point.vector.is_some() && point.metadata.is_empty(),
+        "the other list is the vector"
+    );
     let path = write(vec![ids(), ("vector", files::list_column("f32"))]);
     expect(
         open_points(&path, &wanted("id")),

@@ -1,6 +1,5 @@
 //! Flushing memtables and installing new segments.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -238,15 +237,6 @@ impl Inner {
     pub(crate) fn is_quiet(&self) -> bool {
         let since: Instant = *self.last_write.lock();
         since.elapsed() >= QUIET
-    }
-
-    /// Removes the folder of a dropped collection.
-    pub(crate) fn remove_files(&self, folder: &Path) -> Result<()> {
-        self.shared.disk.remove_dir_all(folder).map_err(|e| Error::io("remove folder", folder, e))
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 

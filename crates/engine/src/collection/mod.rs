@@ -8,6 +8,7 @@
 //! Invariants:
 //! - The working state is ahead of the published one only by writes that are not yet acknowledged.
 //! - Readers take one atomic load and no lock. What they hold stays valid as long as they hold it.
+//! - Locks are taken in the order flushing or merging, manifest, working state; never the other way round.
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
 
@@ -24,11 +25,14 @@ mod write;
 
 pub(crate) use manifest::Manifest;
 pub use maintenance::MaintenanceStatus;
-pub use read::{ScrollPage, ScrollRequest};
+pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use request::{Hit, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult};
+pub use search::LIMIT_MAX;
 pub use verify::VerifyReport;
+pub use write::WRITE_POINTS_MAX;
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -348,6 +352,12 @@ impl Inner {
             flushed_position: self.manifest.lock().flushed,
             maintenance: self.status.lock().clone(),
         }
+    }
+}
+
+impl fmt::Debug for Collection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collection").field("name", &self.inner.name).finish_non_exhaustive()
     }
 }
 

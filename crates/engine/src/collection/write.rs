@@ -175,7 +175,7 @@ impl Inner {
         log.commit(position, durability.for_log())?;
         self.publish(next);
         if full {
-            self.memtable_is_full()?;
+            self.memtable_is_full();
         }
         let Applied { inserted, replaced, deleted } = applied;
         Ok(WriteResult { position, inserted, updated: replaced, deleted, durability })
@@ -204,19 +204,21 @@ impl Inner {
         Ok(working)
     }
 
-    fn memtable_is_full(&self) -> Result<()> {
+    fn memtable_is_full(&self) {
         if self.shared.options.background {
             self.shared.signals.flush_wanted();
-            Ok(())
         } else {
-            self.flush_frozen()
+            // The write itself is done: a flush that fails is kept in the status and tried again with the next one.
+            let _ = self.flush_frozen();
         }
     }
 
     /// Freezes the memtable if it holds anything the manifest does not.
     pub(super) fn freeze(&self) {
+        // Before the working state is locked: the manifest's lock is always taken first.
+        let flushed = self.flushed();
         let mut working = self.working.lock();
-        let frozen_to = working.frozen.last().map_or(0, |frozen| frozen.position).max(self.manifest.lock().flushed);
+        let frozen_to = working.frozen.last().map_or(flushed, |frozen| frozen.position.max(flushed));
         if working.position > frozen_to {
             let mut next = State::clone(&working);
             next.freeze();

@@ -1,9 +1,9 @@
-//! The catalog: which collections a database has. One document, replaced atomically.
+//! The catalog: which collections a database has and where its log begins. One document, replaced atomically.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use vecdb_storage::Disk;
+use vecdb_storage::{Disk, Position};
 
 use crate::document;
 use crate::error::Result;
@@ -21,6 +21,8 @@ pub(crate) struct CatalogEntry {
 pub(crate) struct Catalog {
     pub(crate) collections: Vec<CatalogEntry>,
     pub(crate) next_id: u32,
+    /// Every write up to here is in segments: the log may begin after it.
+    pub(crate) log_from: Position,
 }
 
 impl Catalog {

@@ -14,6 +14,7 @@ mod signals;
 pub(crate) use signals::Signals;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -60,6 +61,9 @@ pub struct CollectionSummary {
     pub broken: Option<String>,
 }
 
+/// The log is trimmed in steps of this many bytes: each step replaces the catalog.
+const TRIM_BYTES_MIN: u64 = 16 << 20;
+
 enum Slot {
     Open(Arc<Inner>),
     Broken { kind: ErrorKind, reason: String },
@@ -78,6 +82,12 @@ struct Core {
     /// By name. Written while a collection is created or dropped.
     collections: RwLock<BTreeMap<String, Named>>,
     catalog: Mutex<Catalog>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.core.root).finish_non_exhaustive()
+    }
 }
 
 impl Database {
@@ -104,7 +114,7 @@ impl Database {
             Some(catalog) => catalog,
             None => {
                 refuse_foreign_folder(disk.as_ref(), &root)?;
-                let catalog = Catalog { collections: Vec::new(), next_id: 1 };
+                let catalog = Catalog { collections: Vec::new(), next_id: 1, log_from: 0 };
                 catalog.write(disk.as_ref(), &root)?;
                 catalog
             }
@@ -211,7 +221,7 @@ impl Database {
         for collection in collections.iter().filter(|collection| collection.log_needed_after().is_some()) {
             outcome = outcome.and(collection.flush().map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))));
         }
-        self.core.trim_log();
+        self.core.trim_log(0);
         let log = &self.core.log;
         // Collections opened elsewhere may still hold the log: it is made durable here and closed with the last of them.
         outcome.and(log.commit(log.last(), vecdb_storage::Durability::EveryWrite).map_err(Error::from))
@@ -286,7 +296,7 @@ impl Core {
             });
             outcome.map_err(|error| StorageError::corrupt(&dir, position, error.to_string()))
         };
-        let (log, recovery) = Wal::open(shared.disk.clone(), &dir, options, 0, &mut replay)?;
+        let (log, recovery) = Wal::open(shared.disk.clone(), &dir, options, catalog.log_from, &mut replay)?;
         let flushed = by_id.values().map(|inner| inner.flushed()).max().unwrap_or(0);
         if log.last() < flushed {
             return Err(Error::corrupt(
@@ -372,14 +382,26 @@ impl Core {
         needed
     }
 
-    fn trim_log(&self) {
-        // A log that stays longer than needed is no harm; the next flush tries again.
-        let _ = self.log.truncate_before(self.log_needed_after() + 1);
+    /// Lets the log begin after what the segments hold, if that frees at least `bytes_min`.
+    fn trim_log(&self, bytes_min: u64) {
+        let mut catalog = self.catalog.lock();
+        let needed = self.log_needed_after();
+        let freed = self.log.bytes_from(catalog.log_from + 1).saturating_sub(self.log.bytes_from(needed + 1));
+        if needed <= catalog.log_from || freed < bytes_min {
+            return;
+        }
+        let next = Catalog { log_from: needed, ..catalog.clone() };
+        // The catalog first: a log that begins later than it says is taken for damaged. A log that stays longer than
+        // needed is no harm, and is tried again.
+        if next.write(self.shared.disk.as_ref(), &self.root).is_ok() {
+            *catalog = next;
+            let _ = self.log.truncate_before(needed + 1);
+        }
     }
 
     /// Drops what the segments hold from the log, and flushes whoever keeps it too long.
     fn bound_log(&self) {
-        self.trim_log();
+        self.trim_log(TRIM_BYTES_MIN);
         let needed = self.log_needed_after();
         if self.log.bytes_from(needed + 1) <= self.shared.options.wal_bytes_max {
             return;
@@ -389,7 +411,7 @@ impl Core {
                 let _ = collection.flush();
             }
         }
-        self.trim_log();
+        self.trim_log(TRIM_BYTES_MIN);
     }
 }
 

@@ -39,10 +39,6 @@ impl Block {
         self.bytes
     }
 
-    pub(crate) fn shared_metadata(&self, row: RowId) -> Option<&Arc<Metadata>> {
-        self.rows.get(row.0 as usize).map(|row| &row.metadata)
-    }
-
     /// Appends `next` to `views`, first merging it with the last views while they are small. Dead rows are left out.
     pub(crate) fn push(views: &mut Vec<View<Block>>, next: Block) -> Result<()> {
         let mut next = View::new(Arc::new(next));

@@ -139,10 +139,6 @@ impl Segment {
         self.entry.index_file.as_ref().map_or(0, |file| file.bytes)
     }
 
-    pub(crate) fn fields(&self) -> &FieldIndexes {
-        &self.fields
-    }
-
     /// The files are removed once the last snapshot that reads them is gone.
     pub(crate) fn mark_obsolete(&self) {
         self.obsolete.store(true, Ordering::Release);

@@ -13,6 +13,7 @@
 
 mod check;
 mod json;
+mod json_text;
 mod matches;
 mod parse;
 #[cfg(test)]

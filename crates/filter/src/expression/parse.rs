@@ -4,7 +4,7 @@
 //! joined by and. A field holds a literal (implicit `$eq`) or an object of operators; `$not` may stand
 //! before an expression or before the operators of a field. Depth is limited before recursing.
 
-use super::{DEPTH_MAX, Filter, IN_VALUES_MAX};
+use super::{DEPTH_MAX, Filter, IN_VALUES_MAX, json_text};
 use crate::error::{FilterError, excerpt, quoted};
 use crate::nearest::nearest;
 use crate::value::Value;
@@ -29,11 +29,9 @@ impl Filter {
     /// Reads the JSON form from text.
     ///
     /// # Errors
-    /// As [`Filter::parse`], and text that is not JSON.
+    /// As [`Filter::parse`], text that is not JSON, and objects with a key twice.
     pub fn parse_str(text: &str) -> Result<Filter, FilterError> {
-        let json: Json =
-            serde_json::from_str(text).map_err(|e| FilterError::NotJson(e.to_string()))?;
-        Filter::parse(&json)
+        Filter::parse(&json_text::read(text)?)
     }
 }
 

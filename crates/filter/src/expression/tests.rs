@@ -80,7 +80,7 @@ fn wrong_forms_are_named() {
         assert!(error.contains(expected), "{json}: {error}");
     }
     let error = Filter::parse_str("{\"a\": ").unwrap_err().to_string();
-    assert!(error.contains("not valid JSON"), "{error}");
+    assert!(error.contains("cannot be read as JSON"), "{error}");
 }
 
 #[test]

@@ -9,9 +9,7 @@
 //! the normalised rows (the same order), dot takes signed codes around zero.
 
 use parking_lot::Mutex;
-use vecdb_vector::{
-    ElementType, Kernels, Metric, RowId, Scorer, TopK, VectorRows,
-};
+use vecdb_vector::{ElementType, Kernels, Metric, RowId, Scorer, TopK, VectorRows};
 
 use super::level::mix;
 use crate::{BuildOptions, IndexError};
@@ -189,8 +187,7 @@ impl Scale {
         let dim = rows.dim();
         let mut bytes = vec![0u8; rows.len() as usize * dim];
         const BLOCK: usize = 256;
-        let parts: Vec<Mutex<&mut [u8]>> =
-            bytes.chunks_mut(BLOCK * dim).map(Mutex::new).collect();
+        let parts: Vec<Mutex<&mut [u8]>> = bytes.chunks_mut(BLOCK * dim).map(Mutex::new).collect();
         options.for_each_block(
             parts.len() as u32,
             1,
@@ -229,7 +226,11 @@ impl Scale {
 fn read(metric: Metric, rows: VectorRows<'_>, row: RowId, values: &mut [f32]) {
     rows.to_f32(row, values);
     if metric == Metric::Cosine {
-        let norm = values.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>().sqrt();
+        let norm = values
+            .iter()
+            .map(|x| f64::from(*x) * f64::from(*x))
+            .sum::<f64>()
+            .sqrt();
         if norm > 0.0 {
             let inverse = (1.0 / norm) as f32;
             values.iter_mut().for_each(|x| *x *= inverse);

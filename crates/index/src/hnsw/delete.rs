@@ -6,13 +6,13 @@
 
 use vecdb_vector::{Neighbor, RowId, VectorRows};
 
+use super::Hnsw;
 use super::build::check;
 use super::connect::connect_orphans;
 use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::{Entry, Links};
 use super::prune::Space;
-use super::Hnsw;
 use crate::IndexError;
 
 impl Hnsw {
@@ -121,13 +121,7 @@ impl Hnsw {
     }
 
     /// Removes `row` from `layer`: its own links, and those to it, each of which is replaced.
-    fn detach(
-        &self,
-        rows: VectorRows<'_>,
-        layer: u8,
-        row: RowId,
-        scratch: &mut InsertScratch,
-    ) {
+    fn detach(&self, rows: VectorRows<'_>, layer: u8, row: RowId, scratch: &mut InsertScratch) {
         let inserter = self.inserter(rows);
         let mut own = Vec::new();
         self.links.read(layer, row, &mut own);
@@ -210,7 +204,9 @@ pub(super) fn refill(
 ) {
     let most = inserter.links.capacity(layer);
     scratch.current.clear();
-    let new = offers.iter().filter(|&&row| row != base && !kept.contains(&row));
+    let new = offers
+        .iter()
+        .filter(|&&row| row != base && !kept.contains(&row));
     scratch.current.extend(new.copied());
     scratch.candidates.clear();
     let distances = &mut scratch.distances;
@@ -219,12 +215,5 @@ pub(super) fn refill(
         .space
         .measure(base, &scratch.current, distances, candidates);
     candidates.sort_unstable();
-    let mut ties = most / 4;
-    for &candidate in candidates.iter() {
-        if kept.len() >= most {
-            break;
-        }
-        inserter.space.keep(candidate, kept, &mut ties);
-    }
+    inserter.space.add(candidates, most, kept);
 }
-

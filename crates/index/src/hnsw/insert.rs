@@ -49,11 +49,7 @@ impl<'a> Inserter<'a> {
     ///
     /// All layers are searched first; then the links are written from layer 0 upwards and the entry last, so that a
     /// thread that meets the row on some layer finds it complete on all layers below.
-    pub(super) fn insert(
-        &self,
-        row: RowId,
-        scratch: &mut InsertScratch,
-    ) -> Result<(), IndexError> {
+    pub(super) fn insert(&self, row: RowId, scratch: &mut InsertScratch) -> Result<(), IndexError> {
         let level = self.links.level_of(row);
         let mut raising = None;
         let mut entry = self.links.entry();
@@ -98,7 +94,14 @@ impl<'a> Inserter<'a> {
         scratch.plan.clear();
         for layer in (0..=level.min(entry.level)).rev() {
             let ef = self.ef_construction;
-            walk.beam(layer, nearest, ef, &Budget::UNLIMITED, search, &mut counters)?;
+            walk.beam(
+                layer,
+                nearest,
+                ef,
+                &Budget::UNLIMITED,
+                search,
+                &mut counters,
+            )?;
             scratch.candidates.clear();
             let found = search.pool.iter().filter(|found| found.row != row);
             scratch.candidates.extend(found);

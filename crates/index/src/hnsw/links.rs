@@ -42,12 +42,7 @@ pub(super) trait Links {
     fn level(&self, row: RowId) -> Result<u8, IndexError>;
 
     /// Calls `each` with every link of `row` on `layer`; all are below [`rows`](Self::rows).
-    fn for_each(
-        &self,
-        layer: u8,
-        row: RowId,
-        each: impl FnMut(RowId),
-    ) -> Result<(), IndexError>;
+    fn for_each(&self, layer: u8, row: RowId, each: impl FnMut(RowId)) -> Result<(), IndexError>;
 }
 
 #[derive(Debug)]

@@ -75,12 +75,7 @@ impl Hnsw {
         ))
     }
 
-    fn from_links(
-        params: HnswParams,
-        metric: Metric,
-        links: LinkTable,
-        present: RowMask,
-    ) -> Self {
+    fn from_links(params: HnswParams, metric: Metric, links: LinkTable, present: RowMask) -> Self {
         Self {
             params,
             metric,
@@ -105,11 +100,7 @@ impl Hnsw {
     /// # Errors
     /// None in memory; the same face as the mapped graph's.
     pub fn stats(&self) -> Result<HnswStats, IndexError> {
-        stats::measure(
-            &self.links,
-            self.present.count(),
-            self.links.memory_bytes(),
-        )
+        stats::measure(&self.links, self.present.count(), self.links.memory_bytes())
     }
 
     /// The rows in the graph, unless all are.

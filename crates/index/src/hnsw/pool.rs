@@ -92,16 +92,6 @@ impl Pool {
         }
     }
 
-    /// The candidate that [`pop`](Self::pop) would return.
-    #[inline]
-    pub(super) fn peek(&self) -> Option<RowId> {
-        self.keys
-            .get(self.cursor..)?
-            .iter()
-            .find(|&&key| key & Key::EXPANDED == 0)
-            .map(|&key| Key(key).row())
-    }
-
     /// Whether it holds as many candidates as it keeps.
     pub(super) fn is_full(&self) -> bool {
         self.keys.len() == self.capacity
@@ -178,7 +168,6 @@ mod tests {
             assert!(pool.offer(Key::new(distance, RowId(row))));
         }
         assert_eq!(pool.pop(), Some(RowId(1)));
-        assert_eq!(pool.peek(), Some(RowId(3)));
         assert!(!pool.offer(Key::new(6.0, RowId(6))));
         assert!(pool.offer(Key::new(0.5, RowId(9))));
         assert_eq!(pool.pop(), Some(RowId(9)));

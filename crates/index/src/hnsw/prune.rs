@@ -2,8 +2,8 @@
 //!
 //! A candidate is kept if it is nearer to the base than to any link kept before it; what it would lead to is otherwise
 //! reached through that link. Equal rows are the exception: all at distance 0 from each other, none would dominate
-//! another, and their links would all stay inside their own heap. At most half of the links may go to candidates that
-//! tie with a kept one.
+//! another, and their links would all stay inside their own heap. So of the candidates at the least distance that tie
+//! with a kept one, at most half as many are kept as there is room for.
 
 use vecdb_vector::{Kernels, Metric, Neighbor, RowId, Scorer, VectorRows};
 
@@ -52,25 +52,24 @@ impl<'a> Space<'a> {
     /// `most`.
     pub(super) fn select(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
         kept.clear();
+        self.add(candidates, most, kept);
+    }
+
+    /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it.
+    pub(super) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+        let least = candidates.first().map_or(0.0, |first| first.distance);
         let mut ties = most / 2;
         for &candidate in candidates {
             if kept.len() >= most {
                 break;
             }
-            self.keep(candidate, kept, &mut ties);
-        }
-    }
-
-    /// Adds `candidate` to `kept` unless it is dominated, or ties when no more ties are allowed.
-    #[inline]
-    pub(super) fn keep(&self, candidate: Neighbor, kept: &mut Vec<RowId>, ties: &mut usize) {
-        match self.compare(candidate, kept) {
-            Standing::Diverse => kept.push(candidate.row),
-            Standing::Tied if *ties > 0 => {
-                *ties -= 1;
-                kept.push(candidate.row);
+            match self.compare(candidate, kept) {
+                Standing::Dominated => continue,
+                Standing::Tied if candidate.distance <= least && ties == 0 => continue,
+                Standing::Tied if candidate.distance <= least => ties -= 1,
+                Standing::Tied | Standing::Diverse => {}
             }
-            Standing::Tied | Standing::Dominated => {}
+            kept.push(candidate.row);
         }
     }
 
@@ -120,9 +119,8 @@ mod tests {
         space.measure(RowId(0), &equal, &mut Vec::new(), &mut candidates);
         candidates.sort();
         space.select(&candidates, 6, &mut kept);
-        // The first equal row is diverse, three more may tie; the others are all nearer to them than to the base? No:
-        // as near, so the two real directions are kept when ties leave room.
+        // The first equal row is diverse and three more may tie; there is room for both directions.
         assert_eq!(kept.iter().filter(|row| row.0 >= 5).count(), 4);
-        assert!(kept.contains(&RowId(1)) || kept.contains(&RowId(4)));
+        assert!(kept.contains(&RowId(1)) && kept.contains(&RowId(4)));
     }
 }

@@ -19,6 +19,9 @@ pub const EF_DEFAULT: u32 = 64;
 /// New rows met per expanded row, about; the price of a step in distance computations.
 const DISTANCES_PER_STEP: u64 = 12;
 
+/// New rows of a step that are asked for while its links are still being read; the scorer asks for the others.
+const PREFETCHED_ROWS: usize = 4;
+
 /// Steps between two looks at the budget.
 const STEPS_PER_CHECK: u64 = 16;
 
@@ -186,7 +189,9 @@ impl<L: Links> Walk<'_, L> {
         let fresh = scratch.visited.len();
         let visited = &mut scratch.visited;
         self.links.for_each(layer, row, |link| {
-            visited.insert(link);
+            if visited.insert(link) && visited.len() - fresh <= PREFETCHED_ROWS {
+                self.scorer.prefetch(link);
+            }
         })?;
         let rows = scratch.visited.since(fresh);
         scratch.distances.resize(rows.len(), 0.0);
@@ -286,9 +291,7 @@ impl<L: Links> Graph<'_, L> {
         }
         let truncated = match mask.filter(|mask| mask.count() < mask.rows()) {
             None => walk.beam(0, nearest, ef, budget, scratch, &mut counters)?,
-            Some(mask) => {
-                walk.beam_masked(nearest, ef, mask, budget, scratch, &mut counters)?
-            }
+            Some(mask) => walk.beam_masked(nearest, ef, mask, budget, scratch, &mut counters)?,
         };
         if scratch.pool.len() < k && !truncated {
             // Part of the allowed rows lies where the walk cannot get to: compare them all.
@@ -341,7 +344,10 @@ mod tests {
         assert_eq!(masked_strategy(60_000, 60, 64), MaskedStrategy::Scan);
         assert_eq!(masked_strategy(60_000, 3_000, 64), MaskedStrategy::Scan);
         assert_eq!(masked_strategy(60_000, 30_000, 64), MaskedStrategy::Walk);
-        assert_eq!(masked_strategy(10_000_000, 500_000, 64), MaskedStrategy::Walk);
+        assert_eq!(
+            masked_strategy(10_000_000, 500_000, 64),
+            MaskedStrategy::Walk
+        );
         assert_eq!(masked_strategy(0, 0, 64), MaskedStrategy::Scan);
     }
 }

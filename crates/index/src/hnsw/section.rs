@@ -15,8 +15,8 @@ use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_storage::{Blob, Section, SectionFile, SectionWriter};
 use vecdb_vector::{Metric, RowId, RowMask};
 
-use super::links::{EMPTY, Entry, LINE, LinkTable, Links};
 use super::level::LEVEL_MAX;
+use super::links::{EMPTY, Entry, LINE, LinkTable, Links};
 use super::pool::ROWS_MAX;
 use crate::{HnswParams, IndexError};
 
@@ -309,12 +309,7 @@ impl Links for MappedLinks {
     }
 
     #[inline]
-    fn for_each(
-        &self,
-        layer: u8,
-        row: RowId,
-        each: impl FnMut(RowId),
-    ) -> Result<(), IndexError> {
+    fn for_each(&self, layer: u8, row: RowId, each: impl FnMut(RowId)) -> Result<(), IndexError> {
         if layer == 0 {
             let words = self.links0.get(row.0 as usize * self.words0, self.words0)?;
             return self.each(words, LINKS0, each);

@@ -61,10 +61,17 @@ impl Disk for FileDisk {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        if path.as_os_str().is_empty() || path.is_dir() {
+        let parent = folder_of(path);
+        if path.as_os_str().is_empty() {
             return Ok(());
         }
-        let parent = folder_of(path);
+        if path.is_dir() {
+            // Its maker may have been killed before the name was durable.
+            return match self.sync_dir(parent) {
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(error),
+                _ => Ok(()),
+            };
+        }
         self.create_dir(parent)?;
         match fs::create_dir(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

@@ -17,6 +17,8 @@ pub use blob::{Access, Blob};
 pub use file::FileDisk;
 pub use memory::MemoryDisk;
 
+use crate::StorageError;
+
 /// A place for files. Paths are absolute or relative, as given.
 pub trait Disk: Send + Sync + Debug {
     /// Makes a new file for appending; `AlreadyExists` if the name is taken.
@@ -28,7 +30,8 @@ pub trait Disk: Send + Sync + Debug {
     /// Replaces a small file atomically and durably: `<path>.tmp` is written, synced and renamed,
     /// then the folder is synced.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
-    /// Makes a folder and its missing parents, each durably. Fine if it exists.
+    /// Makes a folder and its missing parents, each durably. Fine if it exists: then its name is
+    /// made durable, since whoever made it may have been killed before.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Removes a file's name; open maps and handles stay readable.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -104,6 +107,16 @@ pub fn folder_of(path: &Path) -> &Path {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     }
+}
+
+/// Takes the lock that keeps a second database off the same folder.
+pub fn take_lock(disk: &dyn Disk, path: &Path) -> Result<Box<dyn Send + Sync>, StorageError> {
+    disk.lock(path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => StorageError::Locked {
+            path: path.to_path_buf(),
+        },
+        _ => StorageError::io("lock", path, error),
+    })
 }
 
 pub(crate) fn wrong_length(path: &Path, found: u64, expected: u64) -> io::Error {

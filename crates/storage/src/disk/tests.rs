@@ -82,6 +82,8 @@ fn check_rules(disk: &dyn Disk, root: &Path) {
         kind(disk.lock(&lock_path).map(drop)),
         io::ErrorKind::WouldBlock
     );
+    let refused = take_lock(disk, &lock_path).map(drop).unwrap_err();
+    assert!(matches!(refused, StorageError::Locked { .. }), "{refused}");
     drop(guard);
     drop(disk.lock(&lock_path).unwrap());
 

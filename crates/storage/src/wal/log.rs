@@ -15,7 +15,7 @@ use super::layout::{End, FILE_HEADER_BYTES, FRAME_HEAD_BYTES, FileHeader, encode
 use super::recover::recover;
 use super::scan::ScannedFile;
 use super::writer::{Chunk, Writer};
-use super::{Durability, Log, Position, WalOptions, WalRecovery};
+use super::{Durability, Log, Position, Replay, WalOptions, WalRecovery};
 use crate::StorageError;
 use crate::disk::Disk;
 use crate::unique::fresh_file_uuid;
@@ -83,7 +83,7 @@ impl Wal {
         dir: &Path,
         options: WalOptions,
         replay_from: Position,
-        replay: &mut dyn FnMut(Position, &[u8]) -> Result<(), StorageError>,
+        replay: &mut Replay<'_>,
     ) -> Result<(Self, WalRecovery), StorageError> {
         let recovered = recover(Arc::clone(&disk), dir, &options, replay_from, replay)?;
         let last = recovered.last;
@@ -462,7 +462,8 @@ impl FileInfo {
 
     /// As if all frames were of one size.
     fn bytes_from(&self, position: Position) -> u64 {
-        if position > self.last {
+        // A file whose every frame was copied into the next one holds none.
+        if position > self.last || self.last < self.first {
             return 0;
         }
         let frames = u128::from(self.last - self.first + 1);

@@ -1,7 +1,7 @@
 //! The write-ahead log: one ordered sequence of frames, shared by all collections of a database.
 //!
 //! Files `<serial>.wal`, each begun by a header that names the file before it and where that one
-//! ends; frames are chained by their checksums ([`layout`]). Invariants:
+//! ends; frames are chained by their checksums (`layout.rs`). Invariants:
 //! - A file gets its name only when its header (and whatever recovery put into it) is durable, and
 //!   only after all frames of the file before are durable. A file that was recovered is never
 //!   appended to.
@@ -28,6 +28,9 @@ pub use log::Wal;
 
 /// Position in a log: 1, 2, 3...; 0 is before everything.
 pub type Position = u64;
+
+/// Receives the frames of a log in order: position and payload. An error ends the reading.
+pub type Replay<'a> = dyn FnMut(Position, &[u8]) -> Result<(), StorageError> + 'a;
 
 /// When a write is acknowledged, and what a crash can take away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

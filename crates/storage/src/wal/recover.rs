@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::layout::{End, FileHeader, encode_frame};
 use super::log::FileInfo;
-use super::scan::{Deliver, Doubtful, Expect, ScannedFile, Source, scan};
+use super::scan::{Doubtful, Expect, ScannedFile, Source, scan};
 use super::writer::Writer;
-use super::{Position, WalOptions, WalRecovery};
+use super::{Position, Replay, WalOptions, WalRecovery};
 use crate::StorageError;
 use crate::disk::Disk;
 use crate::unique::fresh_file_uuid;
@@ -33,7 +33,7 @@ pub(super) fn recover(
     dir: &Path,
     options: &WalOptions,
     replay_from: Position,
-    replay: &mut Deliver<'_>,
+    replay: &mut Replay<'_>,
 ) -> Result<Recovered, StorageError> {
     disk.create_dir(dir)
         .map_err(|e| StorageError::io("create", dir, e))?;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use super::layout::{End, FILE_HEADER_BYTES, FRAME_HEAD_BYTES, FileHeader, FrameHead, serial_of};
-use super::{OnCorruption, Position, WalRecovery};
+use super::{OnCorruption, Position, Replay, WalRecovery};
 use crate::StorageError;
 use crate::disk::{Disk, DiskRead};
 
@@ -19,9 +19,6 @@ pub(super) enum Expect {
     /// Whatever is there (only to check it).
     Anything,
 }
-
-/// Receives the frames in order.
-pub(super) type Deliver<'a> = dyn FnMut(Position, &[u8]) -> Result<(), StorageError> + 'a;
 
 /// A log that was read.
 pub(super) struct Scan {
@@ -83,7 +80,7 @@ pub(super) fn scan(
     dir: &Path,
     on_corruption: OnCorruption,
     expect: Expect,
-    deliver: &mut Deliver<'_>,
+    deliver: &mut Replay<'_>,
 ) -> Result<Scan, StorageError> {
     let mut scan = Scan {
         found: WalRecovery::default(),
@@ -97,10 +94,12 @@ pub(super) fn scan(
             on_corruption,
             expect,
             limit: None,
+            before: Position::MAX,
             found: &mut scan.found,
             deliver: &mut *deliver,
         };
         if let Some((next_path, next)) = headers.get(index + 1) {
+            pass.before = next.first;
             if next.previous.uuid == header.uuid {
                 pass.limit = Some(next.previous);
             } else {
@@ -114,6 +113,9 @@ pub(super) fn scan(
         let last = scan.files.last().map(|file| file.last);
         if let Err(error) = check_positions(path, header, last, expect) {
             pass.damage(error)?;
+            if last.is_some_and(|last| header.first <= last) {
+                continue;
+            }
         }
         let file = pass.run(disk, path, header)?;
         scan.files.push(file);
@@ -197,8 +199,10 @@ struct FilePass<'a, 'b> {
     expect: Expect,
     /// Where the file ends according to the next one; None for the last file.
     limit: Option<End>,
+    /// First position of the next file: a tail that was cut once is not salvaged.
+    before: Position,
     found: &'a mut WalRecovery,
-    deliver: &'a mut Deliver<'b>,
+    deliver: &'a mut Replay<'b>,
 }
 
 impl FilePass<'_, '_> {
@@ -231,6 +235,7 @@ impl FilePass<'_, '_> {
         let mut end = header.end();
         while end.len < source.len {
             match source.frame(end, file.last + 1)? {
+                Ok((head, _)) if head.position >= self.before && !head.is_seal() => break,
                 Ok((head, payload)) => {
                     if !head.is_seal() {
                         self.found.frames += 1;
@@ -328,6 +333,9 @@ impl ScannedFile {
     }
 }
 
+/// A sound frame: its head and payload.
+type Frame<'a> = (FrameHead, &'a [u8]);
+
 /// A log file read through a window.
 pub(super) struct Source {
     path: PathBuf,
@@ -390,12 +398,11 @@ impl Source {
     }
 
     /// The frame at `end`, which must hold position `expected`; or what is wrong with it.
-    #[allow(clippy::type_complexity)]
     pub(super) fn frame(
         &mut self,
         end: End,
         expected: Position,
-    ) -> Result<Result<(FrameHead, &[u8]), String>, StorageError> {
+    ) -> Result<Result<Frame<'_>, String>, StorageError> {
         self.uuid = end.uuid;
         let left = self.len - end.len;
         if left < FRAME_HEAD_BYTES {

@@ -298,6 +298,46 @@ fn missing_and_foreign_files_are_errors() {
 }
 
 #[test]
+fn salvage_reads_around_a_lost_file() {
+    let disk = memory();
+    // The second session copies frames whose sync nobody recorded; the first's tail is cut.
+    let (wal, ..) = open_with(&disk, WalOptions::default(), 0).unwrap();
+    write(&wal, 5, Durability::None);
+    let disk = killed(&disk, |_, bytes| bytes.truncate(bytes.len() - 1));
+    let (wal, _, frames) = open_with(&disk, WalOptions::default(), 0).unwrap();
+    assert_eq!(frames, expected(1..=4));
+    write(&wal, 6, Durability::EveryWrite);
+    wal.close().unwrap();
+    let (wal, ..) = open(&disk);
+    write(&wal, 20, Durability::EveryWrite);
+    wal.close().unwrap();
+    assert!(files(&disk).len() > 3);
+    let options = WalOptions {
+        on_corruption: OnCorruption::Skip,
+        ..small_files()
+    };
+    for lost in 0..files(&disk).len() {
+        for whole in [false, true] {
+            let damaged = killed(&disk, |index, bytes| {
+                if index == lost {
+                    bytes[20] ^= 1;
+                }
+            });
+            if whole {
+                damaged.remove_file(&files(&disk)[lost]).unwrap();
+            }
+            let (wal, found, frames) = open_with(&damaged, options.clone(), 0).unwrap();
+            let last = lost + 1 == files(&disk).len();
+            assert!(found.skipped > 0 || (last && whole) || (lost == 0 && whole));
+            assert!(frames.is_sorted_by(|a, b| a.0 < b.0), "file {lost}");
+            assert!(frames.iter().all(|(p, bytes)| *bytes == payload(*p)));
+            assert!(!frames.is_empty() && frames.len() <= 30);
+            write(&wal, 1, Durability::EveryWrite);
+        }
+    }
+}
+
+#[test]
 fn limits_are_kept() {
     let disk = memory();
     let options = WalOptions {

@@ -44,6 +44,7 @@ impl State {
             number,
             op,
             path: path.to_path_buf(),
+            bytes: 0,
         });
         let planned = self.faults.iter().find(|(at, _)| *at == number);
         match planned.map(|(_, fault)| *fault) {
@@ -65,7 +66,8 @@ impl State {
             }
             None => {}
         }
-        if self.read_only && op.changes() {
+        // A sync with nothing to do works on a read-only disk too.
+        if self.read_only && op.changes() && op != Op::SyncDir {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         let grows = matches!(op, Op::Create | Op::CreateDir | Op::Link);
@@ -73,6 +75,13 @@ impl State {
             return Err(io::ErrorKind::StorageFull.into());
         }
         Ok(Turn::Go)
+    }
+
+    /// How many bytes the call just counted is about.
+    fn note_bytes(&mut self, bytes: usize) {
+        if let Some(call) = self.trace.last_mut() {
+            call.bytes = bytes as u64;
+        }
     }
 }
 
@@ -88,7 +97,7 @@ impl SimDisk {
         let turn = state.turn(op, path)?;
         if matches!(turn, Turn::Crash) {
             // A sync that did not return promises nothing.
-            if op != Op::SyncDir {
+            if op.changes() && op != Op::SyncDir {
                 let _ = work(&mut state);
             }
             return Err(power_loss());
@@ -151,10 +160,13 @@ impl Disk for SimDisk {
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        if path.as_os_str().is_empty() || self.state.lock().tree.is_folder(path) {
+        let parent = folder_of(path);
+        if path.as_os_str().is_empty() {
             return Ok(());
         }
-        let parent = folder_of(path);
+        if self.state.lock().tree.is_folder(path) {
+            return self.sync_dir(parent);
+        }
         self.create_dir(parent)?;
         self.call(Op::CreateDir, path, |state| state.tree.create_folder(path))?;
         self.sync_dir(parent)
@@ -233,7 +245,10 @@ impl Drop for Locked {
 impl DiskFile for Handle {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.state.lock();
-        let (wanted, failure) = match state.turn(Op::Write, &self.path)? {
+        let turn = state.turn(Op::Write, &self.path);
+        state.note_bytes(bytes.len());
+        let turn = turn?;
+        let (wanted, failure) = match turn {
             Turn::Go => (bytes.len(), None),
             Turn::Crash => (bytes.len(), Some(power_loss())),
             Turn::Torn(kept) => {
@@ -293,6 +308,7 @@ impl DiskRead for Handle {
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.disk.call(Op::Read, &self.path, |state| {
+            state.note_bytes(out.len());
             let file = state.tree.file(self.id, &self.path)?;
             let found = usize::try_from(offset)
                 .ok()

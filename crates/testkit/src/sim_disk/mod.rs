@@ -84,6 +84,8 @@ pub struct Call {
     pub op: Op,
     /// With which file or folder.
     pub path: PathBuf,
+    /// Bytes to be read or written; 0 for other calls.
+    pub bytes: u64,
 }
 
 /// A kind of call.
@@ -119,7 +121,11 @@ impl Op {
 
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} {}", self.number, self.op, self.path.display())
+        write!(f, "{} {:?} {}", self.number, self.op, self.path.display())?;
+        match self.bytes {
+            0 => Ok(()),
+            bytes => write!(f, " ({bytes} bytes)"),
+        }
     }
 }
 

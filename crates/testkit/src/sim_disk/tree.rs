@@ -129,18 +129,17 @@ impl File {
         let (old, new) = (self.durable.len(), self.live.len());
         let mut bytes = self.durable.clone();
         bytes.resize(new.max(old), 0);
-        let first = old.min(self.dropped.first().map_or(old, |range| range.start));
-        for block in first / BLOCK_BYTES..new.div_ceil(BLOCK_BYTES) {
-            let from = (block * BLOCK_BYTES).max(first);
-            let to = ((block + 1) * BLOCK_BYTES).min(new);
+        for block in old / BLOCK_BYTES..new.div_ceil(BLOCK_BYTES) {
+            let from = (block * BLOCK_BYTES).max(old);
+            let to = ((block + 1) * BLOCK_BYTES).min(new).max(from);
             let kept = match random.below(4) {
                 0 => 0,
                 1 => random.below((to - from) as u64) as usize,
                 2 if block > 0 => {
                     // Old content: another block of this file.
                     let other = random.below(block as u64) as usize * BLOCK_BYTES;
-                    for at in from..to {
-                        bytes[at] = self.live[other + at % BLOCK_BYTES];
+                    for (at, byte) in bytes.iter_mut().enumerate().take(to).skip(from) {
+                        *byte = self.live[other + at % BLOCK_BYTES];
                     }
                     0
                 }

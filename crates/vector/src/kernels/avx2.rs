@@ -26,6 +26,10 @@ impl FloatLanes for Avx2 {
     operations! {
         fn load_f32(at: *const u8) -> __m256 { _mm256_loadu_ps(at.cast()) }
         fn load_f16(at: *const u8) -> __m256 { _mm256_cvtph_ps(_mm_loadu_si128(at.cast())) }
+        fn load_f32_tail(at: *const u8, n: usize) -> __m256 {
+            let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            _mm256_maskload_ps(at.cast(), _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes))
+        }
         fn zero() -> __m256 { _mm256_setzero_ps() }
         fn add(a: __m256, b: __m256) -> __m256 { _mm256_add_ps(a, b) }
         fn sub(a: __m256, b: __m256) -> __m256 { _mm256_sub_ps(a, b) }
@@ -207,6 +211,7 @@ impl Step for Jaccard {
 }
 
 impl InstructionSet for Avx2 {
+    type F16Lanes = Avx2;
     type L2I8 = L2I8;
     type L2U8 = L2U8;
     type DotI8 = DotI8;

@@ -210,18 +210,22 @@ fn row_loops_of<I: InstructionSet>(
     use ElementType::{Bits, F16, F32, I8, U8};
     match (metric, query, rows) {
         (Metric::L2, F32, F32) => I::loops::<Float<I, L2, F32Load, F32Load>>(),
-        (Metric::L2, F32, F16) => I::loops::<Float<I, L2, F32Load, F16Load>>(),
-        (Metric::L2, F16, F16) => I::loops::<Float<I, L2, F16Load, F16Load>>(),
+        (Metric::L2, F32, F16) => I::loops::<Float<I::F16Lanes, L2, F32Load, F16Load>>(),
+        (Metric::L2, F16, F16) => I::loops::<Float<I::F16Lanes, L2, F16Load, F16Load>>(),
         (Metric::L2, I8, I8) => I::loops::<I::L2I8>(),
         (Metric::L2, U8, U8) => I::loops::<I::L2U8>(),
         (Metric::Dot | Metric::Cosine, F32, F32) => I::loops::<Float<I, Dot, F32Load, F32Load>>(),
-        (Metric::Dot | Metric::Cosine, F32, F16) => I::loops::<Float<I, Dot, F32Load, F16Load>>(),
-        (Metric::Dot | Metric::Cosine, F16, F16) => I::loops::<Float<I, Dot, F16Load, F16Load>>(),
+        (Metric::Dot | Metric::Cosine, F32, F16) => {
+            I::loops::<Float<I::F16Lanes, Dot, F32Load, F16Load>>()
+        }
+        (Metric::Dot | Metric::Cosine, F16, F16) => {
+            I::loops::<Float<I::F16Lanes, Dot, F16Load, F16Load>>()
+        }
         (Metric::Dot | Metric::Cosine, I8, I8) => I::loops::<I::DotI8>(),
         (Metric::Dot | Metric::Cosine, U8, U8) => I::loops::<I::DotU8>(),
         (Metric::L1, F32, F32) => I::loops::<Float<I, L1, F32Load, F32Load>>(),
-        (Metric::L1, F32, F16) => I::loops::<Float<I, L1, F32Load, F16Load>>(),
-        (Metric::L1, F16, F16) => I::loops::<Float<I, L1, F16Load, F16Load>>(),
+        (Metric::L1, F32, F16) => I::loops::<Float<I::F16Lanes, L1, F32Load, F16Load>>(),
+        (Metric::L1, F16, F16) => I::loops::<Float<I::F16Lanes, L1, F16Load, F16Load>>(),
         (Metric::L1, I8, I8) => I::loops::<I::L1I8>(),
         (Metric::L1, U8, U8) => I::loops::<I::L1U8>(),
         (Metric::Hamming, Bits, Bits) => I::loops::<I::Hamming>(),

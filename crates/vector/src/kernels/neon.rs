@@ -169,6 +169,7 @@ impl Step for Jaccard {
 }
 
 impl InstructionSet for Neon {
+    type F16Lanes = Neon;
     type L2I8 = L2I8;
     type L2U8 = L2U8;
     type DotI8 = DotI8;

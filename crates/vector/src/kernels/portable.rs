@@ -216,6 +216,7 @@ impl Step for Jaccard {
 }
 
 impl InstructionSet for Portable {
+    type F16Lanes = Portable;
     type L2I8 = Bytes<L2I8>;
     type L2U8 = Bytes<L2U8>;
     type DotI8 = Bytes<DotI8>;

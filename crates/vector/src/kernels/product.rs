@@ -116,11 +116,14 @@ unsafe fn tile_product<F: FloatLanes, const MR: usize, const NV: usize>(
         for step in 0..depth {
             let row = rows.add(step * MR);
             let query = queries.add(step * NV * F::LANES);
-            let query: [F::V; NV] =
-                std::array::from_fn(|v| F::load_f32(query.add(v * F::LANES).cast()));
+            // No closures here: one that the compiler does not inline loses the instruction set.
+            let mut loaded = [F::zero(); NV];
+            for (v, loaded) in loaded.iter_mut().enumerate() {
+                *loaded = F::load_f32(query.add(v * F::LANES).cast());
+            }
             for (m, sums) in sums.iter_mut().enumerate() {
                 let x = F::splat(*row.add(m));
-                for (sum, q) in sums.iter_mut().zip(query) {
+                for (sum, q) in sums.iter_mut().zip(loaded) {
                     *sum = F::mul_add(x, q, *sum);
                 }
             }

@@ -65,6 +65,8 @@ pub(super) trait Step {
 
 /// What an instruction set provides.
 pub(super) trait InstructionSet: FloatLanes + Sized {
+    /// What rows of f16 are measured with.
+    type F16Lanes: FloatLanes;
     type L2I8: Step;
     type L2U8: Step;
     type DotI8: Step;

@@ -107,7 +107,7 @@ fn is_safe(square: f32) -> bool {
     square == 0.0 || SAFE_SQUARES.contains(&square)
 }
 
-/// The squared norm, in sixteen sums.
+/// The squared norm, in sixteen sums. 0 for a vector of zeros only, however small its numbers.
 pub(super) fn square(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<16>();
     let mut sums = [0.0f32; 16];
@@ -119,5 +119,9 @@ pub(super) fn square(values: &[f32]) -> f32 {
     for (sum, x) in sums.iter_mut().zip(rest) {
         *sum += x * x;
     }
-    sums.iter().sum()
+    let square: f32 = sums.iter().sum();
+    if square == 0.0 && values.iter().any(|&x| x != 0.0) {
+        return f32::MIN_POSITIVE;
+    }
+    square
 }

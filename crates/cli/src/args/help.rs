@@ -1,0 +1,175 @@
+//! The long ends of `--help`: examples, environment, exit codes.
+
+pub(crate) const TOP: &str = "\
+Start here:
+  vecdb quickstart
+      Loads a sample into ./vecdb-data, asks it three questions and says what to try next.
+
+A database of your own:
+  vecdb import points.jsonl -c products --create --metric cosine
+  vecdb search -c products '[0.1, 0.2, 0.7]' --filter '{\"price\": {\"$lt\": 50}}'
+  vecdb search -c products @query.npy --limit 5 --json
+
+Measurements on vector files, without a database:
+  vecdb flat search --dataset base.fvecs --query query.fvecs --k 10
+  vecdb hnsw build --dataset base.fvecs --output base.hnsw --M 16 --efConstruction 200
+  vecdb hnsw sweep --index base.hnsw --query query.fvecs --plot recall.svg
+
+Environment:
+  VECDB_PATH   folder of the database, where --path is not given
+  VECDB_SIMD   instruction set of the distance kernels: scalar, avx2, avx512 or neon (default: the best there is)
+
+Exit codes:
+  0  done                          7  permission denied
+  2  the request is wrong          8  data is damaged
+  3  not found                     9  data of a newer version
+  4  exists already               10  writes refused after a disk failure
+  5  database in use elsewhere    11  cancelled
+  6  disk or memory used up       12  the operating system refused
+
+With --json a command prints one JSON object on stdout, and an error is {\"error\": {\"kind\", \"message\"}} on stderr.
+docs/cli.md lists every key.";
+
+pub(crate) const QUICKSTART: &str = "\
+Examples:
+  vecdb quickstart
+  vecdb quickstart --path /tmp/try-vecdb
+  vecdb quickstart --json | jq .recall_at_10
+
+The sample travels inside the program: 5,000 Debian packages as 384 numbers each, with their metadata. A second run
+finds the data again and does not load it.";
+
+pub(crate) const FLAT_SEARCH: &str = "\
+Examples:
+  vecdb flat search --dataset random_10k_128d.npy --query query.npy --k 10
+  vecdb flat search --dataset base.f16.npy --query queries.npy --metric cosine --query-row 3
+  vecdb flat search --dataset train-images-idx3-ubyte.gz --query t10k-images-idx3-ubyte.gz \\
+        --limit-queries 1000 --ground-truth truth.ivecs --json
+
+One query prints its hits and compares the vector kernels with a plain loop. Several queries are searched as a batch;
+the hits of the first are printed, with --json all. Memory does not grow with the dataset.";
+
+pub(crate) const HNSW_BUILD: &str = "\
+Examples:
+  vecdb hnsw build --dataset sift_1M.fvecs --output sift.hnsw --M 16 --efConstruction 200
+  vecdb hnsw build --dataset base.f16.npy --output base.hnsw --metric cosine --threads 4
+  vecdb hnsw build --dataset base.npy --output base.hnsw --threads 1 --seed 7
+
+Prints vectors per layer, build time, bytes of graph and vectors, mean links per vector and the depth of layer 0: the
+most hops from the entry point to any vector.";
+
+pub(crate) const HNSW_SEARCH: &str = "\
+Examples:
+  vecdb hnsw search --index sift.hnsw --query query.npy --k 10 --ef 50
+  vecdb hnsw search --index sift.hnsw --query queries.fvecs --query-row 7 --ef 100
+  vecdb hnsw search --index sift.hnsw --query queries.fvecs --ground-truth truth.ivecs --json
+
+Recall counts a hit as right if it is no farther than the k-th true neighbour. Without --ground-truth the truth of up
+to 1,000 queries is computed by exact search.";
+
+pub(crate) const HNSW_SWEEP: &str = "\
+Examples:
+  vecdb hnsw sweep --index sift.hnsw --query queries.fvecs --ground-truth truth.ivecs
+  vecdb hnsw sweep --index sift.hnsw --query queries.fvecs --ef 10,20,40,80,160 --plot recall.svg
+  vecdb hnsw sweep --dataset base.npy --metric cosine --M 32 --query queries.npy --json
+
+At most 1,000 queries are used unless --limit-queries says otherwise.";
+
+pub(crate) const COLLECTION_CREATE: &str = "\
+Examples:
+  vecdb collection create products --dimension 768 --metric cosine
+  vecdb collection create images --dimension 784 --metric l2 --element u8 --M 32
+  vecdb collection create news --dimension 384 --field published:datetime --field tags:string[]
+  vecdb collection create logs --dimension 64 --index flat --durability interval:100";
+
+pub(crate) const COLLECTION_LIST: &str = "\
+Examples:
+  vecdb collection list
+  vecdb collection list --json";
+
+pub(crate) const COLLECTION_INFO: &str = "\
+Examples:
+  vecdb collection info packages
+  vecdb collection info packages --json | jq '.segments | length'";
+
+pub(crate) const COLLECTION_COMPACT: &str = "\
+Examples:
+  vecdb collection compact packages";
+
+pub(crate) const COLLECTION_DROP: &str = "\
+Examples:
+  vecdb collection drop packages";
+
+pub(crate) const IMPORT: &str = "\
+Examples:
+  vecdb import points.jsonl -c products --create --metric cosine
+  vecdb import base.f16.npy --metadata packages.jsonl.gz -c packages --create --element f16
+  vecdb import wiki.parquet -c wiki --create --vector-field emb --id-field url
+  vecdb import train-images-idx3-ubyte.gz -c images --create --metric l2 --element u8
+
+A point whose id exists is replaced. Each batch is durable when the next begins; if the import stops, run it again.";
+
+pub(crate) const INSERT: &str = "\
+Examples:
+  vecdb insert -c products --id 7 --vector '[0.1, 0.2, 0.7]' --metadata '{\"price\": 20}'
+  vecdb insert -c products '{\"id\": \"sku-9\", \"vector\": [0.3, 0.1, 0.6], \"metadata\": {\"price\": 35}}'
+  generate-points | vecdb insert -c products - --batch 500 --acks
+
+A point whose id exists is replaced. What was acknowledged is on the disk, whatever happens next.";
+
+pub(crate) const GET: &str = "\
+Examples:
+  vecdb get -c packages 3dchess
+  vecdb get -c products 7 sku-9 --with-vector --json
+
+Ids that do not exist are listed; if none of them does, the exit code is 3.";
+
+pub(crate) const SEARCH: &str = "\
+Examples:
+  vecdb search -c products '[0.1, 0.2, 0.7]' --limit 5
+  vecdb search -c packages @queries.npy --row 3 --filter '{\"section\": \"games\"}'
+  vecdb search -c packages --like 3dchess --columns synopsis,section
+  vecdb search -c products '[0.1, 0.2, 0.7]' --max-distance 0.4 --ef 200 --json
+
+Filters: {\"field\": value} or {\"field\": {\"$op\": value}} with $eq $ne $gt $gte $lt $lte $in $nin $exists, joined by
+$and, $or and $not. A field that holds an array matches if one of its elements does.";
+
+pub(crate) const DELETE: &str = "\
+Examples:
+  vecdb delete -c products 7 sku-9
+  vecdb delete -c products --filter '{\"price\": {\"$gt\": 1000}}'";
+
+pub(crate) const UPDATE: &str = "\
+Examples:
+  vecdb update -c products 7 sku-9 --merge '{\"price\": 18}'
+  vecdb update -c products 7 --replace '{\"category\": \"games\"}'";
+
+pub(crate) const COUNT: &str = "\
+Examples:
+  vecdb count -c packages
+  vecdb count -c packages --filter '{\"section\": {\"$in\": [\"net\", \"utils\"]}}'";
+
+pub(crate) const SCROLL: &str = "\
+Examples:
+  vecdb scroll -c packages --limit 50
+  vecdb scroll -c packages --filter '{\"essential\": true}' --columns synopsis,priority
+  vecdb scroll -c packages --cursor CURSOR
+
+Points come in the order of their ids' hashes. The cursor stays valid while points are written.";
+
+pub(crate) const EXPORT: &str = "\
+Examples:
+  vecdb export -c packages --output packages.jsonl
+  vecdb export -c packages --filter '{\"section\": \"games\"}' | head -n 3
+  vecdb export -c packages | gzip > packages.jsonl.gz";
+
+pub(crate) const VERIFY: &str = "\
+Examples:
+  vecdb storage verify
+  vecdb storage verify --path /var/lib/vecdb --json";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples:
+  vecdb completions bash > ~/.local/share/bash-completion/completions/vecdb
+  vecdb completions zsh > ~/.zfunc/_vecdb
+  vecdb completions fish > ~/.config/fish/completions/vecdb.fish";

@@ -1,0 +1,165 @@
+//! What can be typed: commands, flags, and the help that explains them.
+
+mod collections;
+mod datasets;
+mod help;
+mod points;
+
+pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
+pub(crate) use datasets::{
+    BuildArgs, FlatCommand, FlatSearchArgs, HnswCommand, HnswSearchArgs, QueryArgs, SweepArgs,
+};
+pub(crate) use points::{
+    CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs,
+    SearchArgs, UpdateArgs,
+};
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// A vector database: exact and approximate nearest-neighbour search over durable collections.
+#[derive(Debug, Parser)]
+#[command(name = "vecdb", version, propagate_version = true, max_term_width = 110, after_long_help = help::TOP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Globals {
+    /// Folder of the database.
+    #[arg(long, global = true, value_name = "DIR", env = "VECDB_PATH", default_value = "vecdb-data")]
+    pub(crate) path: PathBuf,
+    /// Print one JSON object on stdout instead of text, and errors as JSON on stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to use; 0 means all processors. Default: all for builds, imports and exact search of many queries;
+    /// one for `hnsw search` and `hnsw sweep`, so that times are those of a single searcher.
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// No progress bars and no remarks on stderr; errors are still told.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+impl Globals {
+    /// Threads for work that takes all processors unless told otherwise.
+    pub(crate) fn threads_or_all(&self) -> usize {
+        match self.threads {
+            None | Some(0) => std::thread::available_parallelism().map_or(1, usize::from),
+            Some(threads) => threads.min(THREADS_MAX),
+        }
+    }
+
+    /// Threads for work that is timed one query at a time unless told otherwise.
+    pub(crate) fn threads_or_one(&self) -> usize {
+        match self.threads {
+            None => 1,
+            Some(_) => self.threads_or_all(),
+        }
+    }
+}
+
+/// More threads than this only cost memory.
+const THREADS_MAX: usize = 1_024;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Open a database, load the sample of 5,000 Debian packages and ask it three questions.
+    #[command(after_long_help = help::QUICKSTART)]
+    Quickstart,
+    /// Exact search over vector files, without a database.
+    #[command(subcommand)]
+    Flat(FlatCommand),
+    /// Build, search and measure HNSW graphs over vector files, without a database.
+    #[command(subcommand)]
+    Hnsw(HnswCommand),
+    /// Create, list, inspect, compact and drop collections.
+    #[command(subcommand)]
+    Collection(CollectionCommand),
+    /// Load a file of points into a collection.
+    #[command(after_long_help = help::IMPORT)]
+    Import(ImportArgs),
+    /// Insert or replace points given on the command line or as JSON lines on stdin.
+    #[command(after_long_help = help::INSERT)]
+    Insert(InsertArgs),
+    /// Show points by id.
+    #[command(after_long_help = help::GET)]
+    Get(GetArgs),
+    /// Find the points nearest to a vector, to a row of a file or to another point.
+    #[command(after_long_help = help::SEARCH)]
+    Search(SearchArgs),
+    /// Delete points by id or by filter.
+    #[command(after_long_help = help::DELETE)]
+    Delete(DeleteArgs),
+    /// Change the metadata of points and leave their vectors.
+    #[command(after_long_help = help::UPDATE)]
+    Update(UpdateArgs),
+    /// Count points, all or those that match a filter.
+    #[command(after_long_help = help::COUNT)]
+    Count(CountArgs),
+    /// Go through all points, or those that match a filter, page by page.
+    #[command(after_long_help = help::SCROLL)]
+    Scroll(ScrollArgs),
+    /// Write all points as JSON lines that `import` reads back.
+    #[command(after_long_help = help::EXPORT)]
+    Export(ExportArgs),
+    /// Look after the files of the database.
+    #[command(subcommand)]
+    Storage(StorageCommand),
+    /// Print a completion script for a shell.
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StorageCommand {
+    /// Check every file: checksums, id maps, field indexes, graphs. Damage ends with exit code 8.
+    #[command(after_long_help = help::VERIFY)]
+    Verify,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_leaf_command_has_examples() {
+        fn check(command: &clap::Command, path: &str) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                check(sub, &format!("{path} {}", sub.get_name()));
+            }
+            if !command.has_subcommands() {
+                let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains(&format!("{path} ")), "no example of `{path}` in its help:\n{help}");
+            }
+        }
+        check(&Cli::command(), "vecdb");
+    }
+
+    #[test]
+    fn the_spellings_of_the_field_are_understood() {
+        let line = ["vecdb", "hnsw", "build", "--dataset", "x.npy", "--output", "y", "--M", "8", "--efConstruction", "50"];
+        let Command::Hnsw(HnswCommand::Build(args)) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!((args.graph.m, args.graph.ef_construction), (8, 50));
+        let line = ["vecdb", "search", "-c", "a", "[1]", "--k", "3"];
+        let Command::Search(args) = Cli::try_parse_from(line).unwrap().command else { panic!("another command") };
+        assert_eq!(args.limit, 3);
+    }
+}

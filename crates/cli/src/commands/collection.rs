@@ -1,0 +1,183 @@
+//! `collection create|list|info|compact|drop`.
+
+use serde_json::json;
+use vecdb_engine::{Collection, CollectionConfig, CollectionInfo};
+
+use super::session::{Intent, open, with_collection};
+use crate::args::{CollectionCommand, CreateArgs, Globals, VectorArgs};
+use crate::failure::Outcome;
+use crate::output::{Align, Bar, Console, Grid, bytes, count, shorten};
+
+pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionCommand) -> Outcome {
+    match command {
+        CollectionCommand::Create(args) => create(console, globals, args),
+        CollectionCommand::List => list(console, globals),
+        CollectionCommand::Info { name } => with_collection(console, globals, Intent::Read, name, |collection| {
+            let info = collection.info();
+            console.json(&info)?;
+            print_info(console, &info)
+        }),
+        CollectionCommand::Compact { name } => compact(console, globals, name),
+        CollectionCommand::Drop { name } => drop_one(console, globals, name),
+    }
+}
+
+/// The settings that the flags describe.
+pub(crate) fn config(dimension: u32, args: &VectorArgs) -> Outcome<CollectionConfig> {
+    let mut config =
+        CollectionConfig::new(dimension, args.metric).index(args.index.spec()?).durability(args.durability);
+    if let Some(element) = args.element {
+        config = config.element(element);
+    }
+    for (name, kind) in &args.fields {
+        config = config.field(name, *kind);
+    }
+    Ok(config)
+}
+
+fn create(console: &Console, globals: &Globals, args: &CreateArgs) -> Outcome {
+    let config = config(args.dimension, &args.vectors)?;
+    // Wrong settings must not leave an empty database behind.
+    config.validate()?;
+    let database = open(console, globals, Intent::Create)?;
+    let collection = database.create_collection(&args.name, config)?;
+    console.json(&json!({"created": args.name, "config": collection.config()}))?;
+    console.line(format_args!("Collection {} created in {}.", args.name, globals.path.display()))?;
+    Ok(database.close()?)
+}
+
+fn list(console: &Console, globals: &Globals) -> Outcome {
+    let database = open(console, globals, Intent::Read)?;
+    let summaries = database.collections();
+    console.json(&json!({"collections": summaries}))?;
+    let mut grid = Grid::new([
+        ("Collection", Align::Left),
+        ("Points", Align::Right),
+        ("Dimension", Align::Right),
+        ("Metric", Align::Left),
+        ("Element", Align::Left),
+        ("Index", Align::Left),
+    ]);
+    for summary in &summaries {
+        let opened = database.collection(&summary.name);
+        match opened.as_ref().map_err(ToString::to_string).and_then(|c| c.config().vector().map_err(|e| e.to_string())) {
+            Ok(field) => grid.row([
+                summary.name.clone(),
+                count(summary.points),
+                count(field.dimension),
+                field.metric.to_string(),
+                field.element.to_string(),
+                field.index.to_string(),
+            ]),
+            Err(problem) => grid.row([summary.name.clone(), "broken".to_owned(), String::new(), shorten(&problem, 60)]),
+        }
+    }
+    match summaries.is_empty() {
+        true => console.line(format_args!("There are no collections in {}.", globals.path.display()))?,
+        false => console.grid(&grid)?,
+    }
+    Ok(database.close()?)
+}
+
+fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
+    with_collection(console, globals, Intent::Write, name, |collection| {
+        let before = collection.info();
+        with_build_bar(console, collection, || collection.compact())?;
+        let after = collection.info();
+        let size = |info: &CollectionInfo| info.segments.iter().map(|segment| segment.bytes).sum::<u64>();
+        console.json(&json!({
+            "collection": name,
+            "segments_before": before.segments.len(),
+            "segments_after": after.segments.len(),
+            "bytes_before": size(&before),
+            "bytes_after": size(&after),
+            "points": after.points,
+        }))?;
+        console.line(format_args!(
+            "{} segments ({}) became {} ({}); {} points.",
+            before.segments.len(),
+            bytes(size(&before)),
+            after.segments.len(),
+            bytes(size(&after)),
+            count(after.points)
+        ))
+    })
+}
+
+fn drop_one(console: &Console, globals: &Globals, name: &str) -> Outcome {
+    let database = open(console, globals, Intent::Write)?;
+    let points = database.collection(name).map(|collection| collection.info().points).unwrap_or(0);
+    database.drop_collection(name)?;
+    console.json(&json!({"dropped": name, "points": points}))?;
+    console.line(format_args!("Collection {name} with {} points dropped.", count(points)))?;
+    Ok(database.close()?)
+}
+
+/// Runs maintenance `work` and shows on a bar how far the index is.
+pub(crate) fn with_build_bar(
+    console: &Console,
+    collection: &Collection,
+    work: impl FnOnce() -> vecdb_engine::Result<()> + Send,
+) -> Outcome {
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(work);
+        let mut bar = None;
+        while !worker.is_finished() {
+            if let Some((done, total)) = collection.info().maintenance.building {
+                let bar = bar.get_or_insert_with(|| Bar::new(console, "indexing", Some(total)));
+                bar.set_total(total);
+                bar.set(done);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        match worker.join() {
+            Ok(outcome) => Ok(outcome?),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
+    let field = info.config.vector()?;
+    let size: u64 = info.segments.iter().map(|segment| segment.bytes).sum();
+    let index: u64 = info.segments.iter().map(|segment| segment.index_bytes).sum();
+    console.line(format_args!("Collection {}", info.name))?;
+    console.grid(&Grid::facts([
+        ("Points", count(info.points)),
+        ("Vectors", format!("{} dimensions of {}, metric {}", count(field.dimension), field.element, field.metric)),
+        ("Index", field.index.to_string()),
+        ("On disk", format!("{} in {} segments, {} of it index", bytes(size), info.segments.len(), bytes(index))),
+        ("In memory", format!("{} points, {}", count(info.memtable_points), bytes(info.memtable_bytes))),
+        ("Log position", format!("{} (in segments up to {})", count(info.position), count(info.flushed_position))),
+    ]))?;
+    if !info.segments.is_empty() {
+        let mut grid = Grid::new([
+            ("Segment", Align::Left),
+            ("Rows", Align::Right),
+            ("Live", Align::Right),
+            ("Size", Align::Right),
+            ("Index", Align::Left),
+            ("Index size", Align::Right),
+        ]);
+        for segment in &info.segments {
+            grid.row([
+                segment.name.clone(),
+                count(segment.rows),
+                count(segment.live_rows),
+                bytes(segment.bytes),
+                segment.index.clone().unwrap_or_else(|| "none (scanned)".to_owned()),
+                bytes(segment.index_bytes),
+            ]);
+        }
+        console.grid(&grid)?;
+    }
+    let mut grid = Grid::new([("Metadata field", Align::Left), ("Type", Align::Left), ("Declared", Align::Left)]);
+    for (name, known) in info.fields.fields() {
+        let declared = if known.declared { "yes" } else { "" };
+        grid.row([shorten(name, 44), known.to_string(), declared.to_owned()]);
+    }
+    match info.fields.is_empty() {
+        true => Ok(()),
+        false => console.grid(&grid),
+    }
+}

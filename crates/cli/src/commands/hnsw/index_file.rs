@@ -1,0 +1,114 @@
+//! The file of `hnsw build`: a section file with the graph and a description of the dataset it belongs to.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use vecdb_engine::{ElementType, ErrorKind, HnswParams, IndexSpec, Metric};
+use vecdb_index::{AnnIndex, BuiltIndex};
+use vecdb_storage::checksum::crc32c;
+use vecdb_storage::{Disk, FileDisk, SectionFile, SectionWriter};
+
+use crate::failure::{Failure, Outcome};
+use crate::measure::Rows;
+
+const KIND: [u8; 4] = *b"GRPH";
+const VERSION: u32 = 1;
+const DATASET_SECTION: &str = "dataset";
+
+/// The dataset that a graph was built over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct About {
+    pub(super) dataset: PathBuf,
+    pub(super) metric: Metric,
+    pub(super) params: HnswParams,
+    rows: u32,
+    dimension: usize,
+    element: ElementType,
+    /// CRC-32C of the vectors: a graph over other vectors finds nonsense.
+    crc32c: u32,
+}
+
+impl About {
+    pub(super) fn new(dataset: &Path, metric: Metric, params: &HnswParams, rows: &Rows) -> Self {
+        Self {
+            // The name is used again from other folders.
+            dataset: std::path::absolute(dataset).unwrap_or_else(|_| dataset.to_owned()),
+            metric,
+            params: params.clone(),
+            rows: rows.len(),
+            dimension: rows.dim(),
+            element: rows.element(),
+            crc32c: crc32c(rows.bytes()),
+        }
+    }
+
+    /// Whether `rows` are those that the graph was built over.
+    fn check(&self, rows: &Rows, dataset: &Path) -> Outcome {
+        let shape = |rows: u32, dimension: usize, element: ElementType| format!("{rows} x {dimension} {element}");
+        let own = shape(self.rows, self.dimension, self.element);
+        let given = shape(rows.len(), rows.dim(), rows.element());
+        if own != given {
+            return Err(Failure::usage(format!(
+                "{} holds {given} vectors, but the graph was built over {own} from {}",
+                dataset.display(),
+                self.dataset.display()
+            )));
+        }
+        if crc32c(rows.bytes()) != self.crc32c {
+            return Err(Failure::usage(format!(
+                "{} does not hold the vectors that the graph was built over (from {})",
+                dataset.display(),
+                self.dataset.display()
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// An opened file: description and graph, the rows not yet compared.
+pub(super) struct IndexFile {
+    pub(super) about: About,
+    file: SectionFile,
+}
+
+impl IndexFile {
+    pub(super) fn open(path: &Path) -> Outcome<Self> {
+        let file = SectionFile::open(&FileDisk, path, KIND, VERSION, None)?;
+        let bytes = file.section(DATASET_SECTION)?.bytes_verified()?;
+        let about = serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::new(ErrorKind::Corrupt, format!("{}: the section {DATASET_SECTION:?} is damaged: {error}", path.display()))
+        })?;
+        Ok(Self { about, file })
+    }
+
+    /// The graph, for `rows` read from `dataset`.
+    pub(super) fn graph(&self, rows: &Rows, dataset: &Path) -> Outcome<Box<dyn AnnIndex>> {
+        let about = &self.about;
+        about.check(rows, dataset)?;
+        let graph = vecdb_index::open(&IndexSpec::Hnsw(about.params.clone()), about.metric, &self.file, about.rows)?;
+        Ok(graph)
+    }
+}
+
+/// Writes the file beside its place, then moves it there: an older file stays whole until the new one is.
+pub(super) fn write(path: &Path, about: &About, graph: &dyn BuiltIndex) -> Outcome<u64> {
+    let disk = FileDisk;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".tmp");
+    let draft = path.with_file_name(name);
+    let failed = |error| Failure::file(&draft, &error);
+    if disk.exists(&draft).map_err(failed)? {
+        disk.remove_file(&draft).map_err(failed)?;
+    }
+    let mut writer = SectionWriter::create(&disk, &draft, KIND, VERSION)?;
+    let text = serde_json::to_vec(about)
+        .map_err(|error| Failure::usage(format!("{}: {error}", about.dataset.display())))?;
+    writer.add(DATASET_SECTION, &text)?;
+    graph.save(&mut writer)?;
+    let summary = writer.finish()?;
+    disk.rename(&draft, path).map_err(|error| Failure::file(path, &error))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    disk.sync_dir(folder).map_err(|error| Failure::file(folder, &error))?;
+    Ok(summary.len)
+}

@@ -1,0 +1,46 @@
+//! What each command does. A command checks its input, works, and prints through the [`Console`].
+
+mod collection;
+mod export;
+mod flat;
+mod hnsw;
+mod import;
+mod input;
+mod insert;
+mod points;
+mod quickstart;
+mod search;
+mod session;
+mod storage;
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command, StorageCommand};
+use crate::failure::Outcome;
+use crate::output::Console;
+
+/// Runs the command that was typed.
+pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
+    let globals = &cli.globals;
+    match cli.command {
+        Command::Quickstart => quickstart::run(console, globals),
+        Command::Flat(command) => flat::run(console, globals, &command),
+        Command::Hnsw(command) => hnsw::run(console, globals, &command),
+        Command::Collection(command) => collection::run(console, globals, &command),
+        Command::Import(args) => import::run(console, globals, &args),
+        Command::Insert(args) => insert::run(console, globals, &args),
+        Command::Get(args) => points::get(console, globals, &args),
+        Command::Search(args) => search::run(console, globals, &args),
+        Command::Delete(args) => points::delete(console, globals, &args),
+        Command::Update(args) => points::update(console, globals, &args),
+        Command::Count(args) => points::count(console, globals, &args),
+        Command::Scroll(args) => points::scroll(console, globals, &args),
+        Command::Export(args) => export::run(console, globals, &args),
+        Command::Storage(StorageCommand::Verify) => storage::verify(console, globals),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "vecdb", &mut script);
+            console.bytes(&script)
+        }
+    }
+}

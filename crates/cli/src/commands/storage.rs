@@ -1,0 +1,49 @@
+//! `storage verify`.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use vecdb_engine::ErrorKind;
+
+use super::session::{Intent, open};
+use crate::args::Globals;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Bar, Console, Grid, bytes, count, seconds};
+
+pub(crate) fn verify(console: &Console, globals: &Globals) -> Outcome {
+    let started = Instant::now();
+    let database = open(console, globals, Intent::Read)?;
+    let recovery = database.recovery();
+    let bar = Bar::new(console, "verifying", None);
+    let report = database.verify()?;
+    drop(bar);
+    let time = started.elapsed().as_secs_f64();
+    let mut object = match serde_json::to_value(&report) {
+        Ok(Value::Object(object)) => object,
+        _ => serde_json::Map::new(),
+    };
+    object.insert("recovery".into(), json!(recovery));
+    object.insert("verify_seconds".into(), json!(time));
+    object.insert("ok".into(), json!(report.problems.is_empty()));
+    console.json(&object)?;
+    console.grid(&Grid::facts([
+        ("Segments", count(report.segments)),
+        ("Files", format!("{} ({}), every block compared with its checksum", count(report.files), bytes(report.bytes))),
+        ("Rows", format!("{} ids looked up in the id maps", count(report.rows))),
+        ("Metadata", format!("{} values looked up in the field indexes", count(report.field_values))),
+        ("Graphs", format!("{} links followed, {} points unreachable", count(report.links), count(report.unreachable))),
+        ("Log", format!("{} entries replayed, {} bytes of a torn end cut", count(recovery.replayed), count(recovery.torn_bytes_cut))),
+        ("Time", seconds(time)),
+    ]))?;
+    for problem in &report.problems {
+        console.line(format_args!("PROBLEM: {problem}"))?;
+    }
+    database.close()?;
+    match report.problems.first() {
+        None => console.line("All checks passed."),
+        Some(first) => Err(Failure::new(
+            ErrorKind::Corrupt,
+            format!("{} problems, the first: {first}", report.problems.len()),
+        )),
+    }
+}

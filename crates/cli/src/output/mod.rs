@@ -1,0 +1,12 @@
+//! Everything a person or a program sees: tables, JSON, progress, plots.
+
+mod format;
+mod json;
+pub(crate) mod plot;
+mod progress;
+mod table;
+
+pub(crate) use format::{bytes, count, decimal, duration, float, metadata_cell, percent, rate, seconds, shell_word, shorten};
+pub(crate) use json::Console;
+pub(crate) use progress::Bar;
+pub(crate) use table::{Align, Grid};

@@ -1,0 +1,43 @@
+//! The index suite: what every kind of index must do, checked alike for all, and more for the graph.
+//!
+//! A new kind gets one line at the end of this file.
+
+mod fixture;
+mod graph;
+mod kinds;
+mod real_data;
+
+use vecdb_index::{HnswParams, IndexSpec};
+
+/// One module per kind, one test per check.
+macro_rules! suite {
+    ($kind:ident, $spec:expr) => {
+        mod $kind {
+            use super::*;
+
+            suite!(@tests $spec,
+                finds_the_nearest_under_every_metric,
+                respects_the_mask,
+                answers_at_the_edges,
+                lives_with_equal_rows,
+                refuses_what_does_not_fit,
+                stops_when_the_budget_is_spent,
+                reopens_with_the_same_answers,
+                survives_corrupt_bytes,
+                builds_the_same_from_the_same_seed,
+                compares_few_rows,
+            );
+        }
+    };
+    (@tests $spec:expr, $($test:ident,)*) => {
+        $(
+            #[test]
+            fn $test() {
+                kinds::$test(&$spec);
+            }
+        )*
+    };
+}
+
+suite!(flat, IndexSpec::Flat);
+suite!(hnsw, IndexSpec::Hnsw(HnswParams::default()));
