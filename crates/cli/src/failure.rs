@@ -34,7 +34,10 @@ impl Failure {
 
     /// An error of a file that is not the database's.
     pub(crate) fn file(path: &std::path::Path, error: &io::Error) -> Self {
-        Self::new(kind_of_io(error.kind()), format!("{}: {error}", path.display()))
+        Self::new(
+            kind_of_io(error.kind()),
+            format!("{}: {error}", path.display()),
+        )
     }
 
     /// The same failure with what was being done before its message.
@@ -64,7 +67,8 @@ impl Failure {
     pub(crate) fn print(&self, json: bool) {
         let Self::Error(error) = self else { return };
         let text = match json {
-            true => json!({"error": {"kind": error.kind().name(), "message": error.to_string()}}).to_string(),
+            true => json!({"error": {"kind": error.kind().name(), "message": error.to_string()}})
+                .to_string(),
             false => format!("error: {error}"),
         };
         // Not `eprintln!`: it panics when stderr is closed.
@@ -76,7 +80,9 @@ impl Failure {
 fn kind_of_io(kind: io::ErrorKind) -> ErrorKind {
     match kind {
         io::ErrorKind::NotFound => ErrorKind::NotFound,
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::PermissionDenied,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            ErrorKind::PermissionDenied
+        }
         io::ErrorKind::AlreadyExists => ErrorKind::AlreadyExists,
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::OutOfMemory => {
             ErrorKind::ResourceExhausted
@@ -96,7 +102,10 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::ClosedPipe,
-            kind => Self::new(kind_of_io(kind), format!("cannot write the output: {error}")),
+            kind => Self::new(
+                kind_of_io(kind),
+                format!("cannot write the output: {error}"),
+            ),
         }
     }
 }

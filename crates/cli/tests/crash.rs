@@ -35,7 +35,10 @@ fn write_and_kill(world: &World, first: usize, acks: usize) -> usize {
     }
     assert!(!child.wait().unwrap().success());
     let fed = feeder.join().unwrap();
-    assert!(first + acknowledged <= fed, "no more is acknowledged than was given");
+    assert!(
+        first + acknowledged <= fed,
+        "no more is acknowledged than was given"
+    );
     first + acknowledged
 }
 
@@ -57,14 +60,26 @@ fn acknowledged_points_survive_kill_9() {
         }
         for id in acknowledged.iter().cloned().flatten() {
             let expected: serde_json::Value = serde_json::from_str(&point_line(id)).unwrap();
-            let point = there.get(&id).unwrap_or_else(|| panic!("round {round}: acknowledged point {id} is lost"));
-            assert_eq!(point["metadata"], expected["metadata"], "round {round}, point {id}");
-            assert_eq!(point["vector"][0].as_f64(), expected["vector"][0].as_f64(), "round {round}, point {id}");
+            let point = there
+                .get(&id)
+                .unwrap_or_else(|| panic!("round {round}: acknowledged point {id} is lost"));
+            assert_eq!(
+                point["metadata"], expected["metadata"],
+                "round {round}, point {id}"
+            );
+            assert_eq!(
+                point["vector"][0].as_f64(),
+                expected["vector"][0].as_f64(),
+                "round {round}, point {id}"
+            );
         }
         // Nothing is invented: what is there was given, at most one unacknowledged batch after the acknowledged ones
         // of its round that reached the log.
         let highest = there.keys().max().copied().unwrap_or(0);
-        assert!(highest < end + 100_000, "round {round}: point {highest} was never given");
+        assert!(
+            highest < end + 100_000,
+            "round {round}: point {highest} was never given"
+        );
         // The next round goes on beyond everything that may have been given.
         first = end + 1_000_000;
     }

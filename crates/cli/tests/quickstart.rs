@@ -14,14 +14,20 @@ fn loads_answers_and_finds_itself_again() {
     let recall = first["recall_at_10"].as_f64().unwrap();
     assert!((0.95..=1.0).contains(&recall), "recall {recall}");
     let distances = first["distance_computations"].as_f64().unwrap();
-    assert!(distances > 10.0 && distances < 2_500.0, "{distances} distance computations: the index is not used");
+    assert!(
+        distances > 10.0 && distances < 2_500.0,
+        "{distances} distance computations: the index is not used"
+    );
 
     let asks = first["asks"].as_array().unwrap();
     assert_eq!(asks.len(), 3);
     for ask in asks {
         let hits = ask["hits"].as_array().unwrap();
         assert_eq!(hits.len(), 5, "{}", ask["text"]);
-        let distances: Vec<_> = hits.iter().map(|hit| hit["distance"].as_f64().unwrap()).collect();
+        let distances: Vec<_> = hits
+            .iter()
+            .map(|hit| hit["distance"].as_f64().unwrap())
+            .collect();
         assert!(distances.is_sorted(), "{distances:?}");
         assert!(ask["matching"].as_u64().unwrap() >= 10, "{}", ask["text"]);
     }
@@ -44,7 +50,13 @@ fn prints_tables_and_commands_that_work_when_pasted() {
     let world = World::new();
     let folder = world.path("a folder");
     let text = world.text(&["quickstart", "--path", folder.to_str().unwrap()]);
-    for part in ["play chess against the computer", "Synopsis", "Recall@10", "Try next:", "┌"] {
+    for part in [
+        "play chess against the computer",
+        "Synopsis",
+        "Recall@10",
+        "Try next:",
+        "┌",
+    ] {
         assert!(text.contains(part), "{part:?} is missing in:\n{text}");
     }
     let (_, next) = text.split_once("Try next:\n").unwrap();
@@ -56,7 +68,11 @@ fn prints_tables_and_commands_that_work_when_pasted() {
             .current_dir(world.path("."))
             .output()
             .unwrap();
-        assert!(output.status.success(), "{command}: {}", harness::stderr(&output));
+        assert!(
+            output.status.success(),
+            "{command}: {}",
+            harness::stderr(&output)
+        );
         assert!(!output.stdout.is_empty(), "{command} prints nothing");
     }
     let again = world.text(&["quickstart", "--path", folder.to_str().unwrap()]);

@@ -69,12 +69,28 @@ impl WriteBatch {
                 keep
             });
         }
-        Self { collection, time_us, operations }
+        Self {
+            collection,
+            time_us,
+            operations,
+        }
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let vectors: usize = self.operations.iter().map(|op| if let Operation::Upsert(r) = op { r.vector.len() } else { 0 }).sum();
-        let mut out = Writer::append_to(Vec::with_capacity(vectors + 64 * self.operations.len() + 32));
+        let vectors: usize = self
+            .operations
+            .iter()
+            .map(|op| {
+                if let Operation::Upsert(r) = op {
+                    r.vector.len()
+                } else {
+                    0
+                }
+            })
+            .sum();
+        let mut out = Writer::append_to(Vec::with_capacity(
+            vectors + 64 * self.operations.len() + 32,
+        ));
         out.u8(VERSION);
         out.u32(self.collection);
         out.u64(self.time_us);
@@ -128,24 +144,35 @@ impl WriteBatch {
         for _ in 0..count {
             operations.push(Self::decode_operation(&mut input)?);
         }
-        Ok(Self { collection, time_us, operations })
+        Ok(Self {
+            collection,
+            time_us,
+            operations,
+        })
     }
 
     fn decode_operation(input: &mut Reader<'_>) -> Result<Operation> {
         let kind = input.u8()?;
         let id_bytes = input.sized_bytes()?;
-        let id = PointId::decode(id_bytes).ok_or_else(|| damaged(format!("an id of bytes {id_bytes:02x?}")))?;
+        let id = PointId::decode(id_bytes)
+            .ok_or_else(|| damaged(format!("an id of bytes {id_bytes:02x?}")))?;
         match kind {
             DELETE => Ok(Operation::Delete(id)),
             UPSERT => {
                 let fields = input.varint()?;
                 let (name, field_kind) = (input.str()?.to_owned(), input.u8()?);
                 if fields != 1 || name != DEFAULT_FIELD || field_kind != DENSE {
-                    return Err(damaged(format!("{fields} vector fields, the first {name:?} of kind {field_kind}")));
+                    return Err(damaged(format!(
+                        "{fields} vector fields, the first {name:?} of kind {field_kind}"
+                    )));
                 }
                 let vector = input.sized_bytes()?.to_vec();
                 let metadata = Arc::new(decode_metadata(input.sized_bytes()?)?);
-                Ok(Operation::Upsert(Row { id, vector, metadata }))
+                Ok(Operation::Upsert(Row {
+                    id,
+                    vector,
+                    metadata,
+                }))
             }
             other => Err(damaged(format!("an operation of kind {other}"))),
         }
@@ -161,26 +188,45 @@ mod tests {
     use super::*;
 
     fn row(id: u64, byte: u8) -> Operation {
-        let metadata = Metadata::from([("n".to_owned(), vecdb_filter::Value::Int(i64::from(byte)))]);
-        Operation::Upsert(Row { id: id.into(), vector: vec![byte; 8], metadata: Arc::new(metadata) })
+        let metadata =
+            Metadata::from([("n".to_owned(), vecdb_filter::Value::Int(i64::from(byte)))]);
+        Operation::Upsert(Row {
+            id: id.into(),
+            vector: vec![byte; 8],
+            metadata: Arc::new(metadata),
+        })
     }
 
     #[test]
     fn the_last_operation_on_an_id_wins() {
-        let batch = WriteBatch::new(1, 0, vec![row(1, 1), row(2, 2), row(1, 3), Operation::Delete(2.into())]);
+        let batch = WriteBatch::new(
+            1,
+            0,
+            vec![row(1, 1), row(2, 2), row(1, 3), Operation::Delete(2.into())],
+        );
         assert_eq!(batch.operations.len(), 2);
         assert!(matches!(&batch.operations[0], Operation::Upsert(row) if row.vector == [3; 8]));
-        assert!(matches!(&batch.operations[1], Operation::Delete(PointId::U64(2))));
+        assert!(matches!(
+            &batch.operations[1],
+            Operation::Delete(PointId::U64(2))
+        ));
     }
 
     #[test]
     fn bytes_round_trip_and_damage_is_an_error() {
-        let batch = WriteBatch::new(7, 42, vec![row(1, 1), Operation::Delete("x".into()), row(9, 9)]);
+        let batch = WriteBatch::new(
+            7,
+            42,
+            vec![row(1, 1), Operation::Delete("x".into()), row(9, 9)],
+        );
         let bytes = batch.encode();
         assert_eq!(WriteBatch::collection_of(&bytes).unwrap(), 7);
         let back = WriteBatch::decode(&bytes).unwrap();
         assert_eq!(back.encode(), bytes);
-        assert_eq!((back.collection, back.time_us, back.operations.len()), (7, 42, 3));
+        assert_eq!(
+            (back.collection, back.time_us, back.operations.len()),
+            (7, 42, 3)
+        );
         for cut in 0..bytes.len() {
             assert!(WriteBatch::decode(&bytes[..cut]).is_err(), "cut at {cut}");
         }

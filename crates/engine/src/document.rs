@@ -18,36 +18,65 @@ const HEADER: usize = 20;
 /// A document is small by design; anything larger is not one.
 const BYTES_MAX: u64 = 256 << 20;
 
-pub(crate) fn write<T: Serialize>(disk: &dyn Disk, path: &Path, version: u32, value: &T) -> Result<()> {
-    let body = serde_json::to_vec_pretty(value).map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
+pub(crate) fn write<T: Serialize>(
+    disk: &dyn Disk,
+    path: &Path,
+    version: u32,
+    value: &T,
+) -> Result<()> {
+    let body = serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
     let mut bytes = Vec::with_capacity(HEADER + body.len());
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
     bytes.extend_from_slice(&checksum(&bytes[8..16], &body).to_le_bytes());
     bytes.extend_from_slice(&body);
-    disk.replace(path, &bytes).map_err(|e| Error::io("replace", path, e))
+    disk.replace(path, &bytes)
+        .map_err(|e| Error::io("replace", path, e))
 }
 
 /// `None` when there is no such file.
-pub(crate) fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &Path, version_max: u32) -> Result<Option<T>> {
-    if !disk.exists(path).map_err(|e| Error::io("look for", path, e))? {
+pub(crate) fn read<T: DeserializeOwned>(
+    disk: &dyn Disk,
+    path: &Path,
+    version_max: u32,
+) -> Result<Option<T>> {
+    if !disk
+        .exists(path)
+        .map_err(|e| Error::io("look for", path, e))?
+    {
         return Ok(None);
     }
     let file = disk.open(path).map_err(|e| Error::io("open", path, e))?;
     let len = file.len();
     if len < HEADER as u64 || len > BYTES_MAX {
-        return Err(Error::corrupt(path, format_args!("{len} bytes cannot be a document")));
+        return Err(Error::corrupt(
+            path,
+            format_args!("{len} bytes cannot be a document"),
+        ));
     }
     let mut bytes = vec![0; len as usize];
-    file.read_at(0, &mut bytes).map_err(|e| Error::io("read", path, e))?;
+    file.read_at(0, &mut bytes)
+        .map_err(|e| Error::io("read", path, e))?;
     let (header, body) = bytes.split_at(HEADER);
-    let number = |at: usize| header.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+    let number = |at: usize| {
+        header
+            .get(at..at + 4)
+            .and_then(|b| b.try_into().ok())
+            .map_or(0, u32::from_le_bytes)
+    };
     if &header[..8] != MAGIC {
-        return Err(Error::corrupt(path, "it does not start as a VecDB document"));
+        return Err(Error::corrupt(
+            path,
+            "it does not start as a VecDB document",
+        ));
     }
     if number(12) as usize != body.len() || number(16) != checksum(&header[8..16], body) {
-        return Err(Error::corrupt(path, "its checksum does not match its bytes (offset 0)"));
+        return Err(Error::corrupt(
+            path,
+            "its checksum does not match its bytes (offset 0)",
+        ));
     }
     if number(8) > version_max {
         return Err(Error::new(
@@ -59,7 +88,9 @@ pub(crate) fn read<T: DeserializeOwned>(disk: &dyn Disk, path: &Path, version_ma
             ),
         ));
     }
-    serde_json::from_slice(body).map(Some).map_err(|e| Error::corrupt(path, e))
+    serde_json::from_slice(body)
+        .map(Some)
+        .map_err(|e| Error::corrupt(path, e))
 }
 
 fn checksum(head: &[u8], body: &[u8]) -> u32 {
@@ -77,7 +108,10 @@ mod tests {
         let path = Path::new("/db/DOC");
         disk.create_dir(Path::new("/db")).unwrap();
         write(&disk, path, 1, &vec![1, 2, 3]).unwrap();
-        assert_eq!(read::<Vec<u8>>(&disk, path, 1).unwrap(), Some(vec![1, 2, 3]));
+        assert_eq!(
+            read::<Vec<u8>>(&disk, path, 1).unwrap(),
+            Some(vec![1, 2, 3])
+        );
         let file = disk.open(path).unwrap();
         let mut bytes = vec![0; file.len() as usize];
         file.read_at(0, &mut bytes).unwrap();
@@ -87,7 +121,10 @@ mod tests {
             disk.replace(path, &damaged).unwrap();
             assert!(read::<Vec<u8>>(&disk, path, u32::MAX).is_err(), "byte {at}");
             disk.replace(path, &bytes[..at]).unwrap();
-            assert!(read::<Vec<u8>>(&disk, path, u32::MAX).is_err(), "cut at {at}");
+            assert!(
+                read::<Vec<u8>>(&disk, path, u32::MAX).is_err(),
+                "cut at {at}"
+            );
         }
     }
 

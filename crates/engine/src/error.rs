@@ -87,7 +87,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
 
     /// What a caller can do about it.
@@ -111,7 +115,11 @@ impl Error {
     }
 
     fn wrap(kind: ErrorKind, error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self { kind, message: error.to_string(), source: Some(Box::new(error)) }
+        Self {
+            kind,
+            message: error.to_string(),
+            source: Some(Box::new(error)),
+        }
     }
 }
 
@@ -150,9 +158,9 @@ impl From<StorageError> for Error {
             StorageError::TooLarge { .. } | StorageError::Usage(_) => ErrorKind::InvalidArgument,
             StorageError::Locked { .. } => ErrorKind::Unavailable,
             _ => match error.io_kind() {
-                Some(std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem) => {
-                    ErrorKind::PermissionDenied
-                }
+                Some(
+                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem,
+                ) => ErrorKind::PermissionDenied,
                 Some(std::io::ErrorKind::NotFound) => ErrorKind::Corrupt,
                 _ => ErrorKind::Io,
             },
@@ -171,7 +179,9 @@ impl From<FilterError> for Error {
     fn from(error: FilterError) -> Self {
         match error {
             FilterError::Storage(error) => error.into(),
-            FilterError::Corrupt { .. } | FilterError::CorruptMetadata { .. } => Self::wrap(ErrorKind::Corrupt, error),
+            FilterError::Corrupt { .. } | FilterError::CorruptMetadata { .. } => {
+                Self::wrap(ErrorKind::Corrupt, error)
+            }
             _ => Self::wrap(ErrorKind::InvalidArgument, error),
         }
     }

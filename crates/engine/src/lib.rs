@@ -38,8 +38,9 @@ mod schema;
 mod segment;
 
 pub use collection::{
-    Collection, CollectionInfo, Hit, MaintenanceStatus, MetadataUpdate, ScrollPage, ScrollRequest, SearchRequest,
-    SearchResponse, SearchStats, SegmentInfo, VerifyReport, WriteResult, LIMIT_MAX, READ_POINTS_MAX, WRITE_POINTS_MAX,
+    Collection, CollectionInfo, Hit, LIMIT_MAX, MaintenanceStatus, MetadataUpdate, READ_POINTS_MAX,
+    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats, SegmentInfo,
+    VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
 pub use database::{CollectionSummary, Database, Recovery};
 pub use error::{Error, ErrorKind, Result};
@@ -47,6 +48,9 @@ pub use options::{Durability, Env, OnCorruption, Options};
 pub use point::{ID_BYTES_MAX, Point, PointId, Record};
 pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
 
-pub use vecdb_filter::{FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json, metadata_to_json};
+pub use vecdb_filter::{
+    FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json,
+    metadata_to_json,
+};
 pub use vecdb_index::{HnswParams, IndexSpec, SearchParams};
 pub use vecdb_vector::{ElementType, Metric};

@@ -106,6 +106,8 @@ pub struct Env {
 
 impl Default for Env {
     fn default() -> Self {
-        Self { disk: Arc::new(FileDisk) }
+        Self {
+            disk: Arc::new(FileDisk),
+        }
     }
 }

@@ -32,20 +32,21 @@ pub enum PointId {
 impl PointId {
     /// Reads an id as people type it: digits are a number, the hyphenated form is a UUID, the rest is a string.
     pub fn parse(text: &str) -> Result<Self> {
-        if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-            if let Ok(number) = text.parse() {
-                return Ok(PointId::U64(number));
-            }
+        if !text.is_empty()
+            && text.bytes().all(|b| b.is_ascii_digit())
+            && let Ok(number) = text.parse()
+        {
+            return Ok(PointId::U64(number));
         }
         Self::from_text(text)
     }
 
     /// An id from a string value: a UUID where it has the hyphenated form, else a string.
     pub fn from_text(text: &str) -> Result<Self> {
-        if text.len() == 36 {
-            if let Ok(uuid) = Uuid::try_parse(text) {
-                return Ok(PointId::Uuid(uuid));
-            }
+        if text.len() == 36
+            && let Ok(uuid) = Uuid::try_parse(text)
+        {
+            return Ok(PointId::Uuid(uuid));
         }
         let id = PointId::String(text.to_owned());
         id.check()?;
@@ -56,10 +57,17 @@ impl PointId {
     pub fn from_json(value: &serde_json::Value) -> Result<Self> {
         match value {
             serde_json::Value::String(text) => Self::from_text(text),
-            serde_json::Value::Number(number) => number.as_u64().map(PointId::U64).ok_or_else(|| {
-                Error::invalid(format!("id {number} is not a whole number from 0 to {}", u64::MAX))
-            }),
-            other => Err(Error::invalid(format!("an id is a whole number or a string, not {other}"))),
+            serde_json::Value::Number(number) => {
+                number.as_u64().map(PointId::U64).ok_or_else(|| {
+                    Error::invalid(format!(
+                        "id {number} is not a whole number from 0 to {}",
+                        u64::MAX
+                    ))
+                })
+            }
+            other => Err(Error::invalid(format!(
+                "an id is a whole number or a string, not {other}"
+            ))),
         }
     }
 
@@ -73,7 +81,9 @@ impl PointId {
 
     pub(crate) fn check(&self) -> Result<()> {
         match self {
-            PointId::String(text) if text.is_empty() => Err(Error::invalid("an id must not be empty")),
+            PointId::String(text) if text.is_empty() => {
+                Err(Error::invalid("an id must not be empty"))
+            }
             PointId::String(text) if text.len() > ID_BYTES_MAX => Err(Error::invalid(format!(
                 "the id starting with {:?} has {} bytes; at most {ID_BYTES_MAX} are allowed",
                 text.chars().take(24).collect::<String>(),
@@ -115,7 +125,8 @@ impl PointId {
             TAG_UUID => Some(PointId::Uuid(Uuid::from_bytes(rest.try_into().ok()?))),
             TAG_STRING => {
                 let text = std::str::from_utf8(rest).ok()?;
-                (!text.is_empty() && text.len() <= ID_BYTES_MAX).then(|| PointId::String(text.to_owned()))
+                (!text.is_empty() && text.len() <= ID_BYTES_MAX)
+                    .then(|| PointId::String(text.to_owned()))
             }
             _ => None,
         }
@@ -184,7 +195,11 @@ pub struct Point {
 impl Point {
     /// A point without metadata.
     pub fn new(id: impl Into<PointId>, vector: Vec<f32>) -> Self {
-        Self { id: id.into(), vector, metadata: Metadata::new() }
+        Self {
+            id: id.into(),
+            vector,
+            metadata: Metadata::new(),
+        }
     }
 
     /// The same point with one more metadata field.
@@ -242,10 +257,18 @@ mod tests {
 
     #[test]
     fn ids_that_are_too_short_or_too_long_are_refused_by_name() {
-        assert!(PointId::from_text("").unwrap_err().to_string().contains("must not be empty"));
+        assert!(
+            PointId::from_text("")
+                .unwrap_err()
+                .to_string()
+                .contains("must not be empty")
+        );
         let long = "x".repeat(100_000);
         let error = PointId::from_text(&long).unwrap_err().to_string();
-        assert!(error.contains("100000 bytes") && error.contains("1024"), "{error}");
+        assert!(
+            error.contains("100000 bytes") && error.contains("1024"),
+            "{error}"
+        );
         assert!(PointId::from_json(&(-3).into()).is_err());
         assert_eq!(PointId::decode(&[9, 1]), None);
         assert_eq!(PointId::decode(&[1, 1]), None);

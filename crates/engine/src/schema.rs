@@ -47,8 +47,17 @@ pub struct CollectionConfig {
 impl CollectionConfig {
     /// Float32 vectors of `dimension` values under `metric`, with the default index and durability.
     pub fn new(dimension: u32, metric: Metric) -> Self {
-        let element = if metric.supports(ElementType::F32) { ElementType::F32 } else { ElementType::Bits };
-        let field = VectorField { dimension, metric, element, index: IndexSpec::default() };
+        let element = if metric.supports(ElementType::F32) {
+            ElementType::F32
+        } else {
+            ElementType::Bits
+        };
+        let field = VectorField {
+            dimension,
+            metric,
+            element,
+            index: IndexSpec::default(),
+        };
         Self {
             vectors: BTreeMap::from([(DEFAULT_FIELD.to_owned(), field)]),
             fields: BTreeMap::new(),
@@ -90,7 +99,9 @@ impl CollectionConfig {
 
     /// The default vector field.
     pub fn vector(&self) -> Result<&VectorField> {
-        self.vectors.get(DEFAULT_FIELD).ok_or_else(|| Error::invalid("the collection has no default vector field"))
+        self.vectors
+            .get(DEFAULT_FIELD)
+            .ok_or_else(|| Error::invalid("the collection has no default vector field"))
     }
 
     /// Says what is wrong with the settings, if anything is.
@@ -98,7 +109,10 @@ impl CollectionConfig {
         if self.vectors.len() != 1 {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("a collection has exactly one vector field for now, not {}", self.vectors.len()),
+                format!(
+                    "a collection has exactly one vector field for now, not {}",
+                    self.vectors.len()
+                ),
             ));
         }
         let field = self.vector()?;
@@ -109,8 +123,11 @@ impl CollectionConfig {
             )));
         }
         if !field.metric.supports(field.element) {
-            let fitting: Vec<_> =
-                Metric::ALL.iter().filter(|m| m.supports(field.element)).map(ToString::to_string).collect();
+            let fitting: Vec<_> = Metric::ALL
+                .iter()
+                .filter(|m| m.supports(field.element))
+                .map(ToString::to_string)
+                .collect();
             return Err(Error::invalid(format!(
                 "metric {} does not work on element type {}; these do: {}",
                 field.metric,
@@ -128,7 +145,11 @@ pub const NAME_BYTES_MAX: usize = 255;
 /// A collection name is 1 to 255 bytes of letters, digits, `_`, `-` and `.`, and does not start with `.`.
 pub(crate) fn check_collection_name(name: &str) -> Result<()> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.starts_with('.') || !name.chars().all(fits) {
+    if name.is_empty()
+        || name.len() > NAME_BYTES_MAX
+        || name.starts_with('.')
+        || !name.chars().all(fits)
+    {
         let shown: String = name.chars().take(40).collect();
         return Err(Error::invalid(format!(
             "{shown:?} is not a collection name: use 1 to {NAME_BYTES_MAX} bytes of letters, digits, '_', '-' and '.', not starting with '.'"
@@ -143,10 +164,21 @@ mod tests {
 
     #[test]
     fn settings_that_cannot_work_are_named() {
-        let error = CollectionConfig::new(0, Metric::L2).validate().unwrap_err().to_string();
+        let error = CollectionConfig::new(0, Metric::L2)
+            .validate()
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("dimension 0"), "{error}");
-        let error = CollectionConfig::new(8, Metric::Hamming).element(ElementType::F32).validate().unwrap_err();
-        assert!(error.to_string().contains("hamming does not work on element type f32"), "{error}");
+        let error = CollectionConfig::new(8, Metric::Hamming)
+            .element(ElementType::F32)
+            .validate()
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("hamming does not work on element type f32"),
+            "{error}"
+        );
         assert!(CollectionConfig::new(8, Metric::Hamming).validate().is_ok());
     }
 

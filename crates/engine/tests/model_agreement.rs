@@ -12,7 +12,13 @@ use vecdb_storage::MemoryDisk;
 use vecdb_testkit::sim_disk::{CrashMode, SimDisk, SplitMix64};
 
 fn options(background: bool) -> Options {
-    Options { threads: 1, background, memtable_bytes_max: 8 << 10, index_rows_min: 16, ..Options::default() }
+    Options {
+        threads: 1,
+        background,
+        memtable_bytes_max: 8 << 10,
+        index_rows_min: 16,
+        ..Options::default()
+    }
 }
 
 #[test]
@@ -20,33 +26,50 @@ fn random_operations_agree_with_a_plain_map() {
     for seed in 1..=12 {
         let mut random = SplitMix64::new(seed);
         let background = seed % 2 == 0;
-        let env = Env { disk: Arc::new(MemoryDisk::default()) };
+        let env = Env {
+            disk: Arc::new(MemoryDisk::default()),
+        };
         let open = || Database::open_with(&env, Path::new("/db"), options(background)).unwrap();
         let mut db = open();
-        let mut collection = db.create_collection("c", CollectionConfig::new(4, Metric::L2)).unwrap();
+        let mut collection = db
+            .create_collection("c", CollectionConfig::new(4, Metric::L2))
+            .unwrap();
         let mut model = Model::default();
         let first = Step::Upsert(vec![(0, 1)]);
         first.run(&collection).unwrap();
         model.apply(&first);
         for at in 0..150 {
             let step = Step::random(&mut random, 60);
-            step.run(&collection).unwrap_or_else(|e| panic!("seed {seed} step {at} {step:?}: {e}"));
+            step.run(&collection)
+                .unwrap_or_else(|e| panic!("seed {seed} step {at} {step:?}: {e}"));
             model.apply(&step);
             if random.below(5) == 0 {
-                model.check(&collection, &mut random, &format!("seed {seed} after step {at} {step:?}"));
+                model.check(
+                    &collection,
+                    &mut random,
+                    &format!("seed {seed} after step {at} {step:?}"),
+                );
             }
             if random.below(25) == 0 {
                 db.close().unwrap();
                 db = open();
                 assert_eq!(db.recovery().replayed, 0);
                 collection = db.collection("c").unwrap();
-                model.check(&collection, &mut random, &format!("seed {seed} reopened after step {at}"));
+                model.check(
+                    &collection,
+                    &mut random,
+                    &format!("seed {seed} reopened after step {at}"),
+                );
             }
         }
         collection.wait_until_idle().unwrap();
         model.check(&collection, &mut random, &format!("seed {seed} at the end"));
         let report = collection.verify().unwrap();
-        assert!(report.problems.is_empty(), "seed {seed}: {:?}", report.problems);
+        assert!(
+            report.problems.is_empty(),
+            "seed {seed}: {:?}",
+            report.problems
+        );
     }
 }
 
@@ -58,10 +81,14 @@ fn kills_at_random_moments_lose_nothing() {
         let mut disk = SimDisk::new();
         let mut model = Model::default();
         for life in 0..6 {
-            let env = Env { disk: disk.shared() };
+            let env = Env {
+                disk: disk.shared(),
+            };
             let db = Database::open_with(&env, Path::new("/db"), options(true)).unwrap();
             let collection = match life {
-                0 => db.create_collection("c", CollectionConfig::new(4, Metric::L2)).unwrap(),
+                0 => db
+                    .create_collection("c", CollectionConfig::new(4, Metric::L2))
+                    .unwrap(),
                 _ => db.collection("c").unwrap(),
             };
             if life == 0 {
@@ -69,7 +96,11 @@ fn kills_at_random_moments_lose_nothing() {
                 first.run(&collection).unwrap();
                 model.apply(&first);
             }
-            model.check(&collection, &mut random, &format!("seed {seed} life {life}"));
+            model.check(
+                &collection,
+                &mut random,
+                &format!("seed {seed} life {life}"),
+            );
             let steps = random.below(40);
             for _ in 0..steps {
                 let step = Step::random(&mut random, 60);
@@ -88,9 +119,13 @@ fn kills_at_random_moments_lose_nothing() {
 fn readers_see_whole_batches_while_writers_flush_and_merge() {
     const WRITERS: u64 = 2;
     const ROWS: u64 = 8;
-    let env = Env { disk: Arc::new(MemoryDisk::default()) };
+    let env = Env {
+        disk: Arc::new(MemoryDisk::default()),
+    };
     let db = Database::open_with(&env, Path::new("/db"), options(true)).unwrap();
-    let collection = db.create_collection("c", CollectionConfig::new(4, Metric::L2)).unwrap();
+    let collection = db
+        .create_collection("c", CollectionConfig::new(4, Metric::L2))
+        .unwrap();
     let done = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
@@ -98,7 +133,8 @@ fn readers_see_whole_batches_while_writers_flush_and_merge() {
             scope.spawn(move || {
                 for round in 0..120u64 {
                     // One batch replaces all rows of this writer: they must always show the same round.
-                    let rows = (0..ROWS).map(|row| point(writer * 1_000 + row, round).with("round", round as i64));
+                    let rows = (0..ROWS)
+                        .map(|row| point(writer * 1_000 + row, round).with("round", round as i64));
                     let result = collection.upsert(rows.collect()).unwrap();
                     assert_eq!(result.inserted + result.updated, ROWS);
                     assert_eq!(result.inserted > 0, round == 0);
@@ -122,8 +158,15 @@ fn readers_see_whole_batches_while_writers_flush_and_merge() {
                         _ => panic!("round is an integer"),
                     })
                     .collect();
-                assert!(rounds.is_empty() || rounds.len() as u64 == ROWS, "{} rows of {ROWS}", rounds.len());
-                assert!(rounds.windows(2).all(|pair| pair[0] == pair[1]), "a batch was seen in part: {rounds:?}");
+                assert!(
+                    rounds.is_empty() || rounds.len() as u64 == ROWS,
+                    "{} rows of {ROWS}",
+                    rounds.len()
+                );
+                assert!(
+                    rounds.windows(2).all(|pair| pair[0] == pair[1]),
+                    "a batch was seen in part: {rounds:?}"
+                );
                 if let Some(&round) = rounds.first() {
                     assert!(round >= last[writer as usize], "time went back");
                     last[writer as usize] = round;

@@ -111,10 +111,10 @@ impl BuildOptions<'_> {
             }),
             None => {
                 let panicked = std::thread::scope(|scope| {
-                    let handles: Vec<_> = (0..threads).map(|_| scope.spawn(&worker)).collect();
-                    handles
-                        .into_iter()
-                        .fold(false, |bad, handle| handle.join().is_err() || bad)
+                    let handles: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+                    let joined = handles.into_iter().map(|handle| handle.join());
+                    // All are joined, whatever the first one says.
+                    joined.filter(Result::is_err).count() > 0
                 });
                 if panicked {
                     return Err(IndexError::WorkerPanicked);

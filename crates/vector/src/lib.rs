@@ -18,7 +18,8 @@
 //!   L1, Hamming, `1 - J`. [`Metric::distance`] turns one into the distance that is reported.
 //! - The instruction set is chosen once per scorer; a call is one indirect jump into a loop made
 //!   for that instruction set, metric and element type.
-//! - `unsafe` lives in `kernels/` and the prefetch of the scorer only, behind sizes that safe constructors have checked.
+//! - `unsafe` lives in `kernels/` and in the two calls by which `scorer` enters it, behind sizes
+//!   that safe constructors have checked.
 #![deny(unsafe_code)]
 
 mod batch;

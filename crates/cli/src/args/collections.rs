@@ -73,7 +73,7 @@ pub(crate) struct IndexArgs {
     #[arg(long, default_value = "hnsw")]
     pub(crate) index: IndexSpec,
     /// Links per vector of hnsw. 2 to 256. Default: 16.
-    #[arg(long, alias = "M", value_name = "M")]
+    #[arg(long, visible_alias = "M", value_name = "M")]
     pub(crate) m: Option<u32>,
     /// Candidates kept while hnsw inserts. 1 to 10,000. Default: 200.
     #[arg(long, visible_alias = "efConstruction", value_name = "N")]
@@ -89,20 +89,24 @@ impl IndexArgs {
                 ef_construction: self.ef_construction.unwrap_or(given.ef_construction),
                 ..given.clone()
             })),
-            other if self.m.is_some() || self.ef_construction.is_some() => Err(Failure::usage(format!(
-                "--m and --ef-construction are parameters of hnsw; the index kind `{}` has none of them",
-                other.kind()
-            ))),
+            other if self.m.is_some() || self.ef_construction.is_some() => {
+                Err(Failure::usage(format!(
+                    "--m and --ef-construction are parameters of hnsw; the index kind `{}` has none of them",
+                    other.kind()
+                )))
+            }
             other => Ok(other.clone()),
         }
     }
 }
 
 fn parse_field(text: &str) -> Result<(String, FieldType), String> {
-    let (name, kind) = text
-        .rsplit_once(':')
-        .ok_or_else(|| "expected NAME:TYPE, such as published:datetime or tags:string[]".to_owned())?;
-    let kind = kind.parse().map_err(|error: vecdb_filter::FilterError| error.to_string())?;
+    let (name, kind) = text.rsplit_once(':').ok_or_else(|| {
+        "expected NAME:TYPE, such as published:datetime or tags:string[]".to_owned()
+    })?;
+    let kind = kind
+        .parse()
+        .map_err(|error: vecdb_filter::FilterError| error.to_string())?;
     Ok((name.to_owned(), kind))
 }
 
@@ -127,7 +131,10 @@ mod tests {
     #[test]
     fn durability_levels_are_read() {
         assert_eq!(parse_durability("every-write"), Ok(Durability::EveryWrite));
-        assert_eq!(parse_durability("interval:50"), Ok(Durability::IntervalMs(50)));
+        assert_eq!(
+            parse_durability("interval:50"),
+            Ok(Durability::IntervalMs(50))
+        );
         assert_eq!(parse_durability("none"), Ok(Durability::None));
         for bad in ["interval:0", "interval:x", "interval", "always", ""] {
             assert!(parse_durability(bad).is_err(), "{bad}");
@@ -144,9 +151,20 @@ mod tests {
 
     #[test]
     fn parameters_of_another_kind_are_refused() {
-        let args = IndexArgs { index: IndexSpec::Flat, m: Some(8), ef_construction: None };
+        let args = IndexArgs {
+            index: IndexSpec::Flat,
+            m: Some(8),
+            ef_construction: None,
+        };
         assert!(args.spec().is_err());
-        let args = IndexArgs { index: IndexSpec::default(), m: Some(8), ef_construction: None };
-        assert!(matches!(args.spec(), Ok(IndexSpec::Hnsw(HnswParams { m: 8, .. }))));
+        let args = IndexArgs {
+            index: IndexSpec::default(),
+            m: Some(8),
+            ef_construction: None,
+        };
+        assert!(matches!(
+            args.spec(),
+            Ok(IndexSpec::Hnsw(HnswParams { m: 8, .. }))
+        ));
     }
 }

@@ -34,7 +34,13 @@ pub(crate) struct QueryArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) query: PathBuf,
     /// Hits per query.
-    #[arg(long = "limit", short = 'k', visible_alias = "k", value_name = "K", default_value_t = 10)]
+    #[arg(
+        long = "limit",
+        short = 'k',
+        visible_alias = "k",
+        value_name = "K",
+        default_value_t = 10
+    )]
     pub(crate) limit: usize,
     /// Use only the first N queries.
     #[arg(long, value_name = "N", conflicts_with = "query_row")]
@@ -63,7 +69,7 @@ pub(crate) struct FlatSearchArgs {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GraphArgs {
     /// Links kept per vector on the upper layers; layer 0 keeps twice as many. 2 to 256.
-    #[arg(long, alias = "M", value_name = "M", default_value_t = HnswParams::default().m)]
+    #[arg(long, visible_alias = "M", value_name = "M", default_value_t = HnswParams::default().m)]
     pub(crate) m: u32,
     /// Candidates kept while inserting; more is slower to build and better connected. 1 to 10,000.
     #[arg(long, visible_alias = "efConstruction", value_name = "N", default_value_t = HnswParams::default().ef_construction)]
@@ -78,7 +84,11 @@ pub(crate) struct GraphArgs {
 
 impl GraphArgs {
     pub(crate) fn params(&self) -> HnswParams {
-        HnswParams { m: self.m, ef_construction: self.ef_construction, seed: self.seed }
+        HnswParams {
+            m: self.m,
+            ef_construction: self.ef_construction,
+            seed: self.seed,
+        }
     }
 }
 
@@ -120,7 +130,13 @@ pub(crate) struct SweepArgs {
     #[command(flatten)]
     pub(crate) queries: QueryArgs,
     /// Values of ef to measure.
-    #[arg(long, visible_alias = "ef-sweep", value_name = "N,N,...", value_delimiter = ',', default_value = "10,20,50,100,200")]
+    #[arg(
+        long,
+        visible_alias = "ef-sweep",
+        value_name = "N,N,...",
+        value_delimiter = ',',
+        default_value = "10,20,50,100,200"
+    )]
     pub(crate) ef: Vec<u32>,
     /// Write recall against queries per second to this file, as SVG.
     #[arg(long, value_name = "FILE")]

@@ -10,8 +10,8 @@ pub(crate) use datasets::{
     BuildArgs, FlatCommand, FlatSearchArgs, HnswCommand, HnswSearchArgs, QueryArgs, SweepArgs,
 };
 pub(crate) use points::{
-    CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs,
-    SearchArgs, UpdateArgs,
+    CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs, SearchArgs,
+    UpdateArgs,
 };
 
 use std::path::PathBuf;
@@ -33,7 +33,13 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Globals {
     /// Folder of the database.
-    #[arg(long, global = true, value_name = "DIR", env = "VECDB_PATH", default_value = "vecdb-data")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "VECDB_PATH",
+        default_value = "vecdb-data"
+    )]
     pub(crate) path: PathBuf,
     /// Print one JSON object on stdout instead of text, and errors as JSON on stderr.
     #[arg(long, global = true)]
@@ -140,12 +146,21 @@ mod tests {
     #[test]
     fn every_leaf_command_has_examples() {
         fn check(command: &clap::Command, path: &str) {
-            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            for sub in command
+                .get_subcommands()
+                .filter(|sub| sub.get_name() != "help")
+            {
                 check(sub, &format!("{path} {}", sub.get_name()));
             }
             if !command.has_subcommands() {
-                let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
-                assert!(help.contains(&format!("{path} ")), "no example of `{path}` in its help:\n{help}");
+                let help = command
+                    .get_after_long_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(
+                    help.contains(&format!("{path} ")),
+                    "no example of `{path}` in its help:\n{help}"
+                );
             }
         }
         check(&Cli::command(), "vecdb");
@@ -153,13 +168,28 @@ mod tests {
 
     #[test]
     fn the_spellings_of_the_field_are_understood() {
-        let line = ["vecdb", "hnsw", "build", "--dataset", "x.npy", "--output", "y", "--M", "8", "--efConstruction", "50"];
-        let Command::Hnsw(HnswCommand::Build(args)) = Cli::try_parse_from(line).unwrap().command else {
+        let line = [
+            "vecdb",
+            "hnsw",
+            "build",
+            "--dataset",
+            "x.npy",
+            "--output",
+            "y",
+            "--M",
+            "8",
+            "--efConstruction",
+            "50",
+        ];
+        let Command::Hnsw(HnswCommand::Build(args)) = Cli::try_parse_from(line).unwrap().command
+        else {
             panic!("another command");
         };
         assert_eq!((args.graph.m, args.graph.ef_construction), (8, 50));
         let line = ["vecdb", "search", "-c", "a", "[1]", "--k", "3"];
-        let Command::Search(args) = Cli::try_parse_from(line).unwrap().command else { panic!("another command") };
+        let Command::Search(args) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
         assert_eq!(args.limit, 3);
     }
 }

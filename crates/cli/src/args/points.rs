@@ -45,14 +45,21 @@ pub(crate) struct ImportArgs {
     /// Return when everything is written, without waiting for the index.
     #[arg(long)]
     pub(crate) no_wait: bool,
-    #[command(flatten, next_help_heading = "Settings of a new collection (with --create)")]
+    #[command(
+        flatten,
+        next_help_heading = "Settings of a new collection (with --create)"
+    )]
     pub(crate) vectors: VectorArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct InsertArgs {
     /// A point as JSON, {"id": ..., "vector": [...], "metadata": {...}}; `-` reads JSON lines from stdin.
-    #[arg(value_name = "POINT", required_unless_present = "id", conflicts_with = "id")]
+    #[arg(
+        value_name = "POINT",
+        required_unless_present = "id",
+        conflicts_with = "id"
+    )]
     pub(crate) point: Option<String>,
     #[command(flatten)]
     pub(crate) name: CollectionName,
@@ -88,7 +95,11 @@ pub(crate) struct GetArgs {
 #[derive(Debug, Args)]
 pub(crate) struct SearchArgs {
     /// The query: a JSON array, or @FILE for a row of a vector file (see --row).
-    #[arg(value_name = "VECTOR", required_unless_present = "like", conflicts_with = "like")]
+    #[arg(
+        value_name = "VECTOR",
+        required_unless_present = "like",
+        conflicts_with = "like"
+    )]
     pub(crate) vector: Option<String>,
     #[command(flatten)]
     pub(crate) name: CollectionName,
@@ -99,7 +110,13 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) like: Option<String>,
     /// Hits at most.
-    #[arg(long, short = 'k', visible_alias = "k", value_name = "K", default_value_t = 10)]
+    #[arg(
+        long,
+        short = 'k',
+        visible_alias = "k",
+        value_name = "K",
+        default_value_t = 10
+    )]
     pub(crate) limit: usize,
     /// Only points that match, such as {"section": "games", "installed_size_kb": {"$lt": 20000}}.
     #[arg(long, value_name = "JSON")]
@@ -130,7 +147,11 @@ pub(crate) struct SearchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DeleteArgs {
     /// Ids to delete; those that do not exist are passed over.
-    #[arg(value_name = "ID", required_unless_present = "filter", conflicts_with = "filter")]
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "filter",
+        conflicts_with = "filter"
+    )]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) name: CollectionName,
@@ -147,7 +168,12 @@ pub(crate) struct UpdateArgs {
     #[command(flatten)]
     pub(crate) name: CollectionName,
     /// Set these metadata fields and leave the others.
-    #[arg(long, value_name = "JSON", required_unless_present = "replace", conflicts_with = "replace")]
+    #[arg(
+        long,
+        value_name = "JSON",
+        required_unless_present = "replace",
+        conflicts_with = "replace"
+    )]
     pub(crate) merge: Option<String>,
     /// Put this in the place of all metadata.
     #[arg(long, value_name = "JSON")]

@@ -12,11 +12,13 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionComm
     match command {
         CollectionCommand::Create(args) => create(console, globals, args),
         CollectionCommand::List => list(console, globals),
-        CollectionCommand::Info { name } => with_collection(console, globals, Intent::Read, name, |collection| {
-            let info = collection.info();
-            console.json(&info)?;
-            print_info(console, &info)
-        }),
+        CollectionCommand::Info { name } => {
+            with_collection(console, globals, Intent::Read, name, |collection| {
+                let info = collection.info();
+                console.json(&info)?;
+                print_info(console, &info)
+            })
+        }
         CollectionCommand::Compact { name } => compact(console, globals, name),
         CollectionCommand::Drop { name } => drop_one(console, globals, name),
     }
@@ -24,8 +26,9 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionComm
 
 /// The settings that the flags describe.
 pub(crate) fn config(dimension: u32, args: &VectorArgs) -> Outcome<CollectionConfig> {
-    let mut config =
-        CollectionConfig::new(dimension, args.metric).index(args.index.spec()?).durability(args.durability);
+    let mut config = CollectionConfig::new(dimension, args.metric)
+        .index(args.index.spec()?)
+        .durability(args.durability);
     if let Some(element) = args.element {
         config = config.element(element);
     }
@@ -42,7 +45,11 @@ fn create(console: &Console, globals: &Globals, args: &CreateArgs) -> Outcome {
     let database = open(console, globals, Intent::Create)?;
     let collection = database.create_collection(&args.name, config)?;
     console.json(&json!({"created": args.name, "config": collection.config()}))?;
-    console.line(format_args!("Collection {} created in {}.", args.name, globals.path.display()))?;
+    console.line(format_args!(
+        "Collection {} created in {}.",
+        args.name,
+        globals.path.display()
+    ))?;
     Ok(database.close()?)
 }
 
@@ -60,7 +67,11 @@ fn list(console: &Console, globals: &Globals) -> Outcome {
     ]);
     for summary in &summaries {
         let opened = database.collection(&summary.name);
-        match opened.as_ref().map_err(ToString::to_string).and_then(|c| c.config().vector().map_err(|e| e.to_string())) {
+        match opened
+            .as_ref()
+            .map_err(ToString::to_string)
+            .and_then(|c| c.config().vector().map_err(|e| e.to_string()))
+        {
             Ok(field) => grid.row([
                 summary.name.clone(),
                 count(summary.points),
@@ -69,11 +80,19 @@ fn list(console: &Console, globals: &Globals) -> Outcome {
                 field.element.to_string(),
                 field.index.to_string(),
             ]),
-            Err(problem) => grid.row([summary.name.clone(), "broken".to_owned(), String::new(), shorten(&problem, 60)]),
+            Err(problem) => grid.row([
+                summary.name.clone(),
+                "broken".to_owned(),
+                String::new(),
+                shorten(&problem, 60),
+            ]),
         }
     }
     match summaries.is_empty() {
-        true => console.line(format_args!("There are no collections in {}.", globals.path.display()))?,
+        true => console.line(format_args!(
+            "There are no collections in {}.",
+            globals.path.display()
+        ))?,
         false => console.grid(&grid)?,
     }
     Ok(database.close()?)
@@ -84,7 +103,12 @@ fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
         let before = collection.info();
         with_build_bar(console, collection, || collection.compact())?;
         let after = collection.info();
-        let size = |info: &CollectionInfo| info.segments.iter().map(|segment| segment.bytes).sum::<u64>();
+        let size = |info: &CollectionInfo| {
+            info.segments
+                .iter()
+                .map(|segment| segment.bytes)
+                .sum::<u64>()
+        };
         console.json(&json!({
             "collection": name,
             "segments_before": before.segments.len(),
@@ -106,10 +130,16 @@ fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
 
 fn drop_one(console: &Console, globals: &Globals, name: &str) -> Outcome {
     let database = open(console, globals, Intent::Write)?;
-    let points = database.collection(name).map(|collection| collection.info().points).unwrap_or(0);
+    let points = database
+        .collection(name)
+        .map(|collection| collection.info().points)
+        .unwrap_or(0);
     database.drop_collection(name)?;
     console.json(&json!({"dropped": name, "points": points}))?;
-    console.line(format_args!("Collection {name} with {} points dropped.", count(points)))?;
+    console.line(format_args!(
+        "Collection {name} with {} points dropped.",
+        count(points)
+    ))?;
     Ok(database.close()?)
 }
 
@@ -140,15 +170,49 @@ pub(crate) fn with_build_bar(
 fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
     let field = info.config.vector()?;
     let size: u64 = info.segments.iter().map(|segment| segment.bytes).sum();
-    let index: u64 = info.segments.iter().map(|segment| segment.index_bytes).sum();
+    let index: u64 = info
+        .segments
+        .iter()
+        .map(|segment| segment.index_bytes)
+        .sum();
     console.line(format_args!("Collection {}", info.name))?;
     console.grid(&Grid::facts([
         ("Points", count(info.points)),
-        ("Vectors", format!("{} dimensions of {}, metric {}", count(field.dimension), field.element, field.metric)),
+        (
+            "Vectors",
+            format!(
+                "{} dimensions of {}, metric {}",
+                count(field.dimension),
+                field.element,
+                field.metric
+            ),
+        ),
         ("Index", field.index.to_string()),
-        ("On disk", format!("{} in {} segments, {} of it index", bytes(size), info.segments.len(), bytes(index))),
-        ("In memory", format!("{} points, {}", count(info.memtable_points), bytes(info.memtable_bytes))),
-        ("Log position", format!("{} (in segments up to {})", count(info.position), count(info.flushed_position))),
+        (
+            "On disk",
+            format!(
+                "{} in {} segments, {} of it index",
+                bytes(size),
+                info.segments.len(),
+                bytes(index)
+            ),
+        ),
+        (
+            "In memory",
+            format!(
+                "{} points, {}",
+                count(info.memtable_points),
+                bytes(info.memtable_bytes)
+            ),
+        ),
+        (
+            "Log position",
+            format!(
+                "{} (in segments up to {})",
+                count(info.position),
+                count(info.flushed_position)
+            ),
+        ),
     ]))?;
     if !info.segments.is_empty() {
         let mut grid = Grid::new([
@@ -165,13 +229,20 @@ fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
                 count(segment.rows),
                 count(segment.live_rows),
                 bytes(segment.bytes),
-                segment.index.clone().unwrap_or_else(|| "none (scanned)".to_owned()),
+                segment
+                    .index
+                    .clone()
+                    .unwrap_or_else(|| "none (scanned)".to_owned()),
                 bytes(segment.index_bytes),
             ]);
         }
         console.grid(&grid)?;
     }
-    let mut grid = Grid::new([("Metadata field", Align::Left), ("Type", Align::Left), ("Declared", Align::Left)]);
+    let mut grid = Grid::new([
+        ("Metadata field", Align::Left),
+        ("Type", Align::Left),
+        ("Declared", Align::Left),
+    ]);
     for (name, known) in info.fields.fields() {
         let declared = if known.declared { "yes" } else { "" };
         grid.row([shorten(name, 44), known.to_string(), declared.to_owned()]);

@@ -20,31 +20,52 @@ const PAGE: usize = 1_000;
 
 pub(crate) fn run(console: &Console, globals: &Globals, args: &ExportArgs) -> Outcome {
     let filter = input::filter(args.filter.as_deref())?;
-    let request =
-        ScrollRequest { cursor: None, limit: PAGE, filter, with_vector: !args.no_vectors, with_metadata: true };
-    with_collection(console, globals, Intent::Read, &args.name.collection, |collection| match &args.output {
-        Some(path) => to_file(console, collection, request, path),
-        None => points(collection, request, None, |line| console.bytes(line)).map(drop),
-    })
+    let request = ScrollRequest {
+        cursor: None,
+        limit: PAGE,
+        filter,
+        with_vector: !args.no_vectors,
+        with_metadata: true,
+    };
+    with_collection(
+        console,
+        globals,
+        Intent::Read,
+        &args.name.collection,
+        |collection| match &args.output {
+            Some(path) => to_file(console, collection, request, path),
+            None => points(collection, request, None, |line| console.bytes(line)).map(drop),
+        },
+    )
 }
 
 /// Writes beside the file, then moves it there: a file of this name is always whole.
-fn to_file(console: &Console, collection: &Collection, request: ScrollRequest, path: &Path) -> Outcome {
+fn to_file(
+    console: &Console,
+    collection: &Collection,
+    request: ScrollRequest,
+    path: &Path,
+) -> Outcome {
     let started = Instant::now();
-    let mut name = path.file_name().ok_or_else(|| Failure::usage(format!("{} is no file name", path.display())))?.to_owned();
+    let mut name = path
+        .file_name()
+        .ok_or_else(|| Failure::usage(format!("{} is no file name", path.display())))?
+        .to_owned();
     name.push(".tmp");
     let draft = path.with_file_name(name);
     let failed = |error: std::io::Error| Failure::file(&draft, &error);
     let total = collection.count(request.filter.as_ref())?;
     let mut out = BufWriter::with_capacity(1 << 20, File::create(&draft).map_err(failed)?);
     let bar = Bar::new(console, "exporting", Some(total));
-    let outcome = points(collection, request, Some(&bar), |line| out.write_all(line).map_err(failed))
-        .and_then(|written| {
-            out.flush().map_err(failed)?;
-            out.get_ref().sync_all().map_err(failed)?;
-            std::fs::rename(&draft, path).map_err(|error| Failure::file(path, &error))?;
-            Ok(written)
-        });
+    let outcome = points(collection, request, Some(&bar), |line| {
+        out.write_all(line).map_err(failed)
+    })
+    .and_then(|written| {
+        out.flush().map_err(failed)?;
+        out.get_ref().sync_all().map_err(failed)?;
+        std::fs::rename(&draft, path).map_err(|error| Failure::file(path, &error))?;
+        Ok(written)
+    });
     drop(bar);
     if outcome.is_err() {
         // Half an export is of no use; that it could not be removed changes nothing.
@@ -58,7 +79,12 @@ fn to_file(console: &Console, collection: &Collection, request: ScrollRequest, p
         "points": written,
         "export_seconds": time,
     }))?;
-    console.line(format_args!("{} points written to {} in {}.", count(written), path.display(), seconds(time)))
+    console.line(format_args!(
+        "{} points written to {} in {}.",
+        count(written),
+        path.display(),
+        seconds(time)
+    ))
 }
 
 fn points(

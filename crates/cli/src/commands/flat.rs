@@ -11,7 +11,10 @@ use vecdb_vector::{Kernels, Neighbor, Query, RowId, Scorer, TopK, VectorRows};
 
 use crate::args::{FlatCommand, FlatSearchArgs, Globals};
 use crate::failure::Outcome;
-use crate::measure::{NaiveLoop, Queries, Truth, exact, inverse_norms, mean_recall, peak_rss_bytes, search_shape, too_many};
+use crate::measure::{
+    NaiveLoop, Queries, Truth, exact, inverse_norms, mean_recall, peak_rss_bytes, search_shape,
+    too_many,
+};
 use crate::output::{self, Align, Bar, Console, Grid, count, seconds};
 
 /// Bytes of the dataset in memory at once.
@@ -52,7 +55,11 @@ fn search(console: &Console, globals: &Globals, args: &FlatSearchArgs) -> Outcom
         metric,
         queries: &queries,
         k,
-        threads: if queries.len() == 1 { 1 } else { globals.threads_or_all() },
+        threads: if queries.len() == 1 {
+            1
+        } else {
+            globals.threads_or_all()
+        },
         hits: vec![Vec::new(); queries.len()],
         distance_computations: 0,
         scan: Duration::ZERO,
@@ -87,13 +94,17 @@ fn search(console: &Console, globals: &Globals, args: &FlatSearchArgs) -> Outcom
         first += read;
         bar.set(first);
     }
-    let recall = wanted.map(|wanted| wanted.recall(&args.queries.ground_truth, first, &pass.hits, metric)).transpose()?;
+    let recall = wanted
+        .map(|wanted| wanted.recall(&args.queries.ground_truth, first, &pass.hits, metric))
+        .transpose()?;
     Ok(Found {
         element,
         dim,
         rows: first,
         threads: pass.threads,
-        query_rows: (0..queries.len()).map(|at| queries.row_in_file(at)).collect(),
+        query_rows: (0..queries.len())
+            .map(|at| queries.row_in_file(at))
+            .collect(),
         distance_computations: pass.distance_computations,
         scan: pass.scan,
         total: started.elapsed(),
@@ -124,13 +135,28 @@ impl Pass<'_> {
             true => inverse_norms(rows, self.threads),
             false => Vec::new(),
         };
-        let rows = if norms.is_empty() { rows } else { rows.with_inverse_norms(&norms)? };
+        let rows = if norms.is_empty() {
+            rows
+        } else {
+            rows.with_inverse_norms(&norms)?
+        };
         let found = match self.queries.all() {
             [only] => vec![scan_one(self.kernels, only, rows, self.k)],
-            _ => exact(self.kernels, self.queries, rows, self.metric, self.k, self.threads),
+            _ => exact(
+                self.kernels,
+                self.queries,
+                rows,
+                self.metric,
+                self.k,
+                self.threads,
+            ),
         };
         for (hits, found) in self.hits.iter_mut().zip(found) {
-            hits.extend(found.into_iter().map(|hit| Neighbor::new(hit.distance, RowId(first + hit.row.0))));
+            hits.extend(
+                found
+                    .into_iter()
+                    .map(|hit| Neighbor::new(hit.distance, RowId(first + hit.row.0))),
+            );
             hits.sort_unstable();
             hits.truncate(self.k);
         }
@@ -166,11 +192,19 @@ impl WantedTruth {
         Self { rows, kth }
     }
 
-    fn chunk(&mut self, kernels: Kernels, queries: &[Query], metric: Metric, first: u32, rows: VectorRows<'_>) {
+    fn chunk(
+        &mut self,
+        kernels: Kernels,
+        queries: &[Query],
+        metric: Metric,
+        first: u32,
+        rows: VectorRows<'_>,
+    ) {
         let later = self.rows.split_off(&first.saturating_add(rows.len()));
         for (row, of) in std::mem::replace(&mut self.rows, later) {
             for at in of {
-                if let (Some(query), Some((farthest, _))) = (queries.get(at), self.kth.get_mut(at)) {
+                if let (Some(query), Some((farthest, _))) = (queries.get(at), self.kth.get_mut(at))
+                {
                     let rank = Scorer::new(kernels, query, rows).score(RowId(row - first));
                     *farthest = farthest.max(metric.distance(rank));
                 }
@@ -186,12 +220,22 @@ impl WantedTruth {
         metric: Metric,
     ) -> Outcome<f64> {
         if let Some((row, _)) = self.rows.first_key_value() {
-            let path = path.as_deref().unwrap_or(Path::new("ground truth")).display();
+            let path = path
+                .as_deref()
+                .unwrap_or(Path::new("ground truth"))
+                .display();
             return Err(crate::failure::Failure::usage(format!(
                 "{path} names row {row} as a neighbour, but the dataset has {rows} rows"
             )));
         }
-        Ok(mean_recall(hits, &Truth { kth: self.kth, computed_seconds: None }, metric))
+        Ok(mean_recall(
+            hits,
+            &Truth {
+                kth: self.kth,
+                computed_seconds: None,
+            },
+            metric,
+        ))
     }
 }
 
@@ -242,14 +286,25 @@ impl QueryHits {
             row: hit.row.0,
             distance: metric.distance(hit.distance),
         };
-        Self { query, hits: hits.iter().enumerate().map(hit).collect() }
+        Self {
+            query,
+            hits: hits.iter().enumerate().map(hit).collect(),
+        }
     }
 
     pub(crate) fn grid(&self, metric: Metric) -> Grid {
         let distance = format!("Distance ({metric})");
-        let mut grid = Grid::new([("Rank", Align::Right), ("Row", Align::Right), (&*distance, Align::Right)]);
+        let mut grid = Grid::new([
+            ("Rank", Align::Right),
+            ("Row", Align::Right),
+            (&*distance, Align::Right),
+        ]);
         for hit in &self.hits {
-            grid.row([hit.rank.to_string(), count(hit.row), output::float(hit.distance)]);
+            grid.row([
+                hit.rank.to_string(),
+                count(hit.row),
+                output::float(hit.distance),
+            ]);
         }
         grid
     }
@@ -278,9 +333,15 @@ impl Report {
             naive_seconds,
             naive_rows: found.naive.rows,
             speedup: naive_seconds * queries as f64 / search_seconds.max(1e-9),
-            recall: found.recall.map(|recall| (recall_key(args.queries.limit), recall)).into_iter().collect(),
+            recall: found
+                .recall
+                .map(|recall| (recall_key(args.queries.limit), recall))
+                .into_iter()
+                .collect(),
             peak_rss_bytes: peak_rss_bytes(),
-            results: results.map(|(row, hits)| QueryHits::new(*row, args.metric, hits)).collect(),
+            results: results
+                .map(|(row, hits)| QueryHits::new(*row, args.metric, hits))
+                .collect(),
         }
     }
 }
@@ -291,33 +352,77 @@ pub(crate) fn recall_key(k: usize) -> String {
 }
 
 fn print(console: &Console, args: &FlatSearchArgs, report: &Report, found: &Found) -> Outcome {
-    let shape = |element: ElementType| format!("{} dimensions of {element}", count(found.dim as u64));
-    console.line(format_args!("Dataset: {} vectors × {}", count(report.rows), shape(found.element)))?;
+    let shape =
+        |element: ElementType| format!("{} dimensions of {element}", count(found.dim as u64));
+    console.line(format_args!(
+        "Dataset: {} vectors × {}",
+        count(report.rows),
+        shape(found.element)
+    ))?;
     match report.queries {
-        1 => console.line(format_args!("Query:   row {} of {}", found.query_rows[0], args.queries.query.display()))?,
-        n => console.line(format_args!("Queries: {} rows of {}", count(n as u64), args.queries.query.display()))?,
+        1 => console.line(format_args!(
+            "Query:   row {} of {}",
+            found.query_rows[0],
+            args.queries.query.display()
+        ))?,
+        n => console.line(format_args!(
+            "Queries: {} rows of {}",
+            count(n as u64),
+            args.queries.query.display()
+        ))?,
     }
     if let Some(first) = report.results.first() {
-        let which = if report.queries == 1 { String::new() } else { format!(", query {}", first.query) };
-        console.line(format_args!("\nExact nearest neighbours (k={}{which}):", report.limit))?;
+        let which = if report.queries == 1 {
+            String::new()
+        } else {
+            format!(", query {}", first.query)
+        };
+        console.line(format_args!(
+            "\nExact nearest neighbours (k={}{which}):",
+            report.limit
+        ))?;
         console.grid(&first.grid(args.metric))?;
     }
     let naive = match report.naive_rows >= report.rows {
         true => format!("{} per query (all rows)", seconds(report.naive_seconds)),
-        false => format!("{} per query (estimated from {} rows)", seconds(report.naive_seconds), count(report.naive_rows)),
+        false => format!(
+            "{} per query (estimated from {} rows)",
+            seconds(report.naive_seconds),
+            count(report.naive_rows)
+        ),
     };
     let per_query = report.search_seconds / report.queries as f64;
-    let threads = if report.threads == 1 { "one thread".to_owned() } else { format!("{} threads", report.threads) };
+    let threads = if report.threads == 1 {
+        "one thread".to_owned()
+    } else {
+        format!("{} threads", report.threads)
+    };
     let mut facts = vec![
         ("Distance computations", count(report.distance_computations)),
-        ("Time", format!("{} per query (vectorised: {}, {threads})", seconds(per_query), report.simd)),
+        (
+            "Time",
+            format!(
+                "{} per query (vectorised: {}, {threads})",
+                seconds(per_query),
+                report.simd
+            ),
+        ),
         ("Naive loop", naive),
         ("Speed-up", format!("{} x", output::decimal(report.speedup))),
-        ("Throughput", format!("{} queries/second", output::rate(report.queries_per_second))),
+        (
+            "Throughput",
+            format!("{} queries/second", output::rate(report.queries_per_second)),
+        ),
         ("With reading the file", seconds(report.total_seconds)),
     ];
     if let Some(recall) = found.recall {
-        facts.insert(0, ("Recall", format!("{} at k={}", output::percent(recall), report.limit)));
+        facts.insert(
+            0,
+            (
+                "Recall",
+                format!("{} at k={}", output::percent(recall), report.limit),
+            ),
+        );
     }
     if let Some(peak) = report.peak_rss_bytes {
         facts.push(("Memory at most", output::bytes(peak)));

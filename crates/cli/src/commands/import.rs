@@ -32,13 +32,21 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &ImportArgs) -> Ou
     if args.batch == 0 {
         return Err(Failure::usage("--batch 0 writes nothing; use 1 or more"));
     }
-    let options = PointOptions { vector_field: args.vector_field.clone(), id_field: args.id_field.clone(), skip: Vec::new() };
+    let options = PointOptions {
+        vector_field: args.vector_field.clone(),
+        id_field: args.id_field.clone(),
+        skip: Vec::new(),
+    };
     let mut source = Source::open(&args.file, args.metadata.as_deref(), &options, args.row_ids)?;
     if args.limit == Some(0) {
         return Err(Failure::usage("--limit 0 imports nothing; use 1 or more"));
     }
     source.limit = args.limit.unwrap_or(u64::MAX);
-    let intent = if args.create { Intent::Create } else { Intent::Write };
+    let intent = if args.create {
+        Intent::Create
+    } else {
+        Intent::Write
+    };
     // The first point is read before anything is made: its dimension is the collection's, and a file that cannot be
     // read leaves nothing behind.
     let first = source.next_point()?;
@@ -62,7 +70,9 @@ pub(crate) fn wait(console: &Console, collection: &Collection) -> Outcome<f64> {
 
 /// What an import did, for people.
 pub(crate) fn summary(report: &ImportReport) -> String {
-    let waited = report.build_seconds.map_or(String::new(), |time| format!(", then {} for the index", seconds(time)));
+    let waited = report.build_seconds.map_or(String::new(), |time| {
+        format!(", then {} for the index", seconds(time))
+    });
     format!(
         "{} points in {} ({} new, {} replaced): {} ({} points/second){waited}.",
         count(report.points),
@@ -79,7 +89,10 @@ fn target(database: &Database, args: &ImportArgs, first: Option<&Point>) -> Outc
     match database.collection(name) {
         Err(error) if error.kind() == ErrorKind::NotFound && args.create => {
             let first = first.ok_or_else(|| {
-                Failure::usage(format!("{} has no points: there is no dimension to create a collection with", args.file.display()))
+                Failure::usage(format!(
+                    "{} has no points: there is no dimension to create a collection with",
+                    args.file.display()
+                ))
             })?;
             let dimension = u32::try_from(first.vector.len()).unwrap_or(u32::MAX);
             Ok(database.create_collection(name, config(dimension, &args.vectors)?)?)
@@ -100,14 +113,20 @@ pub(crate) fn load(
     batch: usize,
 ) -> Outcome<ImportReport> {
     let started = Instant::now();
-    let mut report = ImportReport { collection: collection.name().to_owned(), ..ImportReport::default() };
+    let mut report = ImportReport {
+        collection: collection.name().to_owned(),
+        ..ImportReport::default()
+    };
     let bar = Bar::new(console, "importing", source.rows());
     let mut vector_bytes = 0usize;
     let mut points: Vec<Point> = first.into_iter().collect();
     loop {
         let mut ended = false;
         while points.len() < batch {
-            match source.next_point().map_err(|error| written_so_far(error, &report))? {
+            match source
+                .next_point()
+                .map_err(|error| written_so_far(error, &report))?
+            {
                 Some(point) => points.push(point),
                 None => {
                     ended = true;
@@ -117,7 +136,10 @@ pub(crate) fn load(
         }
         if !points.is_empty() {
             let count = points.len() as u64;
-            vector_bytes += points.iter().map(|point| point.vector.len() * 4).sum::<usize>();
+            vector_bytes += points
+                .iter()
+                .map(|point| point.vector.len() * 4)
+                .sum::<usize>();
             let write = collection.upsert(std::mem::take(&mut points));
             let write = write.map_err(|error| written_so_far(error.into(), &report))?;
             report.points += count;
@@ -138,7 +160,10 @@ pub(crate) fn load(
 fn written_so_far(failure: Failure, report: &ImportReport) -> Failure {
     match report.points {
         0 => failure,
-        points => failure.context(format_args!("after {} points, which are in the collection", count(points))),
+        points => failure.context(format_args!(
+            "after {} points, which are in the collection",
+            count(points)
+        )),
     }
 }
 
@@ -162,7 +187,13 @@ impl Source {
         if let Some(metadata) = metadata {
             points = zip_metadata(points, metadata, options)?;
         }
-        Ok(Self { points, name: file.display().to_string(), row_ids, read: 0, limit: u64::MAX })
+        Ok(Self {
+            points,
+            name: file.display().to_string(),
+            row_ids,
+            read: 0,
+            limit: u64::MAX,
+        })
     }
 
     fn rows(&self) -> Option<u64> {
@@ -173,10 +204,14 @@ impl Source {
         if self.read == self.limit {
             return Ok(None);
         }
-        let Some(raw) = self.points.next().transpose()? else { return Ok(None) };
+        let Some(raw) = self.points.next().transpose()? else {
+            return Ok(None);
+        };
         let at = self.read;
         self.read += 1;
-        self.point(raw, at).map(Some).map_err(|failure| failure.context(format_args!("{}, point {at}", self.name)))
+        self.point(raw, at)
+            .map(Some)
+            .map_err(|failure| failure.context(format_args!("{}, point {at}", self.name)))
     }
 
     fn point(&self, raw: RawPoint, at: u64) -> Outcome<Point> {
@@ -193,6 +228,10 @@ impl Source {
             Failure::usage("it has no vector; name the field that holds it with --vector-field")
         })?;
         let metadata = metadata_from_json(&raw.metadata.into()).map_err(Failure::from)?;
-        Ok(Point { id, vector, metadata })
+        Ok(Point {
+            id,
+            vector,
+            metadata,
+        })
     }
 }

@@ -52,7 +52,10 @@ fn vector_in_file(path: &Path, row: usize) -> Outcome<Vec<f32>> {
                 path.display()
             )));
         }
-        if let Some(bytes) = row.checked_sub(before).and_then(|at| bytes.chunks_exact(info.row_bytes()).nth(at)) {
+        if let Some(bytes) = row
+            .checked_sub(before)
+            .and_then(|at| bytes.chunks_exact(info.row_bytes()).nth(at))
+        {
             let mut values = Vec::with_capacity(info.dim);
             decode_row(info.element, info.dim, bytes, &mut values);
             return Ok(values);
@@ -64,35 +67,52 @@ fn vector_in_file(path: &Path, row: usize) -> Outcome<Vec<f32>> {
 /// A point as JSON: `id`, `vector`, `metadata`.
 pub(crate) fn point(text: &str) -> Outcome<Point> {
     let Value::Object(mut fields) = json("point", text)? else {
-        return Err(Failure::usage(r#"a point is a JSON object {"id": ..., "vector": [...], "metadata": {...}}"#));
+        return Err(Failure::usage(
+            r#"a point is a JSON object {"id": ..., "vector": [...], "metadata": {...}}"#,
+        ));
     };
     let mut take = |name: &str| {
-        fields.remove(name).ok_or_else(|| Failure::usage(format!("the point has no `{name}`")))
+        fields
+            .remove(name)
+            .ok_or_else(|| Failure::usage(format!("the point has no `{name}`")))
     };
     let id = PointId::from_json(&take("id")?)?;
     let vector = vector_of(&take("vector")?)?;
-    let metadata = fields.remove("metadata").unwrap_or_else(|| Map::new().into());
+    let metadata = fields
+        .remove("metadata")
+        .unwrap_or_else(|| Map::new().into());
     if let Some(unknown) = fields.keys().next() {
         return Err(Failure::usage(format!(
             "the point has an unknown key `{unknown}`; a point has `id`, `vector` and `metadata`"
         )));
     }
-    Ok(Point { id, vector, metadata: metadata_from_json(&metadata)? })
+    Ok(Point {
+        id,
+        vector,
+        metadata: metadata_from_json(&metadata)?,
+    })
 }
 
 fn vector_of(json: &Value) -> Outcome<Vec<f32>> {
     let Value::Array(values) = json else {
-        return Err(Failure::usage("a vector is a JSON array of numbers, such as [0.1, 0.2]"));
+        return Err(Failure::usage(
+            "a vector is a JSON array of numbers, such as [0.1, 0.2]",
+        ));
     };
     let number = |(at, value): (usize, &Value)| {
         let number = value.as_f64().map(|number| number as f32);
-        number.ok_or_else(|| Failure::usage(format!("value {value} at position {at} of the vector is not a number")))
+        number.ok_or_else(|| {
+            Failure::usage(format!(
+                "value {value} at position {at} of the vector is not a number"
+            ))
+        })
     };
     values.iter().enumerate().map(number).collect()
 }
 
 fn json(what: &str, text: &str) -> Outcome<Value> {
-    serde_json::from_str(text).map_err(|error| Failure::usage(format!("the {what} is not valid JSON: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Failure::usage(format!("the {what} is not valid JSON: {error}")))
 }
 
 #[cfg(test)]
@@ -110,7 +130,12 @@ mod tests {
     fn points_are_read() {
         let read = point(r#"{"id": "a", "vector": [1, -0.5], "metadata": {"x": 3}}"#).unwrap();
         assert_eq!((read.vector, read.metadata.len()), (vec![1.0, -0.5], 1));
-        assert!(point(r#"{"id": 1, "vector": []}"#).unwrap().metadata.is_empty());
+        assert!(
+            point(r#"{"id": 1, "vector": []}"#)
+                .unwrap()
+                .metadata
+                .is_empty()
+        );
     }
 
     #[test]

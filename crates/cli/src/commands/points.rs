@@ -1,7 +1,10 @@
 //! `get`, `delete`, `update`, `count` and `scroll`.
 
-use serde_json::{Map, Value, json};
-use vecdb_engine::{ErrorKind, Metadata, MetadataUpdate, Record, ScrollRequest, WriteResult, metadata_to_json};
+use serde::Serialize;
+use serde_json::{Value, json};
+use vecdb_engine::{
+    ErrorKind, Metadata, MetadataUpdate, Record, ScrollRequest, WriteResult, metadata_to_json,
+};
 
 use super::input;
 use super::session::{Intent, with_collection};
@@ -16,30 +19,45 @@ const VALUES: usize = 4;
 
 pub(crate) fn get(console: &Console, globals: &Globals, args: &GetArgs) -> Outcome {
     let ids = input::ids(&args.ids)?;
-    with_collection(console, globals, Intent::Read, &args.name.collection, |collection| {
-        let found = collection.get(&ids, args.with_vector, true)?;
-        let missing: Vec<_> = ids.iter().zip(&found).filter(|(_, record)| record.is_none()).map(|(id, _)| id).collect();
-        if missing.len() == ids.len() {
-            let shown: Vec<_> = missing.iter().take(10).map(ToString::to_string).collect();
-            return Err(Failure::new(
-                ErrorKind::NotFound,
-                format!("no point of collection {:?} has the id {}", collection.name(), shown.join(" or ")),
-            ));
-        }
-        let records: Vec<_> = found.iter().flatten().collect();
-        console.json(&json!({
-            "points": records.iter().map(|record| record_json(record)).collect::<Vec<_>>(),
-            "missing": missing.iter().map(|id| id.to_json()).collect::<Vec<_>>(),
-        }))?;
-        for record in records {
-            print_record(console, record)?;
-        }
-        if !missing.is_empty() {
-            let shown: Vec<_> = missing.iter().map(ToString::to_string).collect();
-            console.line(format_args!("Not found: {}", shown.join(", ")))?;
-        }
-        Ok(())
-    })
+    with_collection(
+        console,
+        globals,
+        Intent::Read,
+        &args.name.collection,
+        |collection| {
+            let found = collection.get(&ids, args.with_vector, true)?;
+            let missing: Vec<_> = ids
+                .iter()
+                .zip(&found)
+                .filter(|(_, record)| record.is_none())
+                .map(|(id, _)| id)
+                .collect();
+            if missing.len() == ids.len() {
+                let shown: Vec<_> = missing.iter().take(10).map(ToString::to_string).collect();
+                return Err(Failure::new(
+                    ErrorKind::NotFound,
+                    format!(
+                        "no point of collection {:?} has the id {}",
+                        collection.name(),
+                        shown.join(" or ")
+                    ),
+                ));
+            }
+            let records: Vec<_> = found.iter().flatten().collect();
+            console.json(&json!({
+                "points": records.iter().map(|record| record_json(record)).collect::<Vec<_>>(),
+                "missing": missing.iter().map(|id| id.to_json()).collect::<Vec<_>>(),
+            }))?;
+            for record in records {
+                print_record(console, record)?;
+            }
+            if !missing.is_empty() {
+                let shown: Vec<_> = missing.iter().map(ToString::to_string).collect();
+                console.line(format_args!("Not found: {}", shown.join(", ")))?;
+            }
+            Ok(())
+        },
+    )
 }
 
 fn print_record(console: &Console, record: &Record) -> Outcome {
@@ -59,37 +77,37 @@ fn print_record(console: &Console, record: &Record) -> Outcome {
 }
 
 fn vector_cell(vector: &[f32]) -> String {
-    let mut values: Vec<_> = vector.iter().take(VALUES).map(|value| float(*value)).collect();
+    let mut values: Vec<_> = vector
+        .iter()
+        .take(VALUES)
+        .map(|value| float(*value))
+        .collect();
     if vector.len() > VALUES {
-        values.push(format!("… ({} values; --json shows all)", number(vector.len() as u64)));
+        values.push(format!(
+            "… ({} values; --json shows all)",
+            number(vector.len() as u64)
+        ));
     }
     values.join(", ")
-}
-
-/// A point as `import` reads it.
-pub(crate) fn record_json(record: &Record) -> Value {
-    let mut point = Map::new();
-    point.insert("id".into(), record.id.to_json());
-    if let Some(vector) = &record.vector {
-        point.insert("vector".into(), json!(vector));
-    }
-    if let Some(metadata) = &record.metadata {
-        point.insert("metadata".into(), metadata_to_json(metadata));
-    }
-    point.into()
 }
 
 pub(crate) fn delete(console: &Console, globals: &Globals, args: &DeleteArgs) -> Outcome {
     let ids = input::ids(&args.ids)?;
     let filter = input::filter(args.filter.as_deref())?;
-    with_collection(console, globals, Intent::Write, &args.name.collection, |collection| {
-        let result = match &filter {
-            Some(filter) => collection.delete_by_filter(filter)?,
-            None => collection.delete(&ids)?,
-        };
-        console.json(&write_json(collection.name(), &result))?;
-        console.line(format_args!("{} points deleted.", number(result.deleted)))
-    })
+    with_collection(
+        console,
+        globals,
+        Intent::Write,
+        &args.name.collection,
+        |collection| {
+            let result = match &filter {
+                Some(filter) => collection.delete_by_filter(filter)?,
+                None => collection.delete(&ids)?,
+            };
+            console.json(&write_json(collection.name(), &result))?;
+            console.line(format_args!("{} points deleted.", number(result.deleted)))
+        },
+    )
 }
 
 pub(crate) fn update(console: &Console, globals: &Globals, args: &UpdateArgs) -> Outcome {
@@ -99,11 +117,17 @@ pub(crate) fn update(console: &Console, globals: &Globals, args: &UpdateArgs) ->
         (None, Some(text)) => MetadataUpdate::Replace(input::metadata(text)?),
         (None, None) => return Err(Failure::usage("give --merge or --replace")),
     };
-    with_collection(console, globals, Intent::Write, &args.name.collection, |collection| {
-        let result = collection.update_metadata(&ids, &update)?;
-        console.json(&write_json(collection.name(), &result))?;
-        console.line(format_args!("{} points updated.", number(result.updated)))
-    })
+    with_collection(
+        console,
+        globals,
+        Intent::Write,
+        &args.name.collection,
+        |collection| {
+            let result = collection.update_metadata(&ids, &update)?;
+            console.json(&write_json(collection.name(), &result))?;
+            console.line(format_args!("{} points updated.", number(result.updated)))
+        },
+    )
 }
 
 fn write_json(collection: &str, result: &WriteResult) -> Value {
@@ -119,11 +143,17 @@ fn write_json(collection: &str, result: &WriteResult) -> Value {
 
 pub(crate) fn count(console: &Console, globals: &Globals, args: &CountArgs) -> Outcome {
     let filter = input::filter(args.filter.as_deref())?;
-    with_collection(console, globals, Intent::Read, &args.name.collection, |collection| {
-        let count = collection.count(filter.as_ref())?;
-        console.json(&json!({"collection": collection.name(), "count": count}))?;
-        console.line(number(count))
-    })
+    with_collection(
+        console,
+        globals,
+        Intent::Read,
+        &args.name.collection,
+        |collection| {
+            let count = collection.count(filter.as_ref())?;
+            console.json(&json!({"collection": collection.name(), "count": count}))?;
+            console.line(number(count))
+        },
+    )
 }
 
 pub(crate) fn scroll(console: &Console, globals: &Globals, args: &ScrollArgs) -> Outcome {
@@ -134,36 +164,49 @@ pub(crate) fn scroll(console: &Console, globals: &Globals, args: &ScrollArgs) ->
         with_vector: args.with_vector,
         with_metadata: true,
     };
-    with_collection(console, globals, Intent::Read, &args.name.collection, |collection| {
-        let page = collection.scroll(&request)?;
-        console.json(&json!({
-            "points": page.points.iter().map(record_json).collect::<Vec<_>>(),
-            "next_cursor": page.next_cursor,
-        }))?;
-        let columns = columns(args.columns.as_deref(), page.points.iter().map(|point| point.metadata.as_ref()));
-        let mut titles = vec![("Id".to_owned(), Align::Left)];
-        if args.with_vector {
-            titles.push(("Vector".to_owned(), Align::Left));
-        }
-        titles.extend(columns.iter().map(|name| (shorten(name, 44), Align::Left)));
-        let mut grid = Grid::new(titles);
-        for point in &page.points {
-            let mut row = vec![shorten(&point.id.to_string(), 44)];
+    with_collection(
+        console,
+        globals,
+        Intent::Read,
+        &args.name.collection,
+        |collection| {
+            let page = collection.scroll(&request)?;
+            console.json(&json!({
+                "points": page.points.iter().map(record_json).collect::<Vec<_>>(),
+                "next_cursor": page.next_cursor,
+            }))?;
+            let columns = columns(
+                args.columns.as_deref(),
+                page.points.iter().map(|point| point.metadata.as_ref()),
+            );
+            let mut titles = vec![("Id".to_owned(), Align::Left)];
             if args.with_vector {
-                row.push(vector_cell(point.vector.as_deref().unwrap_or_default()));
+                titles.push(("Vector".to_owned(), Align::Left));
             }
-            row.extend(columns.iter().map(|name| metadata_cell(point.metadata.as_ref().and_then(|m| m.get(name)))));
-            grid.row(row);
-        }
-        match page.points.is_empty() {
-            true => console.line("No points.")?,
-            false => console.grid(&grid)?,
-        }
-        match &page.next_cursor {
-            Some(cursor) => console.line(format_args!("More with --cursor {cursor}")),
-            None => Ok(()),
-        }
-    })
+            titles.extend(columns.iter().map(|name| (shorten(name, 44), Align::Left)));
+            let mut grid = Grid::new(titles);
+            for point in &page.points {
+                let mut row = vec![shorten(&point.id.to_string(), 44)];
+                if args.with_vector {
+                    row.push(vector_cell(point.vector.as_deref().unwrap_or_default()));
+                }
+                row.extend(
+                    columns.iter().map(|name| {
+                        metadata_cell(point.metadata.as_ref().and_then(|m| m.get(name)))
+                    }),
+                );
+                grid.row(row);
+            }
+            match page.points.is_empty() {
+                true => console.line("No points.")?,
+                false => console.grid(&grid)?,
+            }
+            match &page.next_cursor {
+                Some(cursor) => console.line(format_args!("More with --cursor {cursor}")),
+                None => Ok(()),
+            }
+        },
+    )
 }
 
 /// The metadata fields that a table shows: those asked for, or the first few there are.

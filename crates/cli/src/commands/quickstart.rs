@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use vecdb_dataset::{PointOptions, Vectors, read_vectors};
 use vecdb_engine::{
-    Collection, CollectionConfig, CollectionInfo, Database, ElementType, ErrorKind, Filter, Metric, SearchParams,
-    SearchRequest, SearchResponse,
+    Collection, CollectionConfig, CollectionInfo, Database, ElementType, ErrorKind, Filter, Metric,
+    SearchParams, SearchRequest, SearchResponse,
 };
 
 use super::import::{Source, load, summary, wait};
@@ -20,7 +20,8 @@ use crate::args::Globals;
 use crate::failure::{Failure, Outcome};
 use crate::measure::{Latencies, recall};
 use crate::output::{
-    Align, Console, Grid, bytes, count, decimal, duration, float, metadata_cell, percent, seconds, shell_word,
+    Align, Console, Grid, bytes, count, decimal, duration, float, metadata_cell, percent, seconds,
+    shell_word,
 };
 
 const COLLECTION: &str = "packages";
@@ -31,7 +32,10 @@ const RECALL_AT: usize = 10;
 /// The files of the sample, cut by `examples/debian-packages/cut.py`.
 macro_rules! sample {
     ($name:literal) => {
-        ($name, include_bytes!(concat!("../../../../examples/debian-packages/", $name)) as &[u8])
+        (
+            $name,
+            include_bytes!(concat!("../../../../examples/debian-packages/", $name)) as &[u8],
+        )
     };
 }
 const VECTORS: (&str, &[u8]) = sample!("base.f16.npy");
@@ -122,13 +126,23 @@ fn collection(console: &Console, database: &Database, files: &Unpacked) -> Outco
     if dimension != DIMENSION {
         return Err(Failure::new(
             ErrorKind::AlreadyExists,
-            format!("there is another collection named {COLLECTION:?} of {dimension} dimensions; give another folder with --path"),
+            format!(
+                "there is another collection named {COLLECTION:?} of {dimension} dimensions; give another folder with --path"
+            ),
         ));
     }
     let found_again = collection.count(None)? >= rows;
-    let mut loaded = Loaded { collection, found_again, import_seconds: None, build_seconds: None };
+    let mut loaded = Loaded {
+        collection,
+        found_again,
+        import_seconds: None,
+        build_seconds: None,
+    };
     if found_again {
-        console.line(format_args!("Found the data again: {} packages. Nothing is imported.", count(rows)))?;
+        console.line(format_args!(
+            "Found the data again: {} packages. Nothing is imported.",
+            count(rows)
+        ))?;
         loaded.build_seconds = Some(wait(console, &loaded.collection)?);
         return Ok(loaded);
     }
@@ -137,7 +151,12 @@ fn collection(console: &Console, database: &Database, files: &Unpacked) -> Outco
         count(rows)
     ))?;
     let options = PointOptions::default();
-    let mut source = Source::open(&files.path(VECTORS), Some(&files.path(PACKAGES)), &options, false)?;
+    let mut source = Source::open(
+        &files.path(VECTORS),
+        Some(&files.path(PACKAGES)),
+        &options,
+        false,
+    )?;
     let mut import = load(console, &loaded.collection, &mut source, None, 1_000)?;
     import.build_seconds = Some(wait(console, &loaded.collection)?);
     console.line(summary(&import))?;
@@ -155,7 +174,9 @@ struct Ask {
 
 impl Ask {
     fn request(&self) -> Outcome<SearchRequest> {
-        Ok(SearchRequest::new(self.vector.clone()).limit(LIMIT).filter(Filter::parse(&self.filter)?))
+        Ok(SearchRequest::new(self.vector.clone())
+            .limit(LIMIT)
+            .filter(Filter::parse(&self.filter)?))
     }
 }
 
@@ -170,9 +191,14 @@ fn asks(files: &Unpacked) -> Outcome<Vec<Ask>> {
     let lines = serde_json::Deserializer::from_slice(ASKS.1).into_iter::<Line>();
     let mut asks = Vec::new();
     for (line, vector) in lines.zip(vectors.chunks_exact(DIMENSION as usize)) {
-        let line = line.map_err(|error| Failure::usage(format!("the questions of the sample: {error}")))?;
+        let line =
+            line.map_err(|error| Failure::usage(format!("the questions of the sample: {error}")))?;
         if let Some(filter) = line.filter {
-            asks.push(Ask { text: line.text, filter, vector: vector.to_vec() });
+            asks.push(Ask {
+                text: line.text,
+                filter,
+                vector: vector.to_vec(),
+            });
         }
     }
     Ok(asks)
@@ -201,9 +227,21 @@ fn print_answer(console: &Console, ask: &Ask, response: &SearchResponse) -> Outc
         ("Installed kB", Align::Right),
     ]);
     for hit in &response.hits {
-        let cell = |name: &str| metadata_cell(hit.metadata.as_ref().and_then(|metadata| metadata.get(name)));
+        let cell = |name: &str| {
+            metadata_cell(
+                hit.metadata
+                    .as_ref()
+                    .and_then(|metadata| metadata.get(name)),
+            )
+        };
         let size = cell("installed_size_kb");
-        grid.row([float(hit.distance), hit.id.to_string(), cell("synopsis"), cell("section"), size]);
+        grid.row([
+            float(hit.distance),
+            hit.id.to_string(),
+            cell("synopsis"),
+            cell("section"),
+            size,
+        ]);
     }
     console.grid(&grid)?;
     console.line(format_args!(
@@ -238,8 +276,14 @@ fn quality(collection: &Collection, queries: &Vectors) -> Outcome<Quality> {
         let started = Instant::now();
         let response = collection.search(&request(vector, false))?;
         latencies.push(started.elapsed());
-        let kth = exact.hits.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
-        found += recall(response.hits.iter().map(|hit| hit.distance), (kth, exact.hits.len()));
+        let kth = exact
+            .hits
+            .last()
+            .map_or(f32::NEG_INFINITY, |hit| hit.distance);
+        found += recall(
+            response.hits.iter().map(|hit| hit.distance),
+            (kth, exact.hits.len()),
+        );
         distances += response.stats.distance_computations;
         nodes += response.stats.nodes_visited;
     }
@@ -255,7 +299,13 @@ fn quality(collection: &Collection, queries: &Vectors) -> Outcome<Quality> {
     })
 }
 
-fn report(globals: &Globals, loaded: &Loaded, info: &CollectionInfo, asks: Vec<Answer>, quality: Quality) -> Report {
+fn report(
+    globals: &Globals,
+    loaded: &Loaded,
+    info: &CollectionInfo,
+    asks: Vec<Answer>,
+    quality: Quality,
+) -> Report {
     Report {
         path: std::path::absolute(&globals.path).unwrap_or_else(|_| globals.path.clone()),
         collection: COLLECTION,
@@ -265,7 +315,11 @@ fn report(globals: &Globals, loaded: &Loaded, info: &CollectionInfo, asks: Vec<A
         build_seconds: loaded.build_seconds,
         segments: info.segments.len(),
         data_bytes: info.segments.iter().map(|segment| segment.bytes).sum(),
-        index_bytes: info.segments.iter().map(|segment| segment.index_bytes).sum(),
+        index_bytes: info
+            .segments
+            .iter()
+            .map(|segment| segment.index_bytes)
+            .sum(),
         asks,
         queries: quality.queries,
         recall_at_10: quality.recall,
@@ -278,13 +332,27 @@ fn report(globals: &Globals, loaded: &Loaded, info: &CollectionInfo, asks: Vec<A
 }
 
 fn print_quality(console: &Console, place: &str, report: &Report) -> Outcome {
-    console.line(format_args!("\n{} sample queries against exact search:", report.queries))?;
+    console.line(format_args!(
+        "\n{} sample queries against exact search:",
+        report.queries
+    ))?;
     console.grid(&Grid::facts([
         ("Recall@10", percent(report.recall_at_10)),
-        ("Latency", format!("{} median, {} p99", seconds(report.p50_us / 1e6), seconds(report.p99_us / 1e6))),
+        (
+            "Latency",
+            format!(
+                "{} median, {} p99",
+                seconds(report.p50_us / 1e6),
+                seconds(report.p99_us / 1e6)
+            ),
+        ),
         (
             "Distance computations",
-            format!("{} per query, of {} packages", decimal(report.distance_computations), count(report.points)),
+            format!(
+                "{} per query, of {} packages",
+                decimal(report.distance_computations),
+                count(report.points)
+            ),
         ),
         (
             "Data",
@@ -292,7 +360,11 @@ fn print_quality(console: &Console, place: &str, report: &Report) -> Outcome {
                 "{place}: {} in {} {}, {} of it index",
                 bytes(report.data_bytes),
                 report.segments,
-                if report.segments == 1 { "segment" } else { "segments" },
+                if report.segments == 1 {
+                    "segment"
+                } else {
+                    "segments"
+                },
                 bytes(report.index_bytes)
             ),
         ),
@@ -307,10 +379,11 @@ fn print_quality(console: &Console, place: &str, report: &Report) -> Outcome {
 /// Three commands that work as they stand: with the program and the folder that were used now.
 fn next_commands(globals: &Globals) -> Vec<String> {
     let program = shell_word(&program());
-    let path = match globals.path == Path::new("vecdb-data") && std::env::var_os("VECDB_PATH").is_none() {
-        true => String::new(),
-        false => format!(" --path {}", shell_word(&globals.path.to_string_lossy())),
-    };
+    let path =
+        match globals.path == Path::new("vecdb-data") && std::env::var_os("VECDB_PATH").is_none() {
+            true => String::new(),
+            false => format!(" --path {}", shell_word(&globals.path.to_string_lossy())),
+        };
     [
         format!("search -c {COLLECTION} --like 3dchess --filter '{{\"section\": \"games\"}}' --columns synopsis,section"),
         format!("count -c {COLLECTION} --filter '{{\"tags\": \"interface::commandline\", \"installed_size_kb\": {{\"$lt\": 500}}}}'"),
@@ -322,11 +395,15 @@ fn next_commands(globals: &Globals) -> Vec<String> {
 
 /// How the shell finds this program: by its name where that was typed, else by its place.
 fn program() -> String {
-    let typed = std::env::args().next().unwrap_or_else(|| "vecdb".to_owned());
+    let typed = std::env::args()
+        .next()
+        .unwrap_or_else(|| "vecdb".to_owned());
     if !typed.contains('/') {
         return typed;
     }
-    let Ok(place) = std::env::current_exe() else { return typed };
+    let Ok(place) = std::env::current_exe() else {
+        return typed;
+    };
     let here = std::env::current_dir().unwrap_or_default();
     match place.strip_prefix(&here) {
         Ok(below) => format!("./{}", below.display()),
@@ -335,7 +412,10 @@ fn program() -> String {
 }
 
 fn shown_path(globals: &Globals) -> String {
-    std::path::absolute(&globals.path).unwrap_or_else(|_| globals.path.clone()).display().to_string()
+    std::path::absolute(&globals.path)
+        .unwrap_or_else(|_| globals.path.clone())
+        .display()
+        .to_string()
 }
 
 /// The sample as files, for the readers. Removed when dropped.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use vecdb_engine::{
-    Collection, ErrorKind, Hit, PointId, SearchParams, SearchRequest, SearchResponse, metadata_to_json,
+    Collection, ErrorKind, Hit, PointId, SearchParams, SearchRequest, SearchResponse,
+    metadata_to_json,
 };
 
 use super::input;
@@ -17,37 +18,61 @@ use crate::output::{Align, Console, Grid, count, duration, float, metadata_cell,
 pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Outcome {
     let filter = input::filter(args.filter.as_deref())?;
     let like = args.like.as_deref().map(PointId::parse).transpose()?;
-    let typed = args.vector.as_deref().map(|text| input::query(text, args.row)).transpose()?;
-    with_collection(console, globals, Intent::Read, &args.name.collection, |collection| {
-        let vector = match (&typed, &like) {
-            (Some(vector), _) => vector.clone(),
-            (None, Some(id)) => vector_of(collection, id)?,
-            (None, None) => return Err(Failure::usage("give a vector or --like")),
-        };
-        let request = SearchRequest {
-            // One more, for the point itself.
-            limit: args.limit.saturating_add(usize::from(like.is_some() && args.limit > 0)),
-            filter,
-            params: SearchParams { ef: args.ef, exact: args.exact },
-            max_distance: args.max_distance,
-            min_score: args.min_score,
-            with_vector: args.with_vector,
-            with_metadata: true,
-            timeout: args.timeout_ms.map(Duration::from_millis),
-            ..SearchRequest::new(vector)
-        };
-        let mut response = collection.search(&request)?;
-        response.hits.retain(|hit| Some(&hit.id) != like.as_ref());
-        response.hits.truncate(args.limit);
-        console.json(&response_json(collection, &response))?;
-        print(console, args.columns.as_deref(), &response)
-    })
+    let typed = args
+        .vector
+        .as_deref()
+        .map(|text| input::query(text, args.row))
+        .transpose()?;
+    with_collection(
+        console,
+        globals,
+        Intent::Read,
+        &args.name.collection,
+        |collection| {
+            let vector = match (&typed, &like) {
+                (Some(vector), _) => vector.clone(),
+                (None, Some(id)) => vector_of(collection, id)?,
+                (None, None) => return Err(Failure::usage("give a vector or --like")),
+            };
+            let request = SearchRequest {
+                // One more, for the point itself.
+                limit: args
+                    .limit
+                    .saturating_add(usize::from(like.is_some() && args.limit > 0)),
+                filter,
+                params: SearchParams {
+                    ef: args.ef,
+                    exact: args.exact,
+                },
+                max_distance: args.max_distance,
+                min_score: args.min_score,
+                with_vector: args.with_vector,
+                with_metadata: true,
+                timeout: args.timeout_ms.map(Duration::from_millis),
+                ..SearchRequest::new(vector)
+            };
+            let mut response = collection.search(&request)?;
+            response.hits.retain(|hit| Some(&hit.id) != like.as_ref());
+            response.hits.truncate(args.limit);
+            console.json(&response_json(collection, &response))?;
+            print(console, args.columns.as_deref(), &response)
+        },
+    )
 }
 
 fn vector_of(collection: &Collection, id: &PointId) -> Outcome<Vec<f32>> {
-    let record = collection.get(std::slice::from_ref(id), true, false)?.pop().flatten();
+    let record = collection
+        .get(std::slice::from_ref(id), true, false)?
+        .pop()
+        .flatten();
     record.and_then(|record| record.vector).ok_or_else(|| {
-        Failure::new(ErrorKind::NotFound, format!("no point of collection {:?} has the id {id}", collection.name()))
+        Failure::new(
+            ErrorKind::NotFound,
+            format!(
+                "no point of collection {:?} has the id {id}",
+                collection.name()
+            ),
+        )
     })
 }
 
@@ -86,20 +111,40 @@ fn print(console: &Console, asked: Option<&[String]>, response: &SearchResponse)
         console.line("No point fits.")?;
     } else {
         let columns = columns(asked, response.hits.iter().map(|hit| hit.metadata.as_ref()));
-        let fixed = [("Rank", Align::Right), ("Id", Align::Left), ("Distance", Align::Right), ("Score", Align::Right)];
-        let fixed = fixed.map(|(title, align)| (title.to_owned(), align)).into_iter();
-        let mut grid = Grid::new(fixed.chain(columns.iter().map(|name| (shorten(name, 44), Align::Left))));
+        let fixed = [
+            ("Rank", Align::Right),
+            ("Id", Align::Left),
+            ("Distance", Align::Right),
+            ("Score", Align::Right),
+        ];
+        let fixed = fixed
+            .map(|(title, align)| (title.to_owned(), align))
+            .into_iter();
+        let mut grid =
+            Grid::new(fixed.chain(columns.iter().map(|name| (shorten(name, 44), Align::Left))));
         for (at, hit) in response.hits.iter().enumerate() {
-            let cells = columns.iter().map(|name| metadata_cell(hit.metadata.as_ref().and_then(|m| m.get(name))));
-            let fixed =
-                [(at + 1).to_string(), shorten(&hit.id.to_string(), 44), float(hit.distance), float(hit.score)];
+            let cells = columns
+                .iter()
+                .map(|name| metadata_cell(hit.metadata.as_ref().and_then(|m| m.get(name))));
+            let fixed = [
+                (at + 1).to_string(),
+                shorten(&hit.id.to_string(), 44),
+                float(hit.distance),
+                float(hit.score),
+            ];
             grid.row(fixed.into_iter().chain(cells));
         }
         console.grid(&grid)?;
     }
     let stats = &response.stats;
-    let matching = stats.matching.map_or(String::new(), |matching| format!(", {} of them match", count(matching)));
-    let cut = if response.truncated { " (cut short by the time limit)" } else { "" };
+    let matching = stats.matching.map_or(String::new(), |matching| {
+        format!(", {} of them match", count(matching))
+    });
+    let cut = if response.truncated {
+        " (cut short by the time limit)"
+    } else {
+        ""
+    };
     console.line(format_args!(
         "{} points{matching}; {} distance computations, {} nodes visited, {}{cut}",
         count(stats.searched_vectors),

@@ -49,7 +49,10 @@ pub(crate) fn with_collection<T>(
     work: impl FnOnce(&Collection) -> Outcome<T>,
 ) -> Outcome<T> {
     let database = open(console, globals, intent)?;
-    let outcome = database.collection(name).map_err(Failure::from).and_then(|collection| work(&collection));
+    let outcome = database
+        .collection(name)
+        .map_err(Failure::from)
+        .and_then(|collection| work(&collection));
     let closed = database.close();
     let value = outcome?;
     closed?;

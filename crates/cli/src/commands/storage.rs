@@ -28,11 +28,41 @@ pub(crate) fn verify(console: &Console, globals: &Globals) -> Outcome {
     console.json(&object)?;
     console.grid(&Grid::facts([
         ("Segments", count(report.segments)),
-        ("Files", format!("{} ({}), every block compared with its checksum", count(report.files), bytes(report.bytes))),
-        ("Rows", format!("{} ids looked up in the id maps", count(report.rows))),
-        ("Metadata", format!("{} values looked up in the field indexes", count(report.field_values))),
-        ("Graphs", format!("{} links followed, {} points unreachable", count(report.links), count(report.unreachable))),
-        ("Log", format!("{} entries replayed, {} bytes of a torn end cut", count(recovery.replayed), count(recovery.torn_bytes_cut))),
+        (
+            "Files",
+            format!(
+                "{} ({}), every block compared with its checksum",
+                count(report.files),
+                bytes(report.bytes)
+            ),
+        ),
+        (
+            "Rows",
+            format!("{} ids looked up in the id maps", count(report.rows)),
+        ),
+        (
+            "Metadata",
+            format!(
+                "{} values looked up in the field indexes",
+                count(report.field_values)
+            ),
+        ),
+        (
+            "Graphs",
+            format!(
+                "{} links followed, {} points unreachable",
+                count(report.links),
+                count(report.unreachable)
+            ),
+        ),
+        (
+            "Log",
+            format!(
+                "{} entries replayed, {} bytes of a torn end cut",
+                count(recovery.replayed),
+                count(recovery.torn_bytes_cut)
+            ),
+        ),
         ("Time", seconds(time)),
     ]))?;
     for problem in &report.problems {

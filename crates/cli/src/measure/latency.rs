@@ -32,7 +32,9 @@ impl Latencies {
         // Nearest rank: the smallest time that this share of the queries does not exceed.
         let rank = |share: f64| {
             let at = (share * count as f64).ceil().max(1.0) as usize - 1;
-            self.0.get(at.min(count.saturating_sub(1))).map_or(0.0, micros)
+            self.0
+                .get(at.min(count.saturating_sub(1)))
+                .map_or(0.0, micros)
         };
         LatencySummary {
             mean_us: self.0.iter().map(micros).sum::<f64>() / count.max(1) as f64,
@@ -50,7 +52,9 @@ mod tests {
     fn percentiles_are_of_the_nearest_rank() {
         let mut all = Latencies::default();
         assert_eq!(all.clone().summary(), LatencySummary::default());
-        (1..=100).rev().for_each(|us| all.push(Duration::from_micros(us)));
+        (1..=100)
+            .rev()
+            .for_each(|us| all.push(Duration::from_micros(us)));
         let summary = all.summary();
         assert!((summary.p50_us - 50.0).abs() < 1e-6, "{summary:?}");
         assert!((summary.p99_us - 99.0).abs() < 1e-6, "{summary:?}");

@@ -28,11 +28,17 @@ impl NaiveLoop {
             decode_row(rows.element(), dim, rows.row_bytes(row), &mut values);
         }
         let started = Instant::now();
-        let mut all: Vec<(f32, usize)> =
-            values.chunks_exact(dim).enumerate().map(|(at, row)| (distance(metric, query, row), at)).collect();
+        let mut all: Vec<(f32, usize)> = values
+            .chunks_exact(dim)
+            .enumerate()
+            .map(|(at, row)| (distance(metric, query, row), at))
+            .collect();
         all.sort_by(|a, b| a.0.total_cmp(&b.0));
         std::hint::black_box(&all);
-        Self { rows: count as u64, time: started.elapsed() }
+        Self {
+            rows: count as u64,
+            time: started.elapsed(),
+        }
     }
 
     /// The time it would take over `rows` rows.
@@ -78,15 +84,26 @@ mod tests {
     #[test]
     fn distances_are_those_of_the_definitions() {
         let (a, b) = ([3.0, 4.0], [0.0, 4.0]);
-        for (metric, expected) in [(Metric::L2, 3.0), (Metric::L1, 3.0), (Metric::Dot, -16.0), (Metric::Cosine, 0.2)] {
-            assert!((distance(metric, &a, &b) - expected).abs() < 1e-6, "{metric}");
+        for (metric, expected) in [
+            (Metric::L2, 3.0),
+            (Metric::L1, 3.0),
+            (Metric::Dot, -16.0),
+            (Metric::Cosine, 0.2),
+        ] {
+            assert!(
+                (distance(metric, &a, &b) - expected).abs() < 1e-6,
+                "{metric}"
+            );
         }
         assert!((distance(Metric::Jaccard, &[1.0, 1.0, 0.0], &[0.0, 1.0, 0.0]) - 0.5).abs() < 1e-6);
     }
 
     #[test]
     fn time_is_extrapolated_by_rows() {
-        let naive = NaiveLoop { rows: 10, time: Duration::from_millis(2) };
+        let naive = NaiveLoop {
+            rows: 10,
+            time: Duration::from_millis(2),
+        };
         assert!((naive.seconds_over(1_000) - 0.2).abs() < 1e-9);
     }
 }

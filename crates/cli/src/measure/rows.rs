@@ -23,7 +23,12 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Reads a whole file, with a progress bar.
-    pub(crate) fn load(console: &Console, path: &Path, metric: Metric, threads: usize) -> Outcome<Self> {
+    pub(crate) fn load(
+        console: &Console,
+        path: &Path,
+        metric: Metric,
+        threads: usize,
+    ) -> Outcome<Self> {
         let mut reader = open_vectors(path)?;
         let info = reader.info().clone();
         let (element, dim) = search_shape(&info, metric)?;
@@ -40,7 +45,13 @@ impl Rows {
             bar.set(rows);
         }
         let rows = u32::try_from(rows).map_err(|_| too_many(path, rows))?;
-        let mut loaded = Self { element, dim, rows, bytes, norms: Vec::new() };
+        let mut loaded = Self {
+            element,
+            dim,
+            rows,
+            bytes,
+            norms: Vec::new(),
+        };
         if metric.needs_norms() {
             loaded.norms = inverse_norms(loaded.bare()?, threads);
         }
@@ -49,11 +60,21 @@ impl Rows {
 
     pub(crate) fn view(&self) -> Outcome<VectorRows<'_>> {
         let rows = self.bare()?;
-        Ok(if self.norms.is_empty() { rows } else { rows.with_inverse_norms(&self.norms)? })
+        Ok(if self.norms.is_empty() {
+            rows
+        } else {
+            rows.with_inverse_norms(&self.norms)?
+        })
     }
 
     fn bare(&self) -> Outcome<VectorRows<'_>> {
-        Ok(VectorRows::new(self.element, self.dim, self.element.bytes(self.dim), self.rows, &self.bytes)?)
+        Ok(VectorRows::new(
+            self.element,
+            self.dim,
+            self.element.bytes(self.dim),
+            self.rows,
+            &self.bytes,
+        )?)
     }
 
     pub(crate) fn element(&self) -> ElementType {
@@ -96,7 +117,11 @@ pub(crate) fn inverse_norms(rows: VectorRows<'_>, threads: usize) -> Vec<f32> {
         for (at, block_norms) in norms.chunks_mut(block).enumerate() {
             scope.spawn(move || {
                 for (row, norm) in (at * block..).zip(block_norms) {
-                    *norm = inverse_norm(rows.element(), rows.dim(), rows.row_bytes((row as u32).into()));
+                    *norm = inverse_norm(
+                        rows.element(),
+                        rows.dim(),
+                        rows.row_bytes((row as u32).into()),
+                    );
                 }
             });
         }
@@ -107,6 +132,10 @@ pub(crate) fn inverse_norms(rows: VectorRows<'_>, threads: usize) -> Vec<f32> {
 pub(crate) fn too_many(path: &Path, rows: u64) -> Failure {
     Failure::new(
         ErrorKind::ResourceExhausted,
-        format!("{}: {rows} rows; at most {} can be searched at once, split the file", path.display(), u32::MAX),
+        format!(
+            "{}: {rows} rows; at most {} can be searched at once, split the file",
+            path.display(),
+            u32::MAX
+        ),
     )
 }

@@ -63,10 +63,16 @@ impl Truth {
         let kth = lists.iter().zip(queries.all()).map(|(list, query)| {
             let right = list.len().min(k);
             let scorer = Scorer::new(kernels, query, rows);
-            let distances = list.iter().take(right).map(|&row| metric.distance(scorer.score(RowId(row))));
+            let distances = list
+                .iter()
+                .take(right)
+                .map(|&row| metric.distance(scorer.score(RowId(row))));
             (distances.fold(f32::NEG_INFINITY, f32::max), right)
         });
-        Ok(Self { kth: kth.collect(), computed_seconds: None })
+        Ok(Self {
+            kth: kth.collect(),
+            computed_seconds: None,
+        })
     }
 
     /// Truth by exact search.
@@ -86,13 +92,23 @@ impl Truth {
     /// Truth from exact hits with rank values.
     pub(crate) fn of_hits(hits: &[Vec<Neighbor>], metric: Metric) -> Self {
         let of = |hits: &Vec<Neighbor>| {
-            (hits.last().map_or(f32::NEG_INFINITY, |hit| metric.distance(hit.distance)), hits.len())
+            (
+                hits.last()
+                    .map_or(f32::NEG_INFINITY, |hit| metric.distance(hit.distance)),
+                hits.len(),
+            )
         };
-        Self { kth: hits.iter().map(of).collect(), computed_seconds: None }
+        Self {
+            kth: hits.iter().map(of).collect(),
+            computed_seconds: None,
+        }
     }
 
     fn with_seconds(self, seconds: f64) -> Self {
-        Self { computed_seconds: Some(seconds), ..self }
+        Self {
+            computed_seconds: Some(seconds),
+            ..self
+        }
     }
 }
 

@@ -76,7 +76,11 @@ pub(crate) fn seconds(time: f64) -> String {
 
 /// Something per second.
 pub(crate) fn rate(per_second: f64) -> String {
-    if per_second.is_finite() { decimal(per_second) } else { "-".to_owned() }
+    if per_second.is_finite() {
+        decimal(per_second)
+    } else {
+        "-".to_owned()
+    }
 }
 
 /// At most `width` characters, the last of them an ellipsis where something was cut. Control characters, which could
@@ -85,7 +89,12 @@ pub(crate) fn shorten(text: &str, width: usize) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };
     match text.char_indices().nth(width) {
         None => text.chars().map(clean).collect(),
-        Some(_) => text.chars().take(width.saturating_sub(1)).map(clean).chain(['…']).collect(),
+        Some(_) => text
+            .chars()
+            .take(width.saturating_sub(1))
+            .map(clean)
+            .chain(['…'])
+            .collect(),
     }
 }
 
@@ -96,7 +105,10 @@ pub(crate) fn metadata_cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Int(number)) if *number >= 0 => count(number.unsigned_abs()),
         Some(Value::Array(values)) => {
-            let cells: Vec<_> = values.iter().map(|value| metadata_cell(Some(value))).collect();
+            let cells: Vec<_> = values
+                .iter()
+                .map(|value| metadata_cell(Some(value)))
+                .collect();
             cells.join(", ")
         }
         Some(other) => match other.to_json() {

@@ -18,7 +18,11 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, out: RefCell::new(BufWriter::new(io::stdout())) }
+        Self {
+            json,
+            quiet,
+            out: RefCell::new(BufWriter::new(io::stdout())),
+        }
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -53,8 +57,9 @@ impl Console {
 
     /// A line of JSON, whatever the mode.
     pub(crate) fn json_line(&self, result: &impl Serialize) -> Outcome {
-        let text = serde_json::to_string(result)
-            .map_err(|error| Failure::usage(format!("the result cannot be written as JSON: {error}")))?;
+        let text = serde_json::to_string(result).map_err(|error| {
+            Failure::usage(format!("the result cannot be written as JSON: {error}"))
+        })?;
         self.raw(format_args!("{text}\n"))
     }
 

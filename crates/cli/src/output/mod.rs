@@ -3,10 +3,15 @@
 mod format;
 mod json;
 pub(crate) mod plot;
+mod point;
 mod progress;
 mod table;
 
-pub(crate) use format::{bytes, count, decimal, duration, float, metadata_cell, percent, rate, seconds, shell_word, shorten};
+pub(crate) use format::{
+    bytes, count, decimal, duration, float, metadata_cell, percent, rate, seconds, shell_word,
+    shorten,
+};
 pub(crate) use json::Console;
+pub(crate) use point::{HitJson, PointJson};
 pub(crate) use progress::Bar;
 pub(crate) use table::{Align, Grid};

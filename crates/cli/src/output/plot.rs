@@ -15,7 +15,12 @@ pub(crate) struct Point {
 }
 
 /// Writes the curve. Up and to the right is better.
-pub(crate) fn recall_against_speed(path: &Path, title: &str, recall_name: &str, points: &[Point]) -> Outcome {
+pub(crate) fn recall_against_speed(
+    path: &Path,
+    title: &str,
+    recall_name: &str,
+    points: &[Point],
+) -> Outcome {
     let mut svg = String::new();
     draw(&mut svg, title, recall_name, points)
         .map_err(|error| Failure::usage(format!("the plot cannot be drawn: {error}")))?;
@@ -33,7 +38,9 @@ fn draw(
     let lowest = points.iter().map(|point| point.recall).fold(1.0, f64::min);
     let left = ((lowest - 0.02) * 20.0).floor().max(0.0) / 20.0;
     let right = 1.0 + (1.0 - left) * 0.04;
-    let speeds = points.iter().map(|point| point.queries_per_second.max(1e-3));
+    let speeds = points
+        .iter()
+        .map(|point| point.queries_per_second.max(1e-3));
     let bottom = speeds.clone().fold(f64::INFINITY, f64::min) / 1.6;
     let top = speeds.fold(0.0, f64::max) * 1.6;
     let mut chart = ChartBuilder::on(&root)
@@ -76,7 +83,11 @@ mod tests {
             recall,
             queries_per_second: speed,
         };
-        let points = [point(10, 0.71, 41_000.0), point(50, 0.98, 12_000.0), point(200, 0.999, 4_000.0)];
+        let points = [
+            point(10, 0.71, 41_000.0),
+            point(50, 0.98, 12_000.0),
+            point(200, 0.999, 4_000.0),
+        ];
         draw(&mut svg, "sift", "recall@10", &points).unwrap();
         assert!(svg.starts_with("<svg"), "{}", &svg[..40]);
         for label in ["ef 10", "ef 50", "ef 200", "recall@10"] {
@@ -87,7 +98,11 @@ mod tests {
     #[test]
     fn a_single_perfect_point_has_room_to_be_drawn() {
         let mut svg = String::new();
-        let only = Point { label: "ef 10".into(), recall: 1.0, queries_per_second: 0.0 };
+        let only = Point {
+            label: "ef 10".into(),
+            recall: 1.0,
+            queries_per_second: 0.0,
+        };
         draw(&mut svg, "one", "recall@1", &[only]).unwrap();
         assert!(svg.contains("<circle"));
     }

@@ -21,8 +21,10 @@ pub(crate) struct Grid {
 impl Grid {
     /// A table of these columns: title and alignment.
     pub(crate) fn new<T: Into<String>>(columns: impl IntoIterator<Item = (T, Align)>) -> Self {
-        let (titles, columns): (Vec<String>, Vec<Align>) =
-            columns.into_iter().map(|(title, align)| (title.into(), align)).unzip();
+        let (titles, columns): (Vec<String>, Vec<Align>) = columns
+            .into_iter()
+            .map(|(title, align)| (title.into(), align))
+            .unzip();
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
         table.set_header(titles);
@@ -75,7 +77,10 @@ mod tests {
         grid.row(["10".into(), "x".into()]);
         let text = grid.to_string();
         let lines: Vec<_> = text.lines().collect();
-        assert!(lines[0].starts_with('┌') && lines[0].ends_with('┐'), "{text}");
+        assert!(
+            lines[0].starts_with('┌') && lines[0].ends_with('┐'),
+            "{text}"
+        );
         assert!(lines[3].contains("    1 ┆ chess"), "{text}");
         assert_eq!(lines.len(), 6, "{text}");
         let widths: Vec<_> = lines.iter().map(|line| line.chars().count()).collect();

@@ -8,32 +8,38 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 
 /// A temporary folder and the binary.
-pub struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
 }
 
 impl World {
-    pub fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The binary, run in the folder, without the settings of whoever runs the tests.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vecdb"));
-        command.args(args).current_dir(self.folder.path()).env_remove("VECDB_PATH").stdin(Stdio::null());
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env_remove("VECDB_PATH")
+            .stdin(Stdio::null());
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Output {
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(args).output().expect("the binary runs")
     }
 
     /// Runs with `input` on stdin.
-    pub fn feed(&self, args: &[&str], input: &[u8]) -> Output {
+    pub(crate) fn feed(&self, args: &[&str], input: &[u8]) -> Output {
         let mut child = self.spawn(args);
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
         let input = input.to_vec();
@@ -46,7 +52,7 @@ impl World {
         output
     }
 
-    pub fn spawn(&self, args: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
         self.command(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -56,34 +62,46 @@ impl World {
     }
 
     /// The standard output of a command that must succeed.
-    pub fn text(&self, args: &[&str]) -> String {
+    pub(crate) fn text(&self, args: &[&str]) -> String {
         let output = self.run(args);
-        assert!(output.status.success(), "vecdb {args:?} failed: {}", stderr(&output));
+        assert!(
+            output.status.success(),
+            "vecdb {args:?} failed: {}",
+            stderr(&output)
+        );
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
     /// The one JSON object of a command that must succeed.
-    pub fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         let text = self.text(&[args, &["--json"]].concat());
         assert_eq!(text.lines().count(), 1, "one object on stdout: {text}");
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// A command that must fail: exit code, kind and message.
-    pub fn failure(&self, args: &[&str]) -> (i32, String, String) {
+    pub(crate) fn failure(&self, args: &[&str]) -> (i32, String, String) {
         failure_of(&self.run(&[args, &["--json"]].concat()), args)
     }
 
-    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, bytes).expect("the file is written");
         path
     }
 
     /// A collection `c` of three dimensions under L2 with `points` numbered points.
-    pub fn with_points(points: usize) -> Self {
+    pub(crate) fn with_points(points: usize) -> Self {
         let world = Self::new();
-        world.text(&["collection", "create", "c", "--dimension", "3", "--metric", "l2"]);
+        world.text(&[
+            "collection",
+            "create",
+            "c",
+            "--dimension",
+            "3",
+            "--metric",
+            "l2",
+        ]);
         let lines: String = (0..points).map(point_line).collect();
         let output = world.feed(&["insert", "-c", "c", "-"], lines.as_bytes());
         assert!(output.status.success(), "{}", stderr(&output));
@@ -92,26 +110,37 @@ impl World {
 }
 
 /// Point `at` of a collection of three dimensions.
-pub fn point_line(at: usize) -> String {
+pub(crate) fn point_line(at: usize) -> String {
     let parity = if at % 2 == 0 { "even" } else { "odd" };
-    format!("{{\"id\": {at}, \"vector\": [{at}, 1, 0.5], \"metadata\": {{\"parity\": \"{parity}\", \"price\": {at}}}}}\n")
+    format!(
+        "{{\"id\": {at}, \"vector\": [{at}, 1, 0.5], \"metadata\": {{\"parity\": \"{parity}\", \"price\": {at}}}}}\n"
+    )
 }
 
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-pub fn failure_of(output: &Output, args: &[&str]) -> (i32, String, String) {
+pub(crate) fn failure_of(output: &Output, args: &[&str]) -> (i32, String, String) {
     let text = stderr(output);
-    assert!(!output.status.success(), "vecdb {args:?} succeeded: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        !output.status.success(),
+        "vecdb {args:?} succeeded: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let last = text.lines().last().unwrap_or_default();
-    let error: Value = serde_json::from_str(last).unwrap_or_else(|error| panic!("vecdb {args:?}: {error}: {text}"));
+    let error: Value = serde_json::from_str(last)
+        .unwrap_or_else(|error| panic!("vecdb {args:?}: {error}: {text}"));
     let word = |key: &str| error["error"][key].as_str().unwrap_or_default().to_owned();
-    (output.status.code().unwrap_or(-1), word("kind"), word("message"))
+    (
+        output.status.code().unwrap_or(-1),
+        word("kind"),
+        word("message"),
+    )
 }
 
 /// An .npy file of f32.
-pub fn npy(rows: usize, dim: usize, values: impl Iterator<Item = f32>) -> Vec<u8> {
+pub(crate) fn npy(rows: usize, dim: usize, values: impl Iterator<Item = f32>) -> Vec<u8> {
     let mut bytes = npy_header("<f4", rows, dim);
     let before = bytes.len();
     bytes.extend(values.flat_map(f32::to_le_bytes));
@@ -119,8 +148,9 @@ pub fn npy(rows: usize, dim: usize, values: impl Iterator<Item = f32>) -> Vec<u8
     bytes
 }
 
-pub fn npy_header(descr: &str, rows: usize, dim: usize) -> Vec<u8> {
-    let mut text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {dim}), }}");
+pub(crate) fn npy_header(descr: &str, rows: usize, dim: usize) -> Vec<u8> {
+    let mut text =
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({rows}, {dim}), }}");
     while (10 + text.len() + 1) % 64 != 0 {
         text.push(' ');
     }
@@ -132,7 +162,7 @@ pub fn npy_header(descr: &str, rows: usize, dim: usize) -> Vec<u8> {
 }
 
 /// Numbers that look random, from 0 to 1, the same at every run.
-pub fn noise(seed: u64) -> impl Iterator<Item = f32> {
+pub(crate) fn noise(seed: u64) -> impl Iterator<Item = f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     std::iter::repeat_with(move || {
         state ^= state << 13;
@@ -143,16 +173,22 @@ pub fn noise(seed: u64) -> impl Iterator<Item = f32> {
 }
 
 /// The names of an object's keys, in alphabetical order.
-pub fn keys(object: &Value) -> Vec<&str> {
-    let mut keys: Vec<_> = object.as_object().expect("an object").keys().map(String::as_str).collect();
+pub(crate) fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = object
+        .as_object()
+        .expect("an object")
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
 
 /// The larger data sets, where they are.
-pub fn shared_data(name: &str) -> Option<PathBuf> {
+pub(crate) fn shared_data(name: &str) -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("VECDB_TEST_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    let folder = std::env::var_os("VECDB_TEST_DATA")
+        .map_or_else(|| root.join("../shared/data"), PathBuf::from);
     let folder = folder.join(name);
     folder.is_dir().then_some(folder)
 }

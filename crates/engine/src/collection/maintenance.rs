@@ -121,41 +121,75 @@ impl Inner {
     }
 
     fn flush_one(&self, frozen: &Frozen) -> Result<()> {
-        let parts: Vec<&dyn Part> = frozen.blocks.iter().map(|view| view.part.as_ref() as &dyn Part).collect();
+        let parts: Vec<&dyn Part> = frozen
+            .blocks
+            .iter()
+            .map(|view| view.part.as_ref() as &dyn Part)
+            .collect();
         let order: Vec<SourceRow> = frozen
             .blocks
             .iter()
             .enumerate()
-            .flat_map(|(part, view)| view.live_iter().map(move |row| SourceRow { part: part as u32, row }))
+            .flat_map(|(part, view)| {
+                view.live_iter().map(move |row| SourceRow {
+                    part: part as u32,
+                    row,
+                })
+            })
             .collect();
         let segment = match order.is_empty() {
             true => None,
-            false => Some(Arc::new(self.open_segment(self.write_rows(&parts, &order)?)?)),
+            false => Some(Arc::new(
+                self.open_segment(self.write_rows(&parts, &order)?)?,
+            )),
         };
         self.install(Some(frozen.position), |next| {
             // Only flushes remove frozen memtables, one at a time: the first is still this one.
             let now = next.frozen.remove(0);
             if let Some(segment) = segment {
-                let live = still_live(&order, |at| now.blocks.get(at.part as usize).is_some_and(|v| v.is_live(at.row)));
+                let live = still_live(&order, |at| {
+                    now.blocks
+                        .get(at.part as usize)
+                        .is_some_and(|v| v.is_live(at.row))
+                });
                 next.segments.push(View::with_live(segment, live));
             }
         })
     }
 
-    pub(super) fn write_rows(&self, parts: &[&dyn Part], order: &[SourceRow]) -> Result<SegmentEntry> {
+    pub(super) fn write_rows(
+        &self,
+        parts: &[&dyn Part],
+        order: &[SourceRow],
+    ) -> Result<SegmentEntry> {
         let id = SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed));
-        let writer =
-            SegmentWriter { disk: &self.shared.disk, folder: &self.folder, layout: self.layout, parts, order };
+        let writer = SegmentWriter {
+            disk: &self.shared.disk,
+            folder: &self.folder,
+            layout: self.layout,
+            parts,
+            order,
+        };
         writer.write(id)
     }
 
     pub(super) fn open_segment(&self, entry: SegmentEntry) -> Result<Segment> {
-        Segment::open(&self.shared.disk, &self.folder, entry, self.layout, &self.vector_field()?.index)
+        Segment::open(
+            &self.shared.disk,
+            &self.folder,
+            entry,
+            self.layout,
+            &self.vector_field()?.index,
+        )
     }
 
     /// Makes `change` to the newest state and writes the manifest that names its segments. `flushed`: the position up
     /// to which the segments hold everything, if that moves.
-    pub(super) fn install(&self, flushed: Option<Position>, change: impl FnOnce(&mut State)) -> Result<()> {
+    pub(super) fn install(
+        &self,
+        flushed: Option<Position>,
+        change: impl FnOnce(&mut State),
+    ) -> Result<()> {
         let mut manifest = self.manifest.lock();
         self.check_writable_for_maintenance()?;
         let next = {
@@ -167,9 +201,15 @@ impl Inner {
             *working = next.clone();
             next
         };
-        let written = self.write_manifest(&manifest, &next, flushed).map_err(|error| self.poison(error))?;
+        let written = self
+            .write_manifest(&manifest, &next, flushed)
+            .map_err(|error| self.poison(error))?;
         let named: Vec<&str> = written.file_names().collect();
-        for stale in manifest.segments.iter().filter_map(|segment| segment.live_file.as_ref()) {
+        for stale in manifest
+            .segments
+            .iter()
+            .filter_map(|segment| segment.live_file.as_ref())
+        {
             if !named.contains(&stale.name.as_str()) {
                 // Removed at the next open, if not now.
                 let _ = self.shared.disk.remove_file(&self.folder.join(&stale.name));
@@ -181,7 +221,12 @@ impl Inner {
         Ok(())
     }
 
-    fn write_manifest(&self, last: &Manifest, state: &State, flushed: Option<Position>) -> Result<Manifest> {
+    fn write_manifest(
+        &self,
+        last: &Manifest,
+        state: &State,
+        flushed: Option<Position>,
+    ) -> Result<Manifest> {
         // The masks reach as far as the state: the log must not be behind them.
         if state.position > last.flushed {
             self.log()?.commit(state.position, Durability::EveryWrite)?;
@@ -192,7 +237,11 @@ impl Inner {
         for view in &state.segments {
             let mut entry = view.part.entry().clone();
             if let Some(live) = view.live() {
-                let before = last.segments.iter().find(|s| s.id == entry.id).and_then(|s| s.live_file.clone());
+                let before = last
+                    .segments
+                    .iter()
+                    .find(|s| s.id == entry.id)
+                    .and_then(|s| s.live_file.clone());
                 // Rows only ever die: as many alive as before means the same ones.
                 let same = before.filter(|_| last.live_rows(entry.id) == Some(live.count()));
                 entry.live_file = Some(match same {
@@ -203,7 +252,8 @@ impl Inner {
             }
             segments.push(entry);
         }
-        disk.sync_dir(&self.folder).map_err(|e| Error::io("sync folder", &self.folder, e))?;
+        disk.sync_dir(&self.folder)
+            .map_err(|e| Error::io("sync folder", &self.folder, e))?;
         let manifest = Manifest {
             generation,
             config: last.config.clone(),
@@ -241,11 +291,15 @@ impl Inner {
 }
 
 /// The mask of the new rows made from `order` whose sources are still alive; `None` when all are.
-pub(super) fn still_live(order: &[SourceRow], is_live: impl Fn(&SourceRow) -> bool) -> Option<RowMask> {
+pub(super) fn still_live(
+    order: &[SourceRow],
+    is_live: impl Fn(&SourceRow) -> bool,
+) -> Option<RowMask> {
     let mut mask = None;
     for (row, source) in order.iter().enumerate() {
         if !is_live(source) {
-            mask.get_or_insert_with(|| RowMask::all(order.len() as u32)).remove(RowId(row as u32));
+            mask.get_or_insert_with(|| RowMask::all(order.len() as u32))
+                .remove(RowId(row as u32));
         }
     }
     mask

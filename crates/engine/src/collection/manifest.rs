@@ -42,16 +42,23 @@ impl Manifest {
 
     /// How many rows of a segment were alive when this was written.
     pub(crate) fn live_rows(&self, id: SegmentId) -> Option<u32> {
-        self.segments.iter().find(|segment| segment.id == id).map(|segment| segment.live_rows)
+        self.segments
+            .iter()
+            .find(|segment| segment.id == id)
+            .map(|segment| segment.live_rows)
     }
 
     /// The names of the files that belong to this manifest.
     pub(crate) fn file_names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().flat_map(|segment| {
-            [Some(&segment.rows_file), segment.index_file.as_ref(), segment.live_file.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(|file| file.name.as_str())
+            [
+                Some(&segment.rows_file),
+                segment.index_file.as_ref(),
+                segment.live_file.as_ref(),
+            ]
+            .into_iter()
+            .flatten()
+            .map(|file| file.name.as_str())
         })
     }
 }

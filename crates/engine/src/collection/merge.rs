@@ -20,7 +20,9 @@ impl Inner {
     /// Merges what the policy asks for; whether there was anything.
     pub(crate) fn merge_next(&self, quiet: bool) -> Result<bool> {
         let _one = self.merging.lock();
-        let Some(ids) = self.next_merge(quiet) else { return Ok(false) };
+        let Some(ids) = self.next_merge(quiet) else {
+            return Ok(false);
+        };
         self.merge_remembering(&ids)?;
         Ok(true)
     }
@@ -32,14 +34,19 @@ impl Inner {
             let spec = &self.vector_field()?.index;
             let perfect = |view: &View<Segment>| {
                 let indexed = view.part.index().is_some() || *spec == IndexSpec::Flat;
-                view.dead_rows() == 0 && (indexed || view.live_rows() < self.shared.options.index_rows_min)
+                view.dead_rows() == 0
+                    && (indexed || view.live_rows() < self.shared.options.index_rows_min)
             };
             match state.segments.as_slice() {
                 [one] if perfect(one) => return Ok(()),
                 all => all.iter().map(|view| view.part.id()).collect(),
             }
         };
-        if ids.is_empty() { Ok(()) } else { self.merge_remembering(&ids) }
+        if ids.is_empty() {
+            Ok(())
+        } else {
+            self.merge_remembering(&ids)
+        }
     }
 
     fn merge_remembering(&self, ids: &[SegmentId]) -> Result<()> {
@@ -62,24 +69,40 @@ impl Inner {
     fn merge(&self, ids: &[SegmentId]) -> Result<()> {
         self.check_writable_for_maintenance()?;
         let start = self.snapshot();
-        let mut inputs: Vec<&View<Segment>> = start.segments.iter().filter(|v| ids.contains(&v.part.id())).collect();
+        let mut inputs: Vec<&View<Segment>> = start
+            .segments
+            .iter()
+            .filter(|v| ids.contains(&v.part.id()))
+            .collect();
         // The largest first: its rows keep their order, so its graph can be extended.
-        inputs.sort_by_key(|view| std::cmp::Reverse((view.part.index().is_some(), view.live_rows())));
+        inputs
+            .sort_by_key(|view| std::cmp::Reverse((view.part.index().is_some(), view.live_rows())));
         for view in &inputs {
             view.part.check_searched_bytes()?;
         }
-        let parts: Vec<&dyn Part> = inputs.iter().map(|view| view.part.as_ref() as &dyn Part).collect();
+        let parts: Vec<&dyn Part> = inputs
+            .iter()
+            .map(|view| view.part.as_ref() as &dyn Part)
+            .collect();
         let order: Vec<SourceRow> = inputs
             .iter()
             .enumerate()
-            .flat_map(|(part, view)| view.live_iter().map(move |row| SourceRow { part: part as u32, row }))
+            .flat_map(|(part, view)| {
+                view.live_iter().map(move |row| SourceRow {
+                    part: part as u32,
+                    row,
+                })
+            })
             .collect();
         let merged = match order.is_empty() {
             true => None,
             false => {
                 let mut entry = self.write_rows(&parts, &order)?;
                 if let Err(error) = self.add_index(&mut entry, inputs.first().copied(), &order) {
-                    let _ = self.shared.disk.remove_file(&self.folder.join(&entry.rows_file.name));
+                    let _ = self
+                        .shared
+                        .disk
+                        .remove_file(&self.folder.join(&entry.rows_file.name));
                     return Err(error);
                 }
                 Some(Arc::new(self.open_segment(entry)?))
@@ -88,13 +111,26 @@ impl Inner {
         self.install(None, |next| {
             let now: Vec<View<Segment>> = inputs
                 .iter()
-                .filter_map(|input| next.segments.iter().find(|view| view.part.id() == input.part.id()).cloned())
+                .filter_map(|input| {
+                    next.segments
+                        .iter()
+                        .find(|view| view.part.id() == input.part.id())
+                        .cloned()
+                })
                 .collect();
-            let at = next.segments.iter().position(|view| ids.contains(&view.part.id())).unwrap_or(0);
+            let at = next
+                .segments
+                .iter()
+                .position(|view| ids.contains(&view.part.id()))
+                .unwrap_or(0);
             next.segments.retain(|view| !ids.contains(&view.part.id()));
             if let Some(merged) = merged {
-                let live = still_live(&order, |s| now.get(s.part as usize).is_some_and(|view| view.is_live(s.row)));
-                next.segments.insert(at.min(next.segments.len()), View::with_live(merged, live));
+                let live = still_live(&order, |s| {
+                    now.get(s.part as usize)
+                        .is_some_and(|view| view.is_live(s.row))
+                });
+                next.segments
+                    .insert(at.min(next.segments.len()), View::with_live(merged, live));
             }
         })?;
         for view in inputs {
@@ -128,10 +164,15 @@ impl Inner {
         let seed = largest.and_then(|view| view.part.index().map(|index| (view, index)));
         let built = match seed {
             Some((view, seed))
-                if f64::from(view.live_rows()) >= EXTEND_LIVE_SHARE_MIN * f64::from(view.part.rows()) =>
+                if f64::from(view.live_rows())
+                    >= EXTEND_LIVE_SHARE_MIN * f64::from(view.part.rows()) =>
             {
                 let mut remap: Vec<Option<RowId>> = vec![None; view.part.rows() as usize];
-                for (row, source) in order.iter().enumerate().take_while(|(_, source)| source.part == 0) {
+                for (row, source) in order
+                    .iter()
+                    .enumerate()
+                    .take_while(|(_, source)| source.part == 0)
+                {
                     if let Some(slot) = remap.get_mut(source.row.0 as usize) {
                         *slot = Some(RowId(row as u32));
                     }
@@ -141,9 +182,17 @@ impl Inner {
             _ => build(&field.index, field.metric, rows, &options)?,
         };
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Cancelled, "the database was closed during a merge"));
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                "the database was closed during a merge",
+            ));
         }
-        entry.index_file = Some(write_index(self.shared.disk.as_ref(), &self.folder, entry, built.as_ref())?);
+        entry.index_file = Some(write_index(
+            self.shared.disk.as_ref(),
+            &self.folder,
+            entry,
+            built.as_ref(),
+        )?);
         Ok(())
     }
 }

@@ -23,8 +23,8 @@ mod state;
 mod verify;
 mod write;
 
-pub(crate) use manifest::Manifest;
 pub use maintenance::MaintenanceStatus;
+pub(crate) use manifest::Manifest;
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use request::{Hit, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult};
 pub use search::LIMIT_MAX;
@@ -141,14 +141,30 @@ pub struct SegmentInfo {
 
 impl Inner {
     /// Makes the folder and first manifest of a new collection.
-    pub(crate) fn create(shared: Shared, name: &str, id: u32, folder: &Path, config: CollectionConfig) -> Result<Self> {
+    pub(crate) fn create(
+        shared: Shared,
+        name: &str,
+        id: u32,
+        folder: &Path,
+        config: CollectionConfig,
+    ) -> Result<Self> {
         config.validate()?;
         let mut fields = MetadataSchema::new();
         for (field, kind) in &config.fields {
             fields.declare(field, *kind)?;
         }
-        let manifest = Manifest { generation: 1, config, fields, flushed: 0, next_segment: 1, segments: Vec::new() };
-        shared.disk.create_dir(folder).map_err(|e| Error::io("create folder", folder, e))?;
+        let manifest = Manifest {
+            generation: 1,
+            config,
+            fields,
+            flushed: 0,
+            next_segment: 1,
+            segments: Vec::new(),
+        };
+        shared
+            .disk
+            .create_dir(folder)
+            .map_err(|e| Error::io("create folder", folder, e))?;
         manifest.write(shared.disk.as_ref(), folder)?;
         Self::with_manifest(shared, name, id, folder, manifest, Vec::new())
     }
@@ -220,13 +236,16 @@ impl Inner {
         let batch = WriteBatch::decode(bytes)?;
         let expected = self.layout.row_bytes();
         for operation in &batch.operations {
-            if let crate::batch::Operation::Upsert(row) = operation {
-                if row.vector.len() != expected {
-                    return Err(Error::new(
-                        ErrorKind::Corrupt,
-                        format!("log entry {position} has a vector of {} bytes instead of {expected}", row.vector.len()),
-                    ));
-                }
+            if let crate::batch::Operation::Upsert(row) = operation
+                && row.vector.len() != expected
+            {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "log entry {position} has a vector of {} bytes instead of {expected}",
+                        row.vector.len()
+                    ),
+                ));
             }
         }
         let fields = working.observe(&batch)?;
@@ -277,7 +296,12 @@ impl Inner {
     }
 
     fn log(&self) -> Result<&Arc<Wal>> {
-        self.log.get().ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("collection {} is still opening", self.name)))
+        self.log.get().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("collection {} is still opening", self.name),
+            )
+        })
     }
 
     fn vector_field(&self) -> Result<&VectorField> {
@@ -297,7 +321,10 @@ impl Inner {
 
     fn check_usable(&self) -> Result<()> {
         if self.is_dropped() {
-            return Err(Error::new(ErrorKind::NotFound, format!("collection {:?} was dropped", self.name)));
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("collection {:?} was dropped", self.name),
+            ));
         }
         Ok(())
     }
@@ -307,7 +334,10 @@ impl Inner {
         if let Some(cause) = self.poisoned.get() {
             return Err(Error::new(
                 ErrorKind::Poisoned,
-                format!("collection {:?} refuses writes since an earlier failure ({cause}); open the database again", self.name),
+                format!(
+                    "collection {:?} refuses writes since an earlier failure ({cause}); open the database again",
+                    self.name
+                ),
             ));
         }
         if self.closed.load(Ordering::Acquire) {
@@ -339,7 +369,10 @@ impl Inner {
             })
             .collect();
         let points = state.live_rows();
-        let sealed: u64 = segments.iter().map(|segment| u64::from(segment.live_rows)).sum();
+        let sealed: u64 = segments
+            .iter()
+            .map(|segment| u64::from(segment.live_rows))
+            .sum();
         CollectionInfo {
             name: self.name.clone(),
             config: self.config.clone(),
@@ -357,7 +390,9 @@ impl Inner {
 
 impl fmt::Debug for Collection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Collection").field("name", &self.inner.name).finish_non_exhaustive()
+        f.debug_struct("Collection")
+            .field("name", &self.inner.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -381,7 +416,11 @@ impl Collection {
 /// Removes what an interrupted flush or merge left behind; files of unknown kinds stay.
 fn remove_unnamed(disk: &dyn Disk, folder: &Path, manifest: &Manifest) {
     let named: HashSet<&str> = manifest.file_names().collect();
-    let ours = |name: &str| [".rows", ".index", ".live", ".tmp"].iter().any(|suffix| name.ends_with(suffix));
+    let ours = |name: &str| {
+        [".rows", ".index", ".live", ".tmp"]
+            .iter()
+            .any(|suffix| name.ends_with(suffix))
+    };
     for entry in disk.list(folder).unwrap_or_default() {
         if !entry.is_dir && ours(&entry.name) && !named.contains(entry.name.as_str()) {
             // A stray file that cannot be removed is no reason not to serve.

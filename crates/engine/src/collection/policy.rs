@@ -31,9 +31,15 @@ impl SegmentStats {
 }
 
 /// The segments that should become one, best first step; `None` when all is well. `quiet`: nothing was written lately.
-pub(crate) fn plan(segments: &[SegmentStats], options: &Options, quiet: bool) -> Option<Vec<SegmentId>> {
-    let mut by_size: Vec<&SegmentStats> =
-        segments.iter().filter(|s| s.live_bytes() < options.segment_bytes_max).collect();
+pub(crate) fn plan(
+    segments: &[SegmentStats],
+    options: &Options,
+    quiet: bool,
+) -> Option<Vec<SegmentId>> {
+    let mut by_size: Vec<&SegmentStats> = segments
+        .iter()
+        .filter(|s| s.live_bytes() < options.segment_bytes_max)
+        .collect();
     by_size.sort_by_key(|s| (s.live_bytes(), s.id));
 
     let (mut sum, mut best) = (0u64, 0);
@@ -73,16 +79,26 @@ mod tests {
     }
 
     fn planned(segments: &[SegmentStats], quiet: bool) -> Option<Vec<u64>> {
-        let options = Options { index_rows_min: 10, segment_bytes_max: 1_000_000, ..Options::default() };
+        let options = Options {
+            index_rows_min: 10,
+            segment_bytes_max: 1_000_000,
+            ..Options::default()
+        };
         plan(segments, &options, quiet).map(|ids| ids.into_iter().map(|id| id.0).collect())
     }
 
     #[test]
     fn similar_sizes_merge_and_a_large_one_waits() {
         assert_eq!(planned(&segments(&[100, 100]), false), Some(vec![0, 1]));
-        assert_eq!(planned(&segments(&[10_000, 100, 100]), false), Some(vec![1, 2]));
+        assert_eq!(
+            planned(&segments(&[10_000, 100, 100]), false),
+            Some(vec![1, 2])
+        );
         assert_eq!(planned(&segments(&[10_000, 200]), false), None);
-        assert_eq!(planned(&segments(&[10_000, 2_500]), false), Some(vec![1, 0]));
+        assert_eq!(
+            planned(&segments(&[10_000, 2_500]), false),
+            Some(vec![1, 0])
+        );
     }
 
     #[test]
@@ -98,7 +114,11 @@ mod tests {
         let mut one = segments(&[1_000]);
         one[0].indexed = false;
         assert_eq!(planned(&one, false), Some(vec![0]));
-        one[0] = SegmentStats { indexed: true, live_rows: 700, ..one[0] };
+        one[0] = SegmentStats {
+            indexed: true,
+            live_rows: 700,
+            ..one[0]
+        };
         assert_eq!(planned(&one, false), Some(vec![0]));
         one[0].live_rows = 900;
         assert_eq!(planned(&one, false), None);
@@ -113,18 +133,34 @@ mod tests {
         let flushes = 1_000u64;
         for _ in 0..flushes {
             next += 1;
-            sizes.push(SegmentStats { id: SegmentId(next), ..segments(&[100])[0] });
+            sizes.push(SegmentStats {
+                id: SegmentId(next),
+                ..segments(&[100])[0]
+            });
             while let Some(ids) = plan(&sizes, &Options::default(), false) {
-                let merged: u64 = sizes.iter().filter(|s| ids.contains(&s.id)).map(|s| s.bytes).sum();
+                let merged: u64 = sizes
+                    .iter()
+                    .filter(|s| ids.contains(&s.id))
+                    .map(|s| s.bytes)
+                    .sum();
                 rewritten += merged;
                 sizes.retain(|s| !ids.contains(&s.id));
                 next += 1;
                 let rows = merged as u32;
-                sizes.push(SegmentStats { id: SegmentId(next), rows, live_rows: rows, bytes: merged, indexed: true });
+                sizes.push(SegmentStats {
+                    id: SegmentId(next),
+                    rows,
+                    live_rows: rows,
+                    bytes: merged,
+                    indexed: true,
+                });
             }
             assert!(sizes.len() <= 8, "{} segments", sizes.len());
         }
         let amplification = rewritten as f64 / (flushes * 100) as f64;
-        assert!(amplification < 20.0, "every row was rewritten {amplification:.1} times");
+        assert!(
+            amplification < 20.0,
+            "every row was rewritten {amplification:.1} times"
+        );
     }
 }

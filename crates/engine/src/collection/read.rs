@@ -31,7 +31,13 @@ pub struct ScrollRequest {
 
 impl Default for ScrollRequest {
     fn default() -> Self {
-        Self { cursor: None, limit: 100, filter: None, with_vector: false, with_metadata: true }
+        Self {
+            cursor: None,
+            limit: 100,
+            filter: None,
+            with_vector: false,
+            with_metadata: true,
+        }
     }
 }
 
@@ -47,14 +53,22 @@ pub struct ScrollPage {
 
 impl Collection {
     /// The points of these ids, in the order of `ids`; `None` for those that do not exist.
-    pub fn get(&self, ids: &[PointId], with_vector: bool, with_metadata: bool) -> Result<Vec<Option<Record>>> {
+    pub fn get(
+        &self,
+        ids: &[PointId],
+        with_vector: bool,
+        with_metadata: bool,
+    ) -> Result<Vec<Option<Record>>> {
         self.inner.check_usable()?;
         check_limit(ids.len())?;
         let state = self.inner.snapshot();
         let parts: Vec<_> = state.parts().collect();
         ids.iter()
             .map(|id| match state.find(id)? {
-                Some(at) => self.inner.record(parts[at.part].part(), at.row, with_vector, with_metadata).map(Some),
+                Some(at) => self
+                    .inner
+                    .record(parts[at.part].part(), at.row, with_vector, with_metadata)
+                    .map(Some),
                 None => Ok(None),
             })
             .collect()
@@ -64,12 +78,16 @@ impl Collection {
     pub fn count(&self, filter: Option<&Filter>) -> Result<u64> {
         self.inner.check_usable()?;
         let state = self.inner.snapshot();
-        let Some(filter) = filter else { return Ok(state.live_rows()) };
+        let Some(filter) = filter else {
+            return Ok(state.live_rows());
+        };
         let filter = filter.check(&state.fields)?;
         let mut count = 0;
         for view in state.parts() {
             let matching = view.part().evaluate(&filter)?;
-            count += view.live_and(Some(matching)).map_or(0, |mask| u64::from(mask.count()));
+            count += view
+                .live_and(Some(matching))
+                .map_or(0, |mask| u64::from(mask.count()));
         }
         Ok(count)
     }
@@ -82,29 +100,46 @@ impl Collection {
             return Err(Error::invalid("limit 0 asks for no points; use 1 or more"));
         }
         let state = self.inner.snapshot();
-        let filter = request.filter.as_ref().map(|filter| filter.check(&state.fields)).transpose()?;
+        let filter = request
+            .filter
+            .as_ref()
+            .map(|filter| filter.check(&state.fields))
+            .transpose()?;
         let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
         let mut merge = Merge::new(&state, filter.as_ref(), after.as_ref())?;
         let mut points = Vec::new();
         let mut last = None;
         while points.len() < request.limit {
             let Some((hash, id, view, row)) = merge.next()? else {
-                return Ok(ScrollPage { points, next_cursor: None });
+                return Ok(ScrollPage {
+                    points,
+                    next_cursor: None,
+                });
             };
-            points.push(self.inner.record(view.part(), row, request.with_vector, request.with_metadata)?);
+            points.push(self.inner.record(
+                view.part(),
+                row,
+                request.with_vector,
+                request.with_metadata,
+            )?);
             last = Some((hash, id));
         }
         let next_cursor = match merge.next()? {
             Some(_) => last.map(|(hash, id)| format_cursor(hash, &id)),
             None => None,
         };
-        Ok(ScrollPage { points, next_cursor })
+        Ok(ScrollPage {
+            points,
+            next_cursor,
+        })
     }
 }
 
 fn check_limit(count: usize) -> Result<()> {
     if count > READ_POINTS_MAX {
-        return Err(Error::invalid(format!("{count} points in one call; at most {READ_POINTS_MAX} are allowed")));
+        return Err(Error::invalid(format!(
+            "{count} points in one call; at most {READ_POINTS_MAX} are allowed"
+        )));
     }
     Ok(())
 }
@@ -128,7 +163,8 @@ impl<'a> Source<'a> {
         while self.at < part.rows() {
             let (hash, row) = part.in_id_order(self.at)?;
             self.at += 1;
-            if self.allowed.as_ref().is_none_or(|mask| mask.contains(row)) && self.view.is_live(row) {
+            if self.allowed.as_ref().is_none_or(|mask| mask.contains(row)) && self.view.is_live(row)
+            {
                 self.head = Some((hash, part.id(row)?, row));
                 break;
             }
@@ -138,12 +174,23 @@ impl<'a> Source<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn new(state: &'a State, filter: Option<&Filter>, after: Option<&(u64, PointId)>) -> Result<Self> {
+    pub(super) fn new(
+        state: &'a State,
+        filter: Option<&Filter>,
+        after: Option<&(u64, PointId)>,
+    ) -> Result<Self> {
         let mut sources = Vec::new();
         for view in state.parts() {
-            let allowed = filter.map(|filter| view.part().evaluate(filter)).transpose()?;
+            let allowed = filter
+                .map(|filter| view.part().evaluate(filter))
+                .transpose()?;
             let at = after.map_or(Ok(0), |(hash, _)| view.part().rank_of_hash(*hash))?;
-            let mut source = Source { view, allowed, at, head: None };
+            let mut source = Source {
+                view,
+                allowed,
+                at,
+                head: None,
+            };
             source.advance()?;
             while let (Some(after), Some((hash, id, _))) = (after, &source.head) {
                 if (*hash, id) > (after.0, &after.1) {
@@ -157,10 +204,18 @@ impl<'a> Merge<'a> {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<(u64, PointId, AnyView<'a>, RowId)>> {
-        let heads = self.sources.iter().enumerate().filter_map(|(at, s)| s.head.as_ref().map(|h| (at, h)));
-        let Some((at, _)) = heads.min_by(|(_, a), (_, b)| (a.0, &a.1).cmp(&(b.0, &b.1))) else { return Ok(None) };
+        let heads = self
+            .sources
+            .iter()
+            .enumerate()
+            .filter_map(|(at, s)| s.head.as_ref().map(|h| (at, h)));
+        let Some((at, _)) = heads.min_by(|(_, a), (_, b)| (a.0, &a.1).cmp(&(b.0, &b.1))) else {
+            return Ok(None);
+        };
         let source = &mut self.sources[at];
-        let Some((hash, id, row)) = source.head.take() else { return Ok(None) };
+        let Some((hash, id, row)) = source.head.take() else {
+            return Ok(None);
+        };
         source.advance()?;
         Ok(Some((hash, id, source.view, row)))
     }
@@ -178,18 +233,35 @@ fn format_cursor(hash: u64, id: &PointId) -> String {
 fn parse_cursor(text: &str) -> Result<(u64, PointId)> {
     let parsed = || {
         let (hash, hex) = text.split_once('-')?;
-        let bytes: Option<Vec<u8>> =
-            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect();
-        Some((u64::from_str_radix(hash, 16).ok()?, PointId::decode(&bytes?)?))
+        let bytes: Option<Vec<u8>> = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+            .collect();
+        Some((
+            u64::from_str_radix(hash, 16).ok()?,
+            PointId::decode(&bytes?)?,
+        ))
     };
-    parsed().ok_or_else(|| Error::invalid(format!("{text:?} is not a cursor; pass the next_cursor of the page before")))
+    parsed().ok_or_else(|| {
+        Error::invalid(format!(
+            "{text:?} is not a cursor; pass the next_cursor of the page before"
+        ))
+    })
 }
 
 impl Inner {
-    pub(super) fn record(&self, part: &dyn Part, row: RowId, with_vector: bool, with_metadata: bool) -> Result<Record> {
+    pub(super) fn record(
+        &self,
+        part: &dyn Part,
+        row: RowId,
+        with_vector: bool,
+        with_metadata: bool,
+    ) -> Result<Record> {
         Ok(Record {
             id: part.id(row)?,
-            vector: with_vector.then(|| self.decode_vector(part, row)).transpose()?,
+            vector: with_vector
+                .then(|| self.decode_vector(part, row))
+                .transpose()?,
             metadata: with_metadata.then(|| part.metadata(row)).transpose()?,
         })
     }
@@ -197,7 +269,12 @@ impl Inner {
     pub(super) fn decode_vector(&self, part: &dyn Part, row: RowId) -> Result<Vec<f32>> {
         let mut values = Vec::with_capacity(self.layout.dimension);
         part.check_row(row)?;
-        decode_row(self.layout.element, self.layout.dimension, part.vectors()?.row_bytes(row), &mut values);
+        decode_row(
+            self.layout.element,
+            self.layout.dimension,
+            part.vectors()?.row_bytes(row),
+            &mut values,
+        );
         Ok(values)
     }
 }
@@ -208,7 +285,11 @@ mod tests {
 
     #[test]
     fn cursors_round_trip_and_nonsense_is_refused() {
-        for id in [PointId::from(5), PointId::from("naïve"), PointId::Uuid(uuid::Uuid::from_u128(1))] {
+        for id in [
+            PointId::from(5),
+            PointId::from("naïve"),
+            PointId::Uuid(uuid::Uuid::from_u128(1)),
+        ] {
             let text = format_cursor(77, &id);
             assert_eq!(parse_cursor(&text).unwrap(), (77, id));
         }

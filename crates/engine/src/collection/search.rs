@@ -41,7 +41,9 @@ impl Collection {
                 .enumerate()
                 .map(|(at, request)| {
                     let started = Instant::now();
-                    let answer = inner.plan(&state, request, started).and_then(|plan| inner.run(&state, &plan, request));
+                    let answer = inner
+                        .plan(&state, request, started)
+                        .and_then(|plan| inner.run(&state, &plan, request));
                     let mut response = answer.map_err(|e| e.context(format_args!("query {at}")))?;
                     response.elapsed = started.elapsed();
                     Ok(response)
@@ -71,19 +73,36 @@ impl Inner {
     fn plan(&self, state: &State, request: &SearchRequest, started: Instant) -> Result<Plan> {
         let field = self.vector_field()?;
         if request.limit == 0 || request.limit > LIMIT_MAX {
-            return Err(Error::invalid(format!("limit {} is not between 1 and {LIMIT_MAX}", request.limit)));
+            return Err(Error::invalid(format!(
+                "limit {} is not between 1 and {LIMIT_MAX}",
+                request.limit
+            )));
         }
         field.index.check_params(&request.params)?;
         let threshold = |name: &str, value: Option<f32>| match value {
             Some(value) if value.is_nan() => Err(Error::invalid(format!("{name} is not a number"))),
             value => Ok(value),
         };
-        let max_distance = threshold("max_distance", request.max_distance)?.unwrap_or(f32::INFINITY);
-        let of_score = threshold("min_score", request.min_score)?.map(|score| field.metric.distance_of_score(score));
+        let max_distance =
+            threshold("max_distance", request.max_distance)?.unwrap_or(f32::INFINITY);
+        let of_score = threshold("min_score", request.min_score)?
+            .map(|score| field.metric.distance_of_score(score));
         Ok(Plan {
-            query: Query::new(field.metric, field.element, self.layout.dimension, &request.vector)?,
-            filter: request.filter.as_ref().map(|filter| filter.check(&state.fields)).transpose()?,
-            budget: Budget { deadline: request.timeout.map(|timeout| started + timeout), ..Budget::default() },
+            query: Query::new(
+                field.metric,
+                field.element,
+                self.layout.dimension,
+                &request.vector,
+            )?,
+            filter: request
+                .filter
+                .as_ref()
+                .map(|filter| filter.check(&state.fields))
+                .transpose()?,
+            budget: Budget {
+                deadline: request.timeout.map(|timeout| started + timeout),
+                ..Budget::default()
+            },
             max_distance: of_score.map_or(max_distance, |distance| max_distance.min(distance)),
         })
     }
@@ -96,9 +115,15 @@ impl Inner {
         let parts: Vec<AnyView<'_>> = state.parts().collect();
         for (at, view) in parts.iter().enumerate() {
             stats.searched_vectors += u64::from(view.live_rows());
-            let allowed = plan.filter.as_ref().map(|filter| view.part().evaluate(filter)).transpose()?;
+            let allowed = plan
+                .filter
+                .as_ref()
+                .map(|filter| view.part().evaluate(filter))
+                .transpose()?;
             let mask = view.live_and(allowed);
-            matching += mask.as_ref().map_or(u64::from(view.part().rows()), |mask| u64::from(mask.count()));
+            matching += mask.as_ref().map_or(u64::from(view.part().rows()), |mask| {
+                u64::from(mask.count())
+            });
             if mask.as_ref().is_some_and(RowMask::is_none) {
                 continue;
             }
@@ -106,12 +131,28 @@ impl Inner {
                 view.part.check_searched_bytes()?;
                 stats.segments += 1;
             }
-            let neighbors = self.search_part(view.part(), plan, request, mask.as_ref(), &mut stats, &mut truncated)?;
-            found.extend(neighbors.into_iter().map(|n| Found { distance: n.distance, part: at, row: n.row }));
+            let neighbors = self.search_part(
+                view.part(),
+                plan,
+                request,
+                mask.as_ref(),
+                &mut stats,
+                &mut truncated,
+            )?;
+            found.extend(neighbors.into_iter().map(|n| Found {
+                distance: n.distance,
+                part: at,
+                row: n.row,
+            }));
         }
         stats.matching = plan.filter.is_some().then_some(matching);
         let hits = self.best(&parts, found, plan, request)?;
-        Ok(SearchResponse { hits, stats, truncated, elapsed: Default::default() })
+        Ok(SearchResponse {
+            hits,
+            stats,
+            truncated,
+            elapsed: Default::default(),
+        })
     }
 
     /// The nearest rows of one part, by rank value.
@@ -131,15 +172,24 @@ impl Inner {
                 return Ok(Vec::new());
             }
             let mut top = TopK::new(request.limit);
-            stats.distance_computations += scan(self.shared.kernels, &plan.query, rows, mask, &mut top);
+            stats.distance_computations +=
+                scan(self.shared.kernels, &plan.query, rows, mask, &mut top);
             return Ok(top.into_sorted_vec());
         };
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
         let mut neighbors = Vec::new();
         // The request was checked against the collection's spec; a part's index is of the same kind.
         let params: &SearchParams = &request.params;
-        let outcome =
-            index.search(rows, &plan.query, request.limit, mask, params, &plan.budget, &mut scratch, &mut neighbors);
+        let outcome = index.search(
+            rows,
+            &plan.query,
+            request.limit,
+            mask,
+            params,
+            &plan.budget,
+            &mut scratch,
+            &mut neighbors,
+        );
         self.scratches.lock().push(scratch);
         let outcome = outcome?;
         stats.distance_computations += outcome.counters.distance_computations;
@@ -158,14 +208,20 @@ impl Inner {
     ) -> Result<Vec<Hit>> {
         let metric = self.vector_field()?.metric;
         if found.len() > request.limit {
-            found.select_nth_unstable_by(request.limit - 1, |a, b| a.distance.total_cmp(&b.distance));
+            found.select_nth_unstable_by(request.limit - 1, |a, b| {
+                a.distance.total_cmp(&b.distance)
+            });
             found.truncate(request.limit);
         }
         let mut keyed: Vec<(Found, PointId)> = found
             .into_iter()
             .map(|f| Ok((parts[f.part].part().id(f.row)?, f)).map(|(id, f)| (f, id)))
             .collect::<Result<_>>()?;
-        keyed.sort_by(|a, b| a.0.distance.total_cmp(&b.0.distance).then_with(|| a.1.cmp(&b.1)));
+        keyed.sort_by(|a, b| {
+            a.0.distance
+                .total_cmp(&b.0.distance)
+                .then_with(|| a.1.cmp(&b.1))
+        });
         let mut hits = Vec::with_capacity(keyed.len());
         for (found, id) in keyed {
             let distance = metric.distance(found.distance);
@@ -177,8 +233,14 @@ impl Inner {
                 id,
                 distance,
                 score: metric.score(distance),
-                vector: request.with_vector.then(|| self.decode_vector(part, found.row)).transpose()?,
-                metadata: request.with_metadata.then(|| part.metadata(found.row)).transpose()?,
+                vector: request
+                    .with_vector
+                    .then(|| self.decode_vector(part, found.row))
+                    .transpose()?,
+                metadata: request
+                    .with_metadata
+                    .then(|| part.metadata(found.row))
+                    .transpose()?,
             });
         }
         Ok(hits)

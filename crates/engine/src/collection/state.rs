@@ -77,7 +77,10 @@ impl<'a> AnyView<'a> {
         }
     }
 
-    pub(crate) fn live_and(&self, allowed: Option<vecdb_vector::RowMask>) -> Option<vecdb_vector::RowMask> {
+    pub(crate) fn live_and(
+        &self,
+        allowed: Option<vecdb_vector::RowMask>,
+    ) -> Option<vecdb_vector::RowMask> {
         match self {
             AnyView::Block(view) => view.live_and(allowed),
             AnyView::Segment(view) => view.live_and(allowed),
@@ -89,8 +92,14 @@ impl State {
     /// All parts: segments, then frozen blocks, then active ones. Older before newer within each kind.
     pub(crate) fn parts(&self) -> impl Iterator<Item = AnyView<'_>> {
         let segments = self.segments.iter().map(AnyView::Segment);
-        let frozen = self.frozen.iter().flat_map(|f| &f.blocks).map(AnyView::Block);
-        segments.chain(frozen).chain(self.active.iter().map(AnyView::Block))
+        let frozen = self
+            .frozen
+            .iter()
+            .flat_map(|f| &f.blocks)
+            .map(AnyView::Block);
+        segments
+            .chain(frozen)
+            .chain(self.active.iter().map(AnyView::Block))
     }
 
     pub(crate) fn live_rows(&self) -> u64 {
@@ -102,7 +111,12 @@ impl State {
     }
 
     pub(crate) fn memtable_bytes(&self) -> u64 {
-        let frozen: u64 = self.frozen.iter().flat_map(|f| &f.blocks).map(|view| view.part.bytes()).sum();
+        let frozen: u64 = self
+            .frozen
+            .iter()
+            .flat_map(|f| &f.blocks)
+            .map(|view| view.part.bytes())
+            .sum();
         self.active_bytes() + frozen
     }
 
@@ -112,10 +126,10 @@ impl State {
         // Newest parts last: a recently written id is found soonest from the back.
         let parts: Vec<_> = self.parts().collect();
         for (part, view) in parts.iter().enumerate().rev() {
-            if let Some(row) = view.part().find(id, hash)? {
-                if view.is_live(row) {
-                    return Ok(Some(Location { part, row }));
-                }
+            if let Some(row) = view.part().find(id, hash)?
+                && view.is_live(row)
+            {
+                return Ok(Some(Location { part, row }));
             }
         }
         Ok(None)
@@ -124,18 +138,23 @@ impl State {
     /// Marks the live row of `id` dead; whether there was one.
     fn kill(&mut self, id: &PointId) -> Result<bool> {
         let hash = id.hash64();
-        for view in self.active.iter_mut().rev().chain(self.frozen.iter_mut().rev().flat_map(|f| f.blocks.iter_mut().rev())) {
-            if let Some(row) = view.part.find(id, hash)? {
-                if view.kill(row) {
-                    return Ok(true);
-                }
+        for view in self.active.iter_mut().rev().chain(
+            self.frozen
+                .iter_mut()
+                .rev()
+                .flat_map(|f| f.blocks.iter_mut().rev()),
+        ) {
+            if let Some(row) = view.part.find(id, hash)?
+                && view.kill(row)
+            {
+                return Ok(true);
             }
         }
         for view in self.segments.iter_mut().rev() {
-            if let Some(row) = view.part.find(id, hash)? {
-                if view.kill(row) {
-                    return Ok(true);
-                }
+            if let Some(row) = view.part.find(id, hash)?
+                && view.kill(row)
+            {
+                return Ok(true);
             }
         }
         Ok(false)
@@ -149,7 +168,11 @@ impl State {
                 fields.observe(&row.metadata)?;
             }
         }
-        Ok(if fields == *self.fields { self.fields.clone() } else { Arc::new(fields) })
+        Ok(if fields == *self.fields {
+            self.fields.clone()
+        } else {
+            Arc::new(fields)
+        })
     }
 
     /// The state after `batch`, which stands at `position` of the log and leaves the metadata `fields`.
@@ -189,6 +212,9 @@ impl State {
     pub(crate) fn freeze(&mut self) {
         self.version += 1;
         let blocks = std::mem::take(&mut self.active);
-        self.frozen.push(Frozen { position: self.position, blocks });
+        self.frozen.push(Frozen {
+            position: self.position,
+            blocks,
+        });
     }
 }

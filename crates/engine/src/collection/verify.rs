@@ -48,7 +48,9 @@ impl VerifyReport {
     }
 
     fn note<T>(&mut self, outcome: Result<T, impl std::fmt::Display>) -> Option<T> {
-        outcome.map_err(|error| self.problems.push(error.to_string())).ok()
+        outcome
+            .map_err(|error| self.problems.push(error.to_string()))
+            .ok()
     }
 }
 
@@ -64,7 +66,10 @@ impl Collection {
             report.segments += 1;
             for file in segment.entry().files() {
                 let path = inner.folder.join(&file.name);
-                if report.note(verify_file(inner.shared.disk.as_ref(), &path)).is_some() {
+                if report
+                    .note(verify_file(inner.shared.disk.as_ref(), &path))
+                    .is_some()
+                {
                     report.files += 1;
                     report.bytes += file.bytes;
                 }
@@ -72,19 +77,21 @@ impl Collection {
             if report.note(segment.verify_ids()).is_some() {
                 report.rows += u64::from(segment.rows());
             }
-            let step = (segment.rows() as usize).div_ceil(FIELD_ROWS_CHECKED).max(1);
+            let step = (segment.rows() as usize)
+                .div_ceil(FIELD_ROWS_CHECKED)
+                .max(1);
             report.field_values += report.note(segment.verify_fields(step)).unwrap_or(0);
-            if let Some(index) = segment.index() {
-                if let Some(found) = report.note(index.verify(segment.rows())) {
-                    report.links += found.links;
-                    report.unreachable += u64::from(found.unreachable);
-                    if found.unreachable > 0 {
-                        report.problems.push(format!(
-                            "segment {:016x}: {} rows cannot be reached through its graph",
-                            segment.id().0,
-                            found.unreachable
-                        ));
-                    }
+            if let Some(index) = segment.index()
+                && let Some(found) = report.note(index.verify(segment.rows()))
+            {
+                report.links += found.links;
+                report.unreachable += u64::from(found.unreachable);
+                if found.unreachable > 0 {
+                    report.problems.push(format!(
+                        "segment {:016x}: {} rows cannot be reached through its graph",
+                        segment.id().0,
+                        found.unreachable
+                    ));
                 }
             }
         }
@@ -101,7 +108,11 @@ impl Collection {
             None => Ok(report),
             Some(first) => Err(Error::new(
                 crate::ErrorKind::Corrupt,
-                format!("{} problems in collection {:?}, the first: {first}", report.problems.len(), self.name()),
+                format!(
+                    "{} problems in collection {:?}, the first: {first}",
+                    report.problems.len(),
+                    self.name()
+                ),
             )),
         }
     }

@@ -32,22 +32,36 @@ impl Collection {
         check_count(points.len())?;
         let mut rows = Vec::with_capacity(points.len());
         for (at, point) in points.into_iter().enumerate() {
-            let Point { id, vector, metadata } = point;
-            let vector = inner.encode_vector(&vector).and_then(|bytes| id.check().map(|()| bytes));
-            let vector = vector.map_err(|e| e.context(format_args!("point {at} (id {})", shown(&id))))?;
-            rows.push(Row { id, vector, metadata: Arc::new(metadata) });
+            let Point {
+                id,
+                vector,
+                metadata,
+            } = point;
+            let vector = inner
+                .encode_vector(&vector)
+                .and_then(|bytes| id.check().map(|()| bytes));
+            let vector =
+                vector.map_err(|e| e.context(format_args!("point {at} (id {})", shown(&id))))?;
+            rows.push(Row {
+                id,
+                vector,
+                metadata: Arc::new(metadata),
+            });
         }
         inner.write(durability, |state| {
             let mut fields = state.fields.as_ref().clone();
             for (at, row) in rows.iter_mut().enumerate() {
-                let coerced = fields
-                    .observe(&row.metadata)
-                    .map_err(|e| Error::from(e).context(format_args!("point {at} (id {})", shown(&row.id))))?;
+                let coerced = fields.observe(&row.metadata).map_err(|e| {
+                    Error::from(e).context(format_args!("point {at} (id {})", shown(&row.id)))
+                })?;
                 if coerced != *row.metadata {
                     row.metadata = Arc::new(coerced);
                 }
             }
-            Ok((rows.into_iter().map(Operation::Upsert).collect(), Some(fields)))
+            Ok((
+                rows.into_iter().map(Operation::Upsert).collect(),
+                Some(fields),
+            ))
         })
     }
 
@@ -58,7 +72,12 @@ impl Collection {
             let mut fields = state.fields.as_ref().clone();
             let mut operations = Vec::with_capacity(ids.len());
             for id in ids {
-                operations.push(Operation::Upsert(updated_row(state, id, update, &mut fields)?));
+                operations.push(Operation::Upsert(updated_row(
+                    state,
+                    id,
+                    update,
+                    &mut fields,
+                )?));
             }
             Ok((operations, Some(fields)))
         })
@@ -75,23 +94,45 @@ impl Collection {
         for id in ids {
             id.check()?;
         }
-        self.inner.write(durability, |_| Ok((ids.iter().cloned().map(Operation::Delete).collect(), None)))
-    }
-
-    /// Deletes the points that match `filter`, as of one moment.
-    pub fn delete_by_filter(&self, filter: &Filter) -> Result<WriteResult> {
-        self.inner.write(self.inner.config.durability, |state| {
-            let filter = filter.check(&state.fields)?;
-            let mut operations = Vec::new();
-            for view in state.parts() {
-                let matching = view.part().evaluate(&filter)?;
-                for row in matching.iter().filter(|&row| view.is_live(row)) {
-                    operations.push(Operation::Delete(view.part().id(row)?));
-                }
-            }
-            Ok((operations, None))
+        self.inner.write(durability, |_| {
+            Ok((ids.iter().cloned().map(Operation::Delete).collect(), None))
         })
     }
+
+    /// Deletes the points that match `filter`, in steps of at most [`WRITE_POINTS_MAX`]: each step is atomic.
+    pub fn delete_by_filter(&self, filter: &Filter) -> Result<WriteResult> {
+        let mut deleted = 0;
+        loop {
+            let mut step = self.inner.write(self.inner.config.durability, |state| {
+                let operations = matching_ids(state, filter, WRITE_POINTS_MAX)?
+                    .into_iter()
+                    .map(Operation::Delete);
+                Ok((operations.collect(), None))
+            })?;
+            deleted += step.deleted;
+            if step.deleted < WRITE_POINTS_MAX as u64 {
+                step.deleted = deleted;
+                return Ok(step);
+            }
+        }
+    }
+}
+
+/// The ids of the first `most` live points that match.
+fn matching_ids(state: &State, filter: &Filter, most: usize) -> Result<Vec<PointId>> {
+    let filter = filter.check(&state.fields)?;
+    let mut ids = Vec::new();
+    for view in state.parts() {
+        let matching = view.part().evaluate(&filter)?;
+        for row in matching
+            .iter()
+            .filter(|&row| view.is_live(row))
+            .take(most - ids.len())
+        {
+            ids.push(view.part().id(row)?);
+        }
+    }
+    Ok(ids)
 }
 
 fn check_count(count: usize) -> Result<()> {
@@ -112,21 +153,41 @@ fn shown(id: &PointId) -> String {
     }
 }
 
-fn updated_row(state: &State, id: &PointId, update: &MetadataUpdate, fields: &mut MetadataSchema) -> Result<Row> {
-    let missing = || Error::new(ErrorKind::NotFound, format!("no point has the id {}", shown(id)));
+fn updated_row(
+    state: &State,
+    id: &PointId,
+    update: &MetadataUpdate,
+    fields: &mut MetadataSchema,
+) -> Result<Row> {
+    let missing = || {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("no point has the id {}", shown(id)),
+        )
+    };
     let location = state.find(id)?.ok_or_else(missing)?;
     let part = state.parts().nth(location.part).ok_or_else(missing)?.part();
     let metadata: Metadata = match update {
         MetadataUpdate::Replace(metadata) => metadata.clone(),
         MetadataUpdate::Merge(changes) => {
             let mut metadata = part.metadata(location.row)?;
-            metadata.extend(changes.iter().map(|(name, value)| (name.clone(), value.clone())));
+            metadata.extend(
+                changes
+                    .iter()
+                    .map(|(name, value)| (name.clone(), value.clone())),
+            );
             metadata
         }
     };
-    let metadata = fields.observe(&metadata).map_err(|e| Error::from(e).context(format_args!("id {}", shown(id))))?;
+    let metadata = fields
+        .observe(&metadata)
+        .map_err(|e| Error::from(e).context(format_args!("id {}", shown(id))))?;
     let vector = part.vectors()?.row_bytes(location.row).to_vec();
-    Ok(Row { id: id.clone(), vector, metadata: Arc::new(metadata) })
+    Ok(Row {
+        id: id.clone(),
+        vector,
+        metadata: Arc::new(metadata),
+    })
 }
 
 impl Inner {
@@ -136,7 +197,9 @@ impl Inner {
         let mut bytes = Vec::with_capacity(self.layout.row_bytes());
         encode_row(field.element, self.layout.dimension, values, &mut bytes)?;
         // Also what only becomes zero by rounding has no direction.
-        if field.metric.needs_norms() && inverse_norm(field.element, self.layout.dimension, &bytes) == 0.0 {
+        if field.metric.needs_norms()
+            && inverse_norm(field.element, self.layout.dimension, &bytes) == 0.0
+        {
             return Err(VectorError::ZeroVector.into());
         }
         Ok(bytes)
@@ -152,7 +215,13 @@ impl Inner {
         let mut working = self.writable_state()?;
         let (operations, fields) = resolve(&working)?;
         if operations.is_empty() {
-            return Ok(WriteResult { position: working.position, inserted: 0, updated: 0, deleted: 0, durability });
+            return Ok(WriteResult {
+                position: working.position,
+                inserted: 0,
+                updated: 0,
+                deleted: 0,
+                durability,
+            });
         }
         let batch = WriteBatch::new(self.id, now_us(), operations);
         let fields = match fields {
@@ -177,8 +246,18 @@ impl Inner {
         if full {
             self.memtable_is_full();
         }
-        let Applied { inserted, replaced, deleted } = applied;
-        Ok(WriteResult { position, inserted, updated: replaced, deleted, durability })
+        let Applied {
+            inserted,
+            replaced,
+            deleted,
+        } = applied;
+        Ok(WriteResult {
+            position,
+            inserted,
+            updated: replaced,
+            deleted,
+            durability,
+        })
     }
 
     /// The newest state, locked for a write, once there is room for one.
@@ -188,8 +267,17 @@ impl Inner {
         let deadline = Instant::now() + options.write_stall_max;
         while working.frozen.len() > options.frozen_memtables_max {
             self.check_writable()?;
-            if self.flushed_some.wait_until(&mut working, deadline).timed_out() {
-                let cause = self.status.lock().last_error.clone().unwrap_or_else(|| "the disk is too slow".into());
+            if self
+                .flushed_some
+                .wait_until(&mut working, deadline)
+                .timed_out()
+            {
+                let cause = self
+                    .status
+                    .lock()
+                    .last_error
+                    .clone()
+                    .unwrap_or_else(|| "the disk is too slow".into());
                 return Err(Error::new(
                     ErrorKind::Unavailable,
                     format!(
@@ -218,7 +306,10 @@ impl Inner {
         // Before the working state is locked: the manifest's lock is always taken first.
         let flushed = self.flushed();
         let mut working = self.working.lock();
-        let frozen_to = working.frozen.last().map_or(flushed, |frozen| frozen.position.max(flushed));
+        let frozen_to = working
+            .frozen
+            .last()
+            .map_or(flushed, |frozen| frozen.position.max(flushed));
         if working.position > frozen_to {
             let mut next = State::clone(&working);
             next.freeze();
@@ -232,5 +323,7 @@ impl Inner {
 }
 
 fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_micros() as u64)
 }

@@ -15,9 +15,14 @@ pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
     let spawn = |name: &str, work: fn(&Core)| {
         let core = core.clone();
         let thread = std::thread::Builder::new().name(name.to_owned());
-        thread.spawn(move || work(&core)).map_err(|e| Error::new(crate::ErrorKind::Io, format!("cannot start a thread: {e}")))
+        thread
+            .spawn(move || work(&core))
+            .map_err(|e| Error::new(crate::ErrorKind::Io, format!("cannot start a thread: {e}")))
     };
-    Ok(vec![spawn("vecdb-flush", flush_loop)?, spawn("vecdb-merge", merge_loop)?])
+    Ok(vec![
+        spawn("vecdb-flush", flush_loop)?,
+        spawn("vecdb-merge", merge_loop)?,
+    ])
 }
 
 fn flush_loop(core: &Core) {
@@ -35,7 +40,9 @@ fn flush_loop(core: &Core) {
 fn merge_loop(core: &Core) {
     while core.shared.signals.wait_for_merge(MERGE_PATIENCE) {
         for collection in core.open_collections() {
-            while !core.shared.signals.is_stopped() && matches!(collection.merge_next(collection.is_quiet()), Ok(true)) {}
+            while !core.shared.signals.is_stopped()
+                && matches!(collection.merge_next(collection.is_quiet()), Ok(true))
+            {}
         }
     }
 }

@@ -86,7 +86,9 @@ struct Core {
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("path", &self.core.root).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("path", &self.core.root)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,21 +102,34 @@ impl Database {
     pub fn open_with(env: &Env, folder: impl AsRef<Path>, options: Options) -> Result<Self> {
         let root = folder.as_ref().to_owned();
         let disk = env.disk.clone();
-        let exists = disk.exists(&root.join("CATALOG")).map_err(|e| Error::io("look into", &root, e))?;
+        let exists = disk
+            .exists(&root.join("CATALOG"))
+            .map_err(|e| Error::io("look into", &root, e))?;
         if !options.create_if_missing && !exists {
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no database in {}", root.display())));
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("there is no database in {}", root.display()),
+            ));
         }
-        disk.create_dir(&root).map_err(|e| Error::io("create folder", &root, e))?;
+        disk.create_dir(&root)
+            .map_err(|e| Error::io("create folder", &root, e))?;
         let lock_path = root.join("LOCK");
         let lock = disk.lock(&lock_path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::WouldBlock => StorageError::Locked { path: lock_path.clone() }.into(),
+            std::io::ErrorKind::WouldBlock => StorageError::Locked {
+                path: lock_path.clone(),
+            }
+            .into(),
             _ => Error::io("lock", &lock_path, e),
         })?;
         let catalog = match Catalog::read(disk.as_ref(), &root)? {
             Some(catalog) => catalog,
             None => {
                 refuse_foreign_folder(disk.as_ref(), &root)?;
-                let catalog = Catalog { collections: Vec::new(), next_id: 1, log_from: 0 };
+                let catalog = Catalog {
+                    collections: Vec::new(),
+                    next_id: 1,
+                    log_from: 0,
+                };
                 catalog.write(disk.as_ref(), &root)?;
                 catalog
             }
@@ -123,7 +138,12 @@ impl Database {
             .num_threads(options.thread_count())
             .thread_name(|at| format!("vecdb-{at}"))
             .build()
-            .map_err(|e| Error::new(ErrorKind::ResourceExhausted, format!("cannot start threads: {e}")))?;
+            .map_err(|e| {
+                Error::new(
+                    ErrorKind::ResourceExhausted,
+                    format!("cannot start threads: {e}"),
+                )
+            })?;
         let shared = Shared {
             disk,
             options: Arc::new(options),
@@ -133,9 +153,17 @@ impl Database {
         };
         let core = Arc::new(Core::recover(root, shared, catalog)?);
         let background = core.shared.options.background;
-        let threads = if background { background::start(&core)? } else { Vec::new() };
+        let threads = if background {
+            background::start(&core)?
+        } else {
+            Vec::new()
+        };
         core.shared.signals.flush_wanted();
-        Ok(Self { core, threads: Mutex::new(threads), _lock: lock })
+        Ok(Self {
+            core,
+            threads: Mutex::new(threads),
+            _lock: lock,
+        })
     }
 
     /// The folder.
@@ -157,14 +185,30 @@ impl Database {
     pub fn collection(&self, name: &str) -> Result<Collection> {
         let collections = self.core.collections.read();
         match collections.get(name) {
-            Some(Named { slot: Slot::Open(inner), .. }) => Ok(Collection { inner: inner.clone() }),
-            Some(Named { slot: Slot::Broken { kind, reason }, .. }) => {
-                Err(Error::new(*kind, format!("collection {name:?} cannot be opened: {reason}")))
-            }
+            Some(Named {
+                slot: Slot::Open(inner),
+                ..
+            }) => Ok(Collection {
+                inner: inner.clone(),
+            }),
+            Some(Named {
+                slot: Slot::Broken { kind, reason },
+                ..
+            }) => Err(Error::new(
+                *kind,
+                format!("collection {name:?} cannot be opened: {reason}"),
+            )),
             None => {
                 let known: Vec<_> = collections.keys().take(10).map(String::as_str).collect();
-                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-                Err(Error::new(ErrorKind::NotFound, format!("no collection is named {name:?} (there are: {known})")))
+                let known = if known.is_empty() {
+                    "none".to_owned()
+                } else {
+                    known.join(", ")
+                };
+                Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("no collection is named {name:?} (there are: {known})"),
+                ))
             }
         }
     }
@@ -175,12 +219,16 @@ impl Database {
         collections
             .iter()
             .map(|(name, named)| match &named.slot {
-                Slot::Open(inner) => {
-                    CollectionSummary { name: name.clone(), points: inner.snapshot().live_rows(), broken: None }
-                }
-                Slot::Broken { reason, .. } => {
-                    CollectionSummary { name: name.clone(), points: 0, broken: Some(reason.clone()) }
-                }
+                Slot::Open(inner) => CollectionSummary {
+                    name: name.clone(),
+                    points: inner.snapshot().live_rows(),
+                    broken: None,
+                },
+                Slot::Broken { reason, .. } => CollectionSummary {
+                    name: name.clone(),
+                    points: 0,
+                    broken: Some(reason.clone()),
+                },
             })
             .collect()
     }
@@ -218,13 +266,23 @@ impl Database {
             }
         }
         let mut outcome = Ok(());
-        for collection in collections.iter().filter(|collection| collection.log_needed_after().is_some()) {
-            outcome = outcome.and(collection.flush().map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))));
+        for collection in collections
+            .iter()
+            .filter(|collection| collection.log_needed_after().is_some())
+        {
+            outcome = outcome.and(
+                collection
+                    .flush()
+                    .map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))),
+            );
         }
         self.core.trim_log(0);
         let log = &self.core.log;
         // Collections opened elsewhere may still hold the log: it is made durable here and closed with the last of them.
-        outcome.and(log.commit(log.last(), vecdb_storage::Durability::EveryWrite).map_err(Error::from))
+        outcome.and(
+            log.commit(log.last(), vecdb_storage::Durability::EveryWrite)
+                .map_err(Error::from),
+        )
     }
 }
 
@@ -246,9 +304,15 @@ fn refuse_foreign_folder(disk: &dyn vecdb_storage::Disk, root: &Path) -> Result<
             foreign.name
         )));
     }
-    if entries.iter().any(|entry| entry.name == "collections" || entry.name == "wal") {
+    if entries
+        .iter()
+        .any(|entry| entry.name == "collections" || entry.name == "wal")
+    {
         // The catalog is the first file ever made: without it the rest must not be taken for nothing.
-        return Err(Error::corrupt(&root.join("CATALOG"), "the file is missing although the folder holds data"));
+        return Err(Error::corrupt(
+            &root.join("CATALOG"),
+            "the file is missing although the folder holds data",
+        ));
     }
     Ok(())
 }
@@ -266,7 +330,10 @@ impl Core {
                     by_id.insert(*id, inner.clone());
                     Slot::Open(inner)
                 }
-                Err(error) => Slot::Broken { kind: error.kind(), reason: error.to_string() },
+                Err(error) => Slot::Broken {
+                    kind: error.kind(),
+                    reason: error.to_string(),
+                },
             };
             collections.insert(name.clone(), Named { id: *id, slot });
         }
@@ -282,38 +349,69 @@ impl Core {
         };
         let mut broken: BTreeMap<u32, Error> = BTreeMap::new();
         let mut replayed = 0;
-        let mut replay = |position: Position, bytes: &[u8]| -> std::result::Result<(), StorageError> {
+        let mut replay = |position: Position,
+                          bytes: &[u8]|
+         -> std::result::Result<(), StorageError> {
             let outcome = WriteBatch::collection_of(bytes).and_then(|id| match by_id.get(&id) {
                 Some(inner) if !broken.contains_key(&id) => {
                     let needed = position > inner.snapshot().position;
                     replayed += u64::from(needed);
-                    inner.replay(position, bytes).map_err(|error| (id, error)).or_else(|(id, error)| {
-                        broken.insert(id, error.context(format_args!("log entry {position}")));
-                        Ok(())
-                    })
+                    inner
+                        .replay(position, bytes)
+                        .map_err(|error| (id, error))
+                        .or_else(|(id, error)| {
+                            broken.insert(id, error.context(format_args!("log entry {position}")));
+                            Ok(())
+                        })
                 }
                 _ => Ok(()),
             });
             outcome.map_err(|error| StorageError::corrupt(&dir, position, error.to_string()))
         };
-        let (log, recovery) = Wal::open(shared.disk.clone(), &dir, options, catalog.log_from, &mut replay)?;
-        let flushed = by_id.values().map(|inner| inner.flushed()).max().unwrap_or(0);
+        let (log, recovery) = Wal::open(
+            shared.disk.clone(),
+            &dir,
+            options,
+            catalog.log_from,
+            &mut replay,
+        )?;
+        let flushed = by_id
+            .values()
+            .map(|inner| inner.flushed())
+            .max()
+            .unwrap_or(0);
         if log.last() < flushed {
             return Err(Error::corrupt(
                 &dir,
-                format_args!("the log ends at {} although the collections reach {flushed}", log.last()),
+                format_args!(
+                    "the log ends at {} although the collections reach {flushed}",
+                    log.last()
+                ),
             ));
         }
         let log = Arc::new(log);
         by_id.values().for_each(|inner| inner.attach(log.clone()));
         for named in collections.values_mut() {
             if let Some(error) = broken.remove(&named.id) {
-                named.slot = Slot::Broken { kind: error.kind(), reason: error.to_string() };
+                named.slot = Slot::Broken {
+                    kind: error.kind(),
+                    reason: error.to_string(),
+                };
             }
         }
-        let recovery =
-            Recovery { replayed, torn_bytes_cut: recovery.torn_bytes_cut, skipped: recovery.skipped };
-        Ok(Self { root, shared, log, recovery, collections: RwLock::new(collections), catalog: Mutex::new(catalog) })
+        let recovery = Recovery {
+            replayed,
+            torn_bytes_cut: recovery.torn_bytes_cut,
+            skipped: recovery.skipped,
+        };
+        Ok(Self {
+            root,
+            shared,
+            log,
+            recovery,
+            collections: RwLock::new(collections),
+            catalog: Mutex::new(catalog),
+        })
     }
 
     fn open_collections(&self) -> Vec<Arc<Inner>> {
@@ -330,41 +428,80 @@ impl Core {
         config.validate()?;
         let mut catalog = self.catalog.lock();
         if self.collections.read().contains_key(name) {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("a collection named {name:?} exists already")));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                format!("a collection named {name:?} exists already"),
+            ));
         }
         let disk = self.shared.disk.as_ref();
         let id = catalog.next_id;
         let folder = collection_folder(&self.root, id);
         let mut next = catalog.clone();
         next.next_id += 1;
-        next.collections.push(CatalogEntry { name: name.to_owned(), id });
+        next.collections.push(CatalogEntry {
+            name: name.to_owned(),
+            id,
+        });
         // The folder first: a catalog must never name what is not there. A rest of a failed attempt is replaced.
-        if disk.exists(&folder).map_err(|e| Error::io("look for", &folder, e))? {
-            disk.remove_dir_all(&folder).map_err(|e| Error::io("remove folder", &folder, e))?;
+        if disk
+            .exists(&folder)
+            .map_err(|e| Error::io("look for", &folder, e))?
+        {
+            disk.remove_dir_all(&folder)
+                .map_err(|e| Error::io("remove folder", &folder, e))?;
         }
-        let inner = Arc::new(Inner::create(self.shared.clone(), name, id, &folder, config)?);
+        let inner = Arc::new(Inner::create(
+            self.shared.clone(),
+            name,
+            id,
+            &folder,
+            config,
+        )?);
         inner.attach(self.log.clone());
         next.write(disk, &self.root)?;
         *catalog = next;
-        self.collections.write().insert(name.to_owned(), Named { id, slot: Slot::Open(inner.clone()) });
+        self.collections.write().insert(
+            name.to_owned(),
+            Named {
+                id,
+                slot: Slot::Open(inner.clone()),
+            },
+        );
         Ok(Collection { inner })
     }
 
     fn drop_collection(&self, name: &str) -> Result<()> {
         let mut catalog = self.catalog.lock();
-        let missing = || Error::new(ErrorKind::NotFound, format!("no collection is named {name:?}"));
-        let id = self.collections.read().get(name).map(|named| named.id).ok_or_else(missing)?;
+        let missing = || {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("no collection is named {name:?}"),
+            )
+        };
+        let id = self
+            .collections
+            .read()
+            .get(name)
+            .map(|named| named.id)
+            .ok_or_else(missing)?;
         let mut next = catalog.clone();
         next.collections.retain(|entry| entry.id != id);
         next.write(self.shared.disk.as_ref(), &self.root)?;
         *catalog = next;
         let removed = self.collections.write().remove(name);
-        if let Some(Named { slot: Slot::Open(inner), .. }) = &removed {
+        if let Some(Named {
+            slot: Slot::Open(inner),
+            ..
+        }) = &removed
+        {
             inner.mark_dropped();
         }
         // Readers that still hold its maps keep reading: an unlinked file lives as long as it is mapped. What cannot
         // be removed now is removed at the next open.
-        let _ = self.shared.disk.remove_dir_all(&collection_folder(&self.root, id));
+        let _ = self
+            .shared
+            .disk
+            .remove_dir_all(&collection_folder(&self.root, id));
         Ok(())
     }
 
@@ -374,7 +511,9 @@ impl Core {
         let mut needed = self.log.last();
         for named in collections.values() {
             match &named.slot {
-                Slot::Open(inner) => needed = inner.log_needed_after().unwrap_or(needed).min(needed),
+                Slot::Open(inner) => {
+                    needed = inner.log_needed_after().unwrap_or(needed).min(needed)
+                }
                 // Its entries are still wanted once it is repaired.
                 Slot::Broken { .. } => return 0,
             }
@@ -386,11 +525,17 @@ impl Core {
     fn trim_log(&self, bytes_min: u64) {
         let mut catalog = self.catalog.lock();
         let needed = self.log_needed_after();
-        let freed = self.log.bytes_from(catalog.log_from + 1).saturating_sub(self.log.bytes_from(needed + 1));
+        let freed = self
+            .log
+            .bytes_from(catalog.log_from + 1)
+            .saturating_sub(self.log.bytes_from(needed + 1));
         if needed <= catalog.log_from || freed < bytes_min {
             return;
         }
-        let next = Catalog { log_from: needed, ..catalog.clone() };
+        let next = Catalog {
+            log_from: needed,
+            ..catalog.clone()
+        };
         // The catalog first: a log that begins later than it says is taken for damaged. A log that stays longer than
         // needed is no harm, and is tried again.
         if next.write(self.shared.disk.as_ref(), &self.root).is_ok() {
@@ -407,7 +552,10 @@ impl Core {
             return;
         }
         for collection in self.open_collections() {
-            if collection.log_needed_after().is_some_and(|after| after <= needed) {
+            if collection
+                .log_needed_after()
+                .is_some_and(|after| after <= needed)
+            {
                 let _ = collection.flush();
             }
         }
@@ -419,7 +567,10 @@ impl Core {
 fn remove_dropped(shared: &Shared, root: &Path, catalog: &Catalog) {
     let parent = root.join("collections");
     for entry in shared.disk.list(&parent).unwrap_or_default() {
-        let known = entry.name.parse().is_ok_and(|id: u32| catalog.collections.iter().any(|c| c.id == id));
+        let known = entry
+            .name
+            .parse()
+            .is_ok_and(|id: u32| catalog.collections.iter().any(|c| c.id == id));
         if entry.is_dir && entry.name.parse::<u32>().is_ok() && !known {
             let _ = shared.disk.remove_dir_all(&parent.join(&entry.name));
         }

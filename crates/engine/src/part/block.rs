@@ -63,7 +63,9 @@ impl Block {
     }
 
     fn row(&self, row: RowId) -> Result<&BlockRow> {
-        self.rows.get(row.0 as usize).ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("memtable has no row {}", row.0)))
+        self.rows
+            .get(row.0 as usize)
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("memtable has no row {}", row.0)))
     }
 }
 
@@ -73,9 +75,18 @@ impl Part for Block {
     }
 
     fn vectors(&self) -> Result<VectorRows<'_>> {
-        let Layout { element, dimension, stride, metric } = self.layout;
+        let Layout {
+            element,
+            dimension,
+            stride,
+            metric,
+        } = self.layout;
         let rows = VectorRows::new(element, dimension, stride, self.rows(), &self.vectors)?;
-        Ok(if metric.needs_norms() { rows.with_inverse_norms(&self.inverse_norms)? } else { rows })
+        Ok(if metric.needs_norms() {
+            rows.with_inverse_norms(&self.inverse_norms)?
+        } else {
+            rows
+        })
     }
 
     fn id(&self, row: RowId) -> Result<PointId> {
@@ -101,8 +112,12 @@ impl Part for Block {
     }
 
     fn in_id_order(&self, at: u32) -> Result<(u64, RowId)> {
-        let found = self.id_order.get(at as usize).map(|&(hash, row)| (hash, RowId(row)));
-        found.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("memtable block has no id {at}")))
+        let found = self
+            .id_order
+            .get(at as usize)
+            .map(|&(hash, row)| (hash, RowId(row)));
+        found
+            .ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("memtable block has no id {at}")))
     }
 
     fn rank_of_hash(&self, hash: u64) -> Result<u32> {
@@ -144,18 +159,29 @@ impl BlockBuilder {
     fn push_from(&mut self, block: &Block, row: RowId) -> Result<()> {
         let from = block.row(row)?;
         let vectors = block.vectors()?;
-        self.push_parts(from.id.clone(), vectors.row_bytes(row), from.metadata.clone());
+        self.push_parts(
+            from.id.clone(),
+            vectors.row_bytes(row),
+            from.metadata.clone(),
+        );
         Ok(())
     }
 
     fn push_parts(&mut self, id: PointId, vector: &[u8], metadata: Arc<Metadata>) {
         let block = &mut self.block;
-        let Layout { element, dimension, stride, metric } = block.layout;
+        let Layout {
+            element,
+            dimension,
+            stride,
+            metric,
+        } = block.layout;
         let at = block.rows.len() as u32;
         block.vectors.extend_from_slice(vector);
         block.vectors.resize((at as usize + 1) * stride, 0);
         if metric.needs_norms() {
-            block.inverse_norms.push(inverse_norm(element, dimension, vector));
+            block
+                .inverse_norms
+                .push(inverse_norm(element, dimension, vector));
         }
         let metadata_bytes: usize = metadata.keys().map(|key| key.len() + 64).sum();
         block.bytes += (stride + 96 + metadata_bytes) as u64;
@@ -166,7 +192,8 @@ impl BlockBuilder {
     pub(crate) fn finish(mut self) -> Block {
         let rows = &self.block.rows;
         self.block.id_order.sort_unstable_by(|a, b| {
-            a.0.cmp(&b.0).then_with(|| rows[a.1 as usize].id.cmp(&rows[b.1 as usize].id))
+            a.0.cmp(&b.0)
+                .then_with(|| rows[a.1 as usize].id.cmp(&rows[b.1 as usize].id))
         });
         self.block
     }
@@ -182,7 +209,11 @@ mod tests {
         let layout = Layout::of(CollectionConfig::new(2, Metric::L2).vector().unwrap());
         let mut builder = BlockBuilder::new(layout);
         for id in ids {
-            builder.push(&Row { id: id.into(), vector: vec![id as u8; 8], metadata: Arc::default() });
+            builder.push(&Row {
+                id: id.into(),
+                vector: vec![id as u8; 8],
+                metadata: Arc::default(),
+            });
         }
         builder.finish()
     }
@@ -197,11 +228,23 @@ mod tests {
         assert_eq!(views.iter().map(View::live_rows).sum::<u32>(), 5_000);
         for id in [0, 1, 2_500, 4_999] {
             let id = PointId::from(id);
-            let found: Vec<_> = views.iter().filter_map(|v| v.part.find(&id, id.hash64()).unwrap().map(|r| v.part.id(r).unwrap())).collect();
+            let found: Vec<_> = views
+                .iter()
+                .filter_map(|v| {
+                    v.part
+                        .find(&id, id.hash64())
+                        .unwrap()
+                        .map(|r| v.part.id(r).unwrap())
+                })
+                .collect();
             assert_eq!(found, [id]);
         }
         let absent = PointId::from(5_000);
-        assert!(views.iter().all(|v| v.part.find(&absent, absent.hash64()).unwrap().is_none()));
+        assert!(
+            views
+                .iter()
+                .all(|v| v.part.find(&absent, absent.hash64()).unwrap().is_none())
+        );
     }
 
     #[test]

@@ -34,7 +34,14 @@ pub(crate) trait Part: Send + Sync {
         if row.0 < self.rows() {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Corrupt, format!("row {} of a part of {} rows was asked for", row.0, self.rows())))
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            format!(
+                "row {} of a part of {} rows was asked for",
+                row.0,
+                self.rows()
+            ),
+        ))
     }
 
     /// The row of `id`, dead or alive.
@@ -70,8 +77,17 @@ impl Layout {
         let dimension = field.dimension as usize;
         let bytes = field.element.bytes(dimension);
         let padded = bytes.next_multiple_of(64);
-        let stride = if (padded - bytes) * 10 <= bytes { padded } else { bytes };
-        Self { element: field.element, metric: field.metric, dimension, stride }
+        let stride = if (padded - bytes) * 10 <= bytes {
+            padded
+        } else {
+            bytes
+        };
+        Self {
+            element: field.element,
+            metric: field.metric,
+            dimension,
+            stride,
+        }
     }
 
     pub(crate) fn row_bytes(&self) -> usize {

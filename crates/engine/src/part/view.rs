@@ -15,7 +15,10 @@ pub(crate) struct View<P> {
 
 impl<P> Clone for View<P> {
     fn clone(&self) -> Self {
-        Self { part: self.part.clone(), live: self.live.clone() }
+        Self {
+            part: self.part.clone(),
+            live: self.live.clone(),
+        }
     }
 }
 
@@ -35,7 +38,9 @@ impl<P: Part> View<P> {
     }
 
     pub(crate) fn live_rows(&self) -> u32 {
-        self.live.as_ref().map_or_else(|| self.part.rows(), RowMask::count)
+        self.live
+            .as_ref()
+            .map_or_else(|| self.part.rows(), RowMask::count)
     }
 
     pub(crate) fn dead_rows(&self) -> u32 {
@@ -43,7 +48,9 @@ impl<P: Part> View<P> {
     }
 
     pub(crate) fn is_live(&self, row: RowId) -> bool {
-        self.live.as_ref().map_or(row.0 < self.part.rows(), |mask| mask.contains(row))
+        self.live
+            .as_ref()
+            .map_or(row.0 < self.part.rows(), |mask| mask.contains(row))
     }
 
     /// Marks a row dead; whether it was alive.
@@ -52,12 +59,19 @@ impl<P: Part> View<P> {
         if row.0 >= rows {
             return false;
         }
-        self.live.get_or_insert_with(|| RowMask::all(rows)).remove(row)
+        self.live
+            .get_or_insert_with(|| RowMask::all(rows))
+            .remove(row)
     }
 
     pub(crate) fn live_iter(&self) -> impl Iterator<Item = RowId> + '_ {
-        let all = self.live.is_none().then(|| (0..self.part.rows()).map(RowId));
-        all.into_iter().flatten().chain(self.live.iter().flat_map(RowMask::iter))
+        let all = self
+            .live
+            .is_none()
+            .then(|| (0..self.part.rows()).map(RowId));
+        all.into_iter()
+            .flatten()
+            .chain(self.live.iter().flat_map(RowMask::iter))
     }
 
     /// The rows of `allowed` (all, if `None`) that are alive; `None` when that is every row.

@@ -47,7 +47,9 @@ const META: &str = "meta";
 const ID_MAP_ENTRY: usize = 12;
 
 /// Identifies a segment within its collection; never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(transparent)]
 pub(crate) struct SegmentId(pub(crate) u64);
 
@@ -107,18 +109,28 @@ struct Column {
 
 impl Column {
     fn new(section: Section) -> Self {
-        Self { bytes: section.bytes_unverified(), section }
+        Self {
+            bytes: section.bytes_unverified(),
+            section,
+        }
     }
 
     /// A range of the bytes, its blocks checked.
     fn read(&self, range: Range<usize>) -> Result<&[u8]> {
         self.section.verify_range(range.clone())?;
-        self.bytes.get(range.clone()).ok_or_else(|| self.section.corrupt(range.start, "bytes are missing").into())
+        self.bytes.get(range.clone()).ok_or_else(|| {
+            self.section
+                .corrupt(range.start, "bytes are missing")
+                .into()
+        })
     }
 
     fn read_u64(&self, at: usize) -> Result<u64> {
         let bytes = self.read(at * 8..at * 8 + 8)?;
-        bytes.try_into().map(u64::from_le_bytes).map_err(|_| self.section.corrupt(at * 8, "a number is cut short").into())
+        bytes
+            .try_into()
+            .map(u64::from_le_bytes)
+            .map_err(|_| self.section.corrupt(at * 8, "a number is cut short").into())
     }
 }
 
@@ -147,16 +159,25 @@ impl Segment {
     /// Checks the checksums of everything a search reads without checking: vectors, norms, index. Once per open.
     pub(crate) fn check_searched_bytes(&self) -> Result<()> {
         let outcome = self.checked.get_or_init(|| {
-            let searched = [Some(&self.vectors), self.norms.as_ref()].into_iter().flatten().chain(&self.index_columns);
+            let searched = [Some(&self.vectors), self.norms.as_ref()]
+                .into_iter()
+                .flatten()
+                .chain(&self.index_columns);
             for column in searched {
-                column.section.verify_range(0..column.bytes.len()).map_err(|e| {
-                    let error = Error::from(e);
-                    (error.kind(), error.to_string())
-                })?;
+                column
+                    .section
+                    .verify_range(0..column.bytes.len())
+                    .map_err(|e| {
+                        let error = Error::from(e);
+                        (error.kind(), error.to_string())
+                    })?;
             }
             Ok(())
         });
-        outcome.as_ref().map_err(|(kind, message)| Error::new(*kind, message.clone())).copied()
+        outcome
+            .as_ref()
+            .map_err(|(kind, message)| Error::new(*kind, message.clone()))
+            .copied()
     }
 
     fn damaged(&self, what: impl std::fmt::Display) -> Error {
@@ -167,7 +188,10 @@ impl Segment {
         if row.0 < self.entry.rows {
             Ok(row.0 as usize)
         } else {
-            Err(self.damaged(format_args!("row {} of {} rows was asked for", row.0, self.entry.rows)))
+            Err(self.damaged(format_args!(
+                "row {} of {} rows was asked for",
+                row.0, self.entry.rows
+            )))
         }
     }
 
@@ -175,14 +199,19 @@ impl Segment {
     fn item<'a>(&self, offsets: &Column, bytes: &'a Column, row: usize) -> Result<&'a [u8]> {
         let (start, end) = (offsets.read_u64(row)?, offsets.read_u64(row + 1)?);
         if start > end || end > bytes.bytes.len() as u64 {
-            return Err(self.damaged(format_args!("row {row} lies at {start}..{end} of {} bytes", bytes.bytes.len())));
+            return Err(self.damaged(format_args!(
+                "row {row} lies at {start}..{end} of {} bytes",
+                bytes.bytes.len()
+            )));
         }
         bytes.read(start as usize..end as usize)
     }
 
     /// How the vectors and the index are about to be read.
     pub(crate) fn advise(&self, access: Access) {
-        std::iter::once(&self.vectors).chain(&self.index_columns).for_each(|column| column.bytes.advise(access));
+        std::iter::once(&self.vectors)
+            .chain(&self.index_columns)
+            .for_each(|column| column.bytes.advise(access));
     }
 
     fn id_bytes(&self, row: RowId) -> Result<&[u8]> {
@@ -197,7 +226,10 @@ impl Segment {
             let (hash, row) = self.in_id_order(at)?;
             let id = self.id_bytes(row)?.to_vec();
             if hash_id_bytes(&id) != hash {
-                return Err(self.damaged(format_args!("id map entry {at} does not belong to row {}", row.0)));
+                return Err(self.damaged(format_args!(
+                    "id map entry {at} does not belong to row {}",
+                    row.0
+                )));
             }
             if !seen.insert(row) {
                 return Err(self.damaged(format_args!("row {} stands in the id map twice", row.0)));
@@ -222,7 +254,10 @@ impl Segment {
                 };
                 checks += 1;
                 if !self.fields.evaluate(&filter)?.contains(row) {
-                    return Err(self.damaged(format_args!("row {} is missing from the index of field {name:?}", row.0)));
+                    return Err(self.damaged(format_args!(
+                        "row {} is missing from the index of field {name:?}",
+                        row.0
+                    )));
                 }
             }
         }
@@ -236,12 +271,24 @@ impl Part for Segment {
     }
 
     fn vectors(&self) -> Result<VectorRows<'_>> {
-        let Layout { element, dimension, stride, .. } = self.layout;
-        let rows = VectorRows::new(element, dimension, stride, self.entry.rows, &self.vectors.bytes)?;
+        let Layout {
+            element,
+            dimension,
+            stride,
+            ..
+        } = self.layout;
+        let rows = VectorRows::new(
+            element,
+            dimension,
+            stride,
+            self.entry.rows,
+            &self.vectors.bytes,
+        )?;
         match &self.norms {
             None => Ok(rows),
             Some(norms) => {
-                let norms = bytemuck::try_cast_slice(&norms.bytes).map_err(|e| self.damaged(format_args!("norms: {e}")))?;
+                let norms = bytemuck::try_cast_slice(&norms.bytes)
+                    .map_err(|e| self.damaged(format_args!("norms: {e}")))?;
                 Ok(rows.with_inverse_norms(norms)?)
             }
         }
@@ -249,11 +296,20 @@ impl Part for Segment {
 
     fn id(&self, row: RowId) -> Result<PointId> {
         let bytes = self.id_bytes(row)?;
-        PointId::decode(bytes).ok_or_else(|| self.damaged(format_args!("row {} has an id of bytes {bytes:02x?}", row.0)))
+        PointId::decode(bytes).ok_or_else(|| {
+            self.damaged(format_args!(
+                "row {} has an id of bytes {bytes:02x?}",
+                row.0
+            ))
+        })
     }
 
     fn metadata(&self, row: RowId) -> Result<Metadata> {
-        let bytes = self.item(&self.metadata_offsets, &self.metadata_bytes, self.checked_row(row)?)?;
+        let bytes = self.item(
+            &self.metadata_offsets,
+            &self.metadata_bytes,
+            self.checked_row(row)?,
+        )?;
         Ok(decode_metadata(bytes)?)
     }
 
@@ -287,7 +343,8 @@ impl Part for Segment {
         while low < high {
             let span = high - low;
             let offset = if interpolate && high_hash > low_hash {
-                let share = u128::from(hash.clamp(low_hash, high_hash) - low_hash) * u128::from(span);
+                let share =
+                    u128::from(hash.clamp(low_hash, high_hash) - low_hash) * u128::from(span);
                 ((share / (u128::from(high_hash - low_hash) + 1)) as u32).min(span - 1)
             } else {
                 span / 2

@@ -10,8 +10,8 @@ use vecdb_storage::{Disk, SectionFile};
 use vecdb_vector::RowMask;
 
 use super::{
-    Column, FILE_VERSION, ID_BYTES, ID_MAP, ID_MAP_ENTRY, ID_OFFSETS, INDEX_KIND, LIVE_KIND, METADATA_BYTES, METADATA_OFFSETS,
-    NORMS, ROWS_KIND, Segment, SegmentEntry, VECTORS,
+    Column, FILE_VERSION, ID_BYTES, ID_MAP, ID_MAP_ENTRY, ID_OFFSETS, INDEX_KIND, LIVE_KIND,
+    METADATA_BYTES, METADATA_OFFSETS, NORMS, ROWS_KIND, Segment, SegmentEntry, VECTORS,
 };
 use crate::error::{Error, Result};
 use crate::part::Layout;
@@ -25,25 +25,51 @@ impl Segment {
         spec: &IndexSpec,
     ) -> Result<Self> {
         let path = folder.join(&entry.rows_file.name);
-        let file = SectionFile::open(disk.as_ref(), &path, ROWS_KIND, FILE_VERSION, Some(entry.rows_file.bytes))?;
+        let file = SectionFile::open(
+            disk.as_ref(),
+            &path,
+            ROWS_KIND,
+            FILE_VERSION,
+            Some(entry.rows_file.bytes),
+        )?;
         let rows = entry.rows as usize;
         let column = |name: &str, bytes: Option<usize>| {
             let section = file.section(name)?;
             match bytes {
-                Some(bytes) if section.len() != bytes => {
-                    Err(Error::corrupt(&path, format_args!("section {name} has {} bytes instead of {bytes}", section.len())))
-                }
+                Some(bytes) if section.len() != bytes => Err(Error::corrupt(
+                    &path,
+                    format_args!(
+                        "section {name} has {} bytes instead of {bytes}",
+                        section.len()
+                    ),
+                )),
                 _ => Ok(Column::new(section)),
             }
         };
-        let norms = layout.metric.needs_norms().then(|| column(NORMS, Some(rows * 4))).transpose()?;
+        let norms = layout
+            .metric
+            .needs_norms()
+            .then(|| column(NORMS, Some(rows * 4)))
+            .transpose()?;
         let (index, index_columns) = match &entry.index_file {
             None => (None, Vec::new()),
             Some(index_file) => {
                 let path = folder.join(&index_file.name);
-                let file = SectionFile::open(disk.as_ref(), &path, INDEX_KIND, FILE_VERSION, Some(index_file.bytes))?;
-                let columns = file.names().map(|name| Ok(Column::new(file.section(name)?))).collect::<Result<Vec<_>>>()?;
-                (Some(vecdb_index::open(spec, layout.metric, &file, entry.rows)?), columns)
+                let file = SectionFile::open(
+                    disk.as_ref(),
+                    &path,
+                    INDEX_KIND,
+                    FILE_VERSION,
+                    Some(index_file.bytes),
+                )?;
+                let columns = file
+                    .names()
+                    .map(|name| Ok(Column::new(file.section(name)?)))
+                    .collect::<Result<Vec<_>>>()?;
+                (
+                    Some(vecdb_index::open(spec, layout.metric, &file, entry.rows)?),
+                    columns,
+                )
             }
         };
         Ok(Self {
@@ -69,15 +95,27 @@ impl Segment {
 }
 
 /// The rows that were alive when the manifest was written; `None` when all were.
-pub(crate) fn read_live(disk: &dyn Disk, folder: &Path, entry: &SegmentEntry) -> Result<Option<RowMask>> {
-    let Some(live) = &entry.live_file else { return Ok(None) };
+pub(crate) fn read_live(
+    disk: &dyn Disk,
+    folder: &Path,
+    entry: &SegmentEntry,
+) -> Result<Option<RowMask>> {
+    let Some(live) = &entry.live_file else {
+        return Ok(None);
+    };
     let path = folder.join(&live.name);
     let file = SectionFile::open(disk, &path, LIVE_KIND, FILE_VERSION, Some(live.bytes))?;
     let bytes = file.section("live")?.bytes_verified()?;
     let mask = RowMask::from_bytes(entry.rows, &bytes).map_err(|e| Error::corrupt(&path, e))?;
     if mask.count() != entry.live_rows {
         let counts = (mask.count(), entry.live_rows);
-        return Err(Error::corrupt(&path, format_args!("{} live rows where the manifest says {}", counts.0, counts.1)));
+        return Err(Error::corrupt(
+            &path,
+            format_args!(
+                "{} live rows where the manifest says {}",
+                counts.0, counts.1
+            ),
+        ));
     }
     Ok(Some(mask))
 }

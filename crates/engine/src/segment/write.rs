@@ -10,8 +10,8 @@ use vecdb_storage::{Disk, SectionWriter};
 use vecdb_vector::{RowId, RowMask, inverse_norm};
 
 use super::{
-    FILE_VERSION, FileEntry, ID_BYTES, ID_MAP, ID_MAP_ENTRY, ID_OFFSETS, INDEX_KIND, LIVE_KIND, META, METADATA_BYTES,
-    METADATA_OFFSETS, NORMS, ROWS_KIND, SegmentEntry, SegmentId, VECTORS,
+    FILE_VERSION, FileEntry, ID_BYTES, ID_MAP, ID_MAP_ENTRY, ID_OFFSETS, INDEX_KIND, LIVE_KIND,
+    META, METADATA_BYTES, METADATA_OFFSETS, NORMS, ROWS_KIND, SegmentEntry, SegmentId, VECTORS,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Layout, Part};
@@ -38,7 +38,10 @@ impl SegmentWriter<'_> {
     /// The file is synced; its folder is not yet.
     pub(crate) fn write(&self, id: SegmentId) -> Result<SegmentEntry> {
         let rows = u32::try_from(self.order.len()).map_err(|_| {
-            Error::new(ErrorKind::ResourceExhausted, format!("a segment cannot hold {} rows", self.order.len()))
+            Error::new(
+                ErrorKind::ResourceExhausted,
+                format!("a segment cannot hold {} rows", self.order.len()),
+            )
         })?;
         let name = format!("{:016x}.rows", id.0);
         let mut out = create(self.disk.as_ref(), self.folder, &name, ROWS_KIND)?;
@@ -49,7 +52,10 @@ impl SegmentWriter<'_> {
             ("element", self.layout.element.to_string().into()),
             ("metric", self.layout.metric.to_string().into()),
         ]);
-        out.add(META, serde_json::to_string(&meta).unwrap_or_default().as_bytes())?;
+        out.add(
+            META,
+            serde_json::to_string(&meta).unwrap_or_default().as_bytes(),
+        )?;
         self.write_vectors(&mut out)?;
         self.write_ids(&mut out)?;
         self.write_metadata(&mut out)?;
@@ -58,7 +64,10 @@ impl SegmentWriter<'_> {
             id,
             rows,
             live_rows: rows,
-            rows_file: FileEntry { name, bytes: summary.len },
+            rows_file: FileEntry {
+                name,
+                bytes: summary.len,
+            },
             index_file: None,
             live_file: None,
         })
@@ -66,14 +75,33 @@ impl SegmentWriter<'_> {
 
     fn part(&self, source: SourceRow) -> Result<&dyn Part> {
         let part = self.parts.get(source.part as usize).copied();
-        part.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("no part {} to copy rows from", source.part)))
+        part.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupt,
+                format!("no part {} to copy rows from", source.part),
+            )
+        })
     }
 
     fn write_vectors(&self, out: &mut SectionWriter) -> Result<()> {
-        let Layout { element, dimension, stride, metric } = self.layout;
+        let Layout {
+            element,
+            dimension,
+            stride,
+            metric,
+        } = self.layout;
         let padding = vec![0u8; stride - self.layout.row_bytes()];
-        let vectors = self.parts.iter().map(|part| part.vectors()).collect::<Result<Vec<_>>>()?;
-        let source = |s: &SourceRow| vectors.get(s.part as usize).map(|v| v.row_bytes(s.row)).unwrap_or_default();
+        let vectors = self
+            .parts
+            .iter()
+            .map(|part| part.vectors())
+            .collect::<Result<Vec<_>>>()?;
+        let source = |s: &SourceRow| {
+            vectors
+                .get(s.part as usize)
+                .map(|v| v.row_bytes(s.row))
+                .unwrap_or_default()
+        };
         out.begin(VECTORS)?;
         for row in self.order {
             out.write(source(row))?;
@@ -119,7 +147,10 @@ impl SegmentWriter<'_> {
 
     /// Two ids of one hash are rare; scrolls still need them in the order of the ids.
     fn order_equal_hashes(&self, map: &mut [(u64, u32)]) -> Result<()> {
-        for group in map.chunk_by_mut(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
+        for group in map
+            .chunk_by_mut(|a, b| a.0 == b.0)
+            .filter(|group| group.len() > 1)
+        {
             let mut keyed = Vec::with_capacity(group.len());
             for &(hash, row) in group.iter() {
                 let source = self.order[row as usize];
@@ -164,7 +195,10 @@ pub(crate) fn write_index(
     let name = format!("{:016x}.index", entry.id.0);
     let mut out = create(disk, folder, &name, INDEX_KIND)?;
     index.save(&mut out)?;
-    Ok(FileEntry { name, bytes: out.finish()?.len })
+    Ok(FileEntry {
+        name,
+        bytes: out.finish()?.len,
+    })
 }
 
 /// Saves which rows are alive. The file is synced; its folder is not yet.
@@ -178,14 +212,21 @@ pub(crate) fn write_live(
     let name = format!("{:016x}.{generation}.live", id.0);
     let mut out = create(disk, folder, &name, LIVE_KIND)?;
     out.add("live", &live.to_bytes())?;
-    Ok(FileEntry { name, bytes: out.finish()?.len })
+    Ok(FileEntry {
+        name,
+        bytes: out.finish()?.len,
+    })
 }
 
 fn create(disk: &dyn Disk, folder: &Path, name: &str, kind: [u8; 4]) -> Result<SectionWriter> {
     let path = folder.join(name);
     // A file of this name can only be the rest of an attempt that never reached the manifest.
-    if disk.exists(&path).map_err(|e| Error::io("look for", &path, e))? {
-        disk.remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+    if disk
+        .exists(&path)
+        .map_err(|e| Error::io("look for", &path, e))?
+    {
+        disk.remove_file(&path)
+            .map_err(|e| Error::io("remove", &path, e))?;
     }
     Ok(SectionWriter::create(disk, &path, kind, FILE_VERSION)?)
 }

@@ -120,7 +120,7 @@ fn find_near(
     };
     let walk = Walk {
         links: inserter.links,
-        scorer: inserter.space.from_row(row),
+        scorer: inserter.space.scorer_of(row),
     };
     let search = &mut scratch.search;
     search.clear_trace();

@@ -78,7 +78,7 @@ impl<'a> Inserter<'a> {
     ) -> Result<(), IndexError> {
         let walk = Walk {
             links: self.links,
-            scorer: self.space.from_row(row),
+            scorer: self.space.scorer_of(row),
         };
         let search = &mut scratch.search;
         search.clear_trace();
@@ -106,7 +106,8 @@ impl<'a> Inserter<'a> {
             let found = search.pool.iter().filter(|found| found.row != row);
             scratch.candidates.extend(found);
             nearest = scratch.candidates.first().copied().unwrap_or(nearest);
-            let most = self.links.m();
+            // On layer 0 the paper asks for m; as many as the row can hold find more for their cost.
+            let most = self.links.capacity(layer);
             self.space
                 .select(&scratch.candidates, most, &mut scratch.kept);
             let start = scratch.chosen.len();

@@ -43,9 +43,9 @@ mod tests {
                     above[usize::from(layer)] += 1;
                 }
             }
-            for layer in 1..3usize {
+            for (layer, &got) in above.iter().enumerate().take(3) {
                 let expected = f64::from(rows) / f64::from(m).powi(layer as i32);
-                let got = f64::from(above[layer]);
+                let got = f64::from(got);
                 let slack = 5.0 * expected.sqrt();
                 assert!((got - expected).abs() < slack, "m {m} layer {layer}: {got}");
             }

@@ -115,10 +115,6 @@ impl LinkTable {
         }
     }
 
-    pub(super) fn m(&self) -> usize {
-        self.m
-    }
-
     /// Most links a row may have on a layer.
     pub(super) fn capacity(&self, layer: u8) -> usize {
         if layer == 0 { 2 * self.m } else { self.m }
@@ -304,7 +300,7 @@ impl Links for LinkTable {
 
     fn entry(&self) -> Option<Entry> {
         let packed = self.entry.load(Ordering::Acquire);
-        (packed != u64::MAX).then(|| Entry {
+        (packed != u64::MAX).then_some(Entry {
             row: RowId(packed as u32),
             level: (packed >> 32) as u8,
         })

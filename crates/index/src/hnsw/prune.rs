@@ -21,14 +21,14 @@ pub(super) struct Space<'a> {
 impl<'a> Space<'a> {
     /// Scores rows against a stored row.
     #[inline]
-    pub(super) fn from_row(&self, row: RowId) -> Scorer<'a> {
+    pub(super) fn scorer_of(&self, row: RowId) -> Scorer<'a> {
         Scorer::between_rows(self.kernels, self.metric, self.rows, row)
     }
 
     /// How `candidate` stands to the links kept so far.
     #[inline]
     fn compare(&self, candidate: Neighbor, kept: &[RowId]) -> Standing {
-        let scorer = self.from_row(candidate.row);
+        let scorer = self.scorer_of(candidate.row);
         let mut between = [0.0; BLOCK];
         let mut standing = Standing::Diverse;
         for block in kept.chunks(BLOCK) {
@@ -82,7 +82,7 @@ impl<'a> Space<'a> {
         out: &mut Vec<Neighbor>,
     ) {
         distances.resize(links.len(), 0.0);
-        self.from_row(base).score_rows(links, distances);
+        self.scorer_of(base).score_rows(links, distances);
         let measured = links.iter().zip(distances.iter());
         out.extend(measured.map(|(&row, &distance)| Neighbor { distance, row }));
     }

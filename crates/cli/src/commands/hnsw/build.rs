@@ -49,8 +49,16 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &BuildArgs) -> Out
     let rows = Rows::load(console, &args.dataset, metric, threads)?;
     let about = About::new(&args.dataset, metric, &params, &rows);
     console.line("Building HNSW index:")?;
-    console.line(format_args!("  Dataset: {} vectors × {} dimensions of {}", count(rows.len()), rows.dim(), rows.element()))?;
-    console.line(format_args!("  Metric: {metric}   M (max connections): {}   efConstruction: {}", params.m, params.ef_construction))?;
+    console.line(format_args!(
+        "  Dataset: {} vectors × {} dimensions of {}",
+        count(rows.len()),
+        rows.dim(),
+        rows.element()
+    ))?;
+    console.line(format_args!(
+        "  Metric: {metric}   M (max connections): {}   efConstruction: {}",
+        params.m, params.ef_construction
+    ))?;
     let started = Instant::now();
     let graph = build(console, &rows, metric, &params, threads)?;
     let build_seconds = started.elapsed().as_secs_f64();
@@ -84,15 +92,24 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &BuildArgs) -> Out
 
 /// Finds out before the work that its result has no place to go.
 fn check_output(output: &Path) -> Outcome {
-    let folder = output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = output
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Failure::new(
             ErrorKind::NotFound,
-            format!("the folder {} of the output does not exist", folder.display()),
+            format!(
+                "the folder {} of the output does not exist",
+                folder.display()
+            ),
         ));
     }
     if output.is_dir() || output.file_name().is_none() {
-        return Err(Failure::usage(format!("{} is a folder; name a file for the output", output.display())));
+        return Err(Failure::usage(format!(
+            "{} is a folder; name a file for the output",
+            output.display()
+        )));
     }
     Ok(())
 }
@@ -106,43 +123,83 @@ pub(super) fn build(
     threads: usize,
 ) -> Outcome<Box<dyn BuiltIndex>> {
     let bar = Bar::new(console, "building", Some(u64::from(rows.len())));
-    let options = BuildOptions { threads, progress: &bar, kernels: Kernels::from_env()?, ..BuildOptions::default() };
-    Ok(vecdb_index::build(&IndexSpec::Hnsw(params.clone()), metric, rows.view()?, &options)?)
+    let options = BuildOptions {
+        threads,
+        progress: &bar,
+        kernels: Kernels::from_env()?,
+        ..BuildOptions::default()
+    };
+    Ok(vecdb_index::build(
+        &IndexSpec::Hnsw(params.clone()),
+        metric,
+        rows.view()?,
+        &options,
+    )?)
 }
 
 fn stats(graph: &dyn AnnIndex) -> Outcome<HnswStats> {
     match graph.as_any().downcast_ref::<Hnsw>() {
         Some(graph) => Ok(graph.stats()?),
-        None => Err(Failure::usage(format!("an index of the kind `{}` has no layers", graph.kind()))),
+        None => Err(Failure::usage(format!(
+            "an index of the kind `{}` has no layers",
+            graph.kind()
+        ))),
     }
 }
 
 fn print(console: &Console, report: &Report) -> Outcome {
-    let mut layers = Grid::new([("Layer", Align::Right), ("Vectors", Align::Right), ("Avg connections", Align::Right)]);
+    let mut layers = Grid::new([
+        ("Layer", Align::Right),
+        ("Vectors", Align::Right),
+        ("Avg connections", Align::Right),
+    ]);
     let per_layer = report.rows_per_layer.iter().zip(&report.degree_per_layer);
     for (layer, (rows, degree)) in per_layer.enumerate().rev() {
         layers.row([layer.to_string(), count(*rows), decimal(*degree)]);
     }
     console.grid(&layers)?;
     let sum = report.index_bytes + report.vector_bytes;
-    let threads = if report.threads == 1 { "one thread".to_owned() } else { format!("{} threads", report.threads) };
+    let threads = if report.threads == 1 {
+        "one thread".to_owned()
+    } else {
+        format!("{} threads", report.threads)
+    };
     let facts = [
         (
             "Build time",
-            format!("{} ({} vectors/second, {threads})", seconds(report.build_seconds), decimal(report.vectors_per_second)),
+            format!(
+                "{} ({} vectors/second, {threads})",
+                seconds(report.build_seconds),
+                decimal(report.vectors_per_second)
+            ),
         ),
         (
             "Index size",
-            format!("{} (graph) + {} (vectors) = {}", bytes(report.index_bytes), bytes(report.vector_bytes), bytes(sum)),
+            format!(
+                "{} (graph) + {} (vectors) = {}",
+                bytes(report.index_bytes),
+                bytes(report.vector_bytes),
+                bytes(sum)
+            ),
         ),
-        ("Avg connections at layer 0", decimal(report.degree_per_layer.first().copied().unwrap_or(0.0))),
+        (
+            "Avg connections at layer 0",
+            decimal(report.degree_per_layer.first().copied().unwrap_or(0.0)),
+        ),
         ("Max layer reached", report.max_layer.to_string()),
         (
             "Hops from the entry (layer 0)",
-            format!("{} mean, {} at most", decimal(report.hops_mean), report.hops_max),
+            format!(
+                "{} mean, {} at most",
+                decimal(report.hops_mean),
+                report.hops_max
+            ),
         ),
         ("Unreachable vectors", count(report.unreachable)),
-        ("Written", format!("{} ({})", report.output, bytes(report.file_bytes))),
+        (
+            "Written",
+            format!("{} ({})", report.output, bytes(report.file_bytes)),
+        ),
     ];
     console.grid(&Grid::facts(facts))
 }

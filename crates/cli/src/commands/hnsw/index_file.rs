@@ -45,7 +45,9 @@ impl About {
 
     /// Whether `rows` are those that the graph was built over.
     fn check(&self, rows: &Rows, dataset: &Path) -> Outcome {
-        let shape = |rows: u32, dimension: usize, element: ElementType| format!("{rows} x {dimension} {element}");
+        let shape = |rows: u32, dimension: usize, element: ElementType| {
+            format!("{rows} x {dimension} {element}")
+        };
         let own = shape(self.rows, self.dimension, self.element);
         let given = shape(rows.len(), rows.dim(), rows.element());
         if own != given {
@@ -77,7 +79,13 @@ impl IndexFile {
         let file = SectionFile::open(&FileDisk, path, KIND, VERSION, None)?;
         let bytes = file.section(DATASET_SECTION)?.bytes_verified()?;
         let about = serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::new(ErrorKind::Corrupt, format!("{}: the section {DATASET_SECTION:?} is damaged: {error}", path.display()))
+            Failure::new(
+                ErrorKind::Corrupt,
+                format!(
+                    "{}: the section {DATASET_SECTION:?} is damaged: {error}",
+                    path.display()
+                ),
+            )
         })?;
         Ok(Self { about, file })
     }
@@ -86,7 +94,12 @@ impl IndexFile {
     pub(super) fn graph(&self, rows: &Rows, dataset: &Path) -> Outcome<Box<dyn AnnIndex>> {
         let about = &self.about;
         about.check(rows, dataset)?;
-        let graph = vecdb_index::open(&IndexSpec::Hnsw(about.params.clone()), about.metric, &self.file, about.rows)?;
+        let graph = vecdb_index::open(
+            &IndexSpec::Hnsw(about.params.clone()),
+            about.metric,
+            &self.file,
+            about.rows,
+        )?;
         Ok(graph)
     }
 }
@@ -107,8 +120,13 @@ pub(super) fn write(path: &Path, about: &About, graph: &dyn BuiltIndex) -> Outco
     writer.add(DATASET_SECTION, &text)?;
     graph.save(&mut writer)?;
     let summary = writer.finish()?;
-    disk.rename(&draft, path).map_err(|error| Failure::file(path, &error))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    disk.sync_dir(folder).map_err(|error| Failure::file(folder, &error))?;
+    disk.rename(&draft, path)
+        .map_err(|error| Failure::file(path, &error))?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    disk.sync_dir(folder)
+        .map_err(|error| Failure::file(folder, &error))?;
     Ok(summary.len)
 }

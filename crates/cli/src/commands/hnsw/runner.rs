@@ -8,7 +8,7 @@ use vecdb_index::{AnnIndex, Budget, Counters, LayerTrace, Scratch};
 use vecdb_vector::{Kernels, Neighbor, Query, VectorRows};
 
 use crate::failure::Outcome;
-use crate::measure::{Latencies, Queries, QUERIES_COMPUTED, Truth};
+use crate::measure::{Latencies, QUERIES_COMPUTED, Queries, Truth};
 use crate::output::Console;
 
 /// Queries searched before anything is timed.
@@ -49,8 +49,13 @@ impl Run {
 impl Runner<'_> {
     /// Searches all queries, spread over the threads; each thread works through its share one by one.
     pub(super) fn run(&self, queries: &[Query], ef: u32) -> Outcome<Run> {
-        let params = SearchParams { ef: Some(ef), exact: false };
-        let warm_up = queries.get(..WARM_UP.min(queries.len())).unwrap_or_default();
+        let params = SearchParams {
+            ef: Some(ef),
+            exact: false,
+        };
+        let warm_up = queries
+            .get(..WARM_UP.min(queries.len()))
+            .unwrap_or_default();
         self.share(warm_up, &params)?;
         let started = Instant::now();
         let mut total = Run::default();
@@ -60,9 +65,14 @@ impl Runner<'_> {
             let block = queries.len().div_ceil(self.threads).max(1);
             let shares = std::thread::scope(|scope| {
                 let params = &params;
-                let threads: Vec<_> =
-                    queries.chunks(block).map(|share| scope.spawn(move || self.share(share, params))).collect();
-                threads.into_iter().filter_map(|thread| thread.join().ok()).collect::<Outcome<Vec<_>>>()
+                let threads: Vec<_> = queries
+                    .chunks(block)
+                    .map(|share| scope.spawn(move || self.share(share, params)))
+                    .collect();
+                threads
+                    .into_iter()
+                    .filter_map(|thread| thread.join().ok())
+                    .collect::<Outcome<Vec<_>>>()
             })?;
             for share in shares {
                 total.hits.extend(share.hits);
@@ -108,7 +118,8 @@ impl Runner<'_> {
         threads: usize,
     ) -> Outcome<Option<Truth>> {
         if let Some(path) = file {
-            return Truth::from_file(path, self.kernels, queries, self.rows, self.metric, self.k).map(Some);
+            return Truth::from_file(path, self.kernels, queries, self.rows, self.metric, self.k)
+                .map(Some);
         }
         if queries.len() > QUERIES_COMPUTED {
             console.note(format_args!(
@@ -116,6 +127,13 @@ impl Runner<'_> {
             ));
             return Ok(None);
         }
-        Ok(Some(Truth::compute(self.kernels, queries, self.rows, self.metric, self.k, threads)))
+        Ok(Some(Truth::compute(
+            self.kernels,
+            queries,
+            self.rows,
+            self.metric,
+            self.k,
+            threads,
+        )))
     }
 }

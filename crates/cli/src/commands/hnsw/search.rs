@@ -55,7 +55,12 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &HnswSearchArgs) -
     let metric = file.about.metric;
     let rows = Rows::load(console, dataset, metric, globals.threads_or_all())?;
     let graph = file.graph(&rows, dataset)?;
-    let queries = Queries::load(&args.queries, metric, (rows.element(), rows.dim()), usize::MAX)?;
+    let queries = Queries::load(
+        &args.queries,
+        metric,
+        (rows.element(), rows.dim()),
+        usize::MAX,
+    )?;
     let runner = Runner {
         graph: graph.as_ref(),
         rows: rows.view()?,
@@ -65,9 +70,20 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &HnswSearchArgs) -
         threads: globals.threads_or_one(),
     };
     let run = runner.run(queries.all(), args.ef)?;
-    let truth = runner.truth(console, &queries, args.queries.ground_truth.as_deref(), globals.threads_or_all())?;
-    let recall = truth.as_ref().map(|truth| mean_recall(&run.hits, truth, metric));
-    let results = run.hits.iter().enumerate().map(|(at, hits)| QueryHits::new(queries.row_in_file(at), metric, hits));
+    let truth = runner.truth(
+        console,
+        &queries,
+        args.queries.ground_truth.as_deref(),
+        globals.threads_or_all(),
+    )?;
+    let recall = truth
+        .as_ref()
+        .map(|truth| mean_recall(&run.hits, truth, metric));
+    let results = run
+        .hits
+        .iter()
+        .enumerate()
+        .map(|(at, hits)| QueryHits::new(queries.row_in_file(at), metric, hits));
     let report = Report {
         index: args.index.display().to_string(),
         dataset: dataset.display().to_string(),
@@ -77,14 +93,21 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &HnswSearchArgs) -
         ef: args.ef,
         queries: queries.len(),
         threads: runner.threads,
-        recall: recall.map(|recall| (recall_key(args.queries.limit), recall)).into_iter().collect(),
+        recall: recall
+            .map(|recall| (recall_key(args.queries.limit), recall))
+            .into_iter()
+            .collect(),
         ground_truth: truth.as_ref().map(source_of),
         queries_per_second: run.queries_per_second(),
         latency: run.latencies.clone().summary(),
         distance_computations: run.mean(run.counters.distance_computations),
         nodes_visited: run.mean(run.counters.nodes_visited),
         hops: run.mean(run.counters.hops),
-        layers: run.trace.iter().map(|trace| Layer::new(trace, metric)).collect(),
+        layers: run
+            .trace
+            .iter()
+            .map(|trace| Layer::new(trace, metric))
+            .collect(),
         results: results.collect(),
     };
     console.json(&report)?;
@@ -92,7 +115,11 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &HnswSearchArgs) -
 }
 
 pub(super) fn source_of(truth: &Truth) -> &'static str {
-    if truth.computed_seconds.is_some() { "computed" } else { "file" }
+    if truth.computed_seconds.is_some() {
+        "computed"
+    } else {
+        "file"
+    }
 }
 
 impl Layer {
@@ -113,7 +140,10 @@ fn print(console: &Console, report: &Report, recall: Option<f64>, run: &Run) -> 
     if one {
         print_way(console, report)?;
     } else {
-        console.line(format_args!("  {} queries, the hits of the first:", count(report.queries as u64)))?;
+        console.line(format_args!(
+            "  {} queries, the hits of the first:",
+            count(report.queries as u64)
+        ))?;
     }
     if let Some(first) = report.results.first() {
         console.grid(&first.grid(report.metric))?;
@@ -122,24 +152,53 @@ fn print(console: &Console, report: &Report, recall: Option<f64>, run: &Run) -> 
     let micros = |time: f64| seconds(time / 1e6);
     let time = match one {
         true => micros(latency.mean_us),
-        false => format!("{} mean, {} p50, {} p99", micros(latency.mean_us), micros(latency.p50_us), micros(latency.p99_us)),
+        false => format!(
+            "{} mean, {} p50, {} p99",
+            micros(latency.mean_us),
+            micros(latency.p50_us),
+            micros(latency.p99_us)
+        ),
     };
     let per_query = if one { "" } else { " per query" };
     let mut facts = vec![
-        ("Nodes visited", format!("{}{per_query}", decimal(report.nodes_visited))),
+        (
+            "Nodes visited",
+            format!("{}{per_query}", decimal(report.nodes_visited)),
+        ),
         (
             "Distance computations",
-            format!("{}{per_query} (vs {} brute force)", decimal(report.distance_computations), count(report.rows)),
+            format!(
+                "{}{per_query} (vs {} brute force)",
+                decimal(report.distance_computations),
+                count(report.rows)
+            ),
         ),
         ("Time", time),
     ];
     if !one {
-        let threads = if report.threads == 1 { "one thread".to_owned() } else { format!("{} threads", report.threads) };
-        facts.push(("Throughput", format!("{} queries/second ({threads})", rate(run.queries_per_second()))));
+        let threads = if report.threads == 1 {
+            "one thread".to_owned()
+        } else {
+            format!("{} threads", report.threads)
+        };
+        facts.push((
+            "Throughput",
+            format!(
+                "{} queries/second ({threads})",
+                rate(run.queries_per_second())
+            ),
+        ));
     }
     if let Some(recall) = recall {
-        let truth = if report.ground_truth == Some("file") { "against the truth file" } else { "against exact search" };
-        facts.push(("Recall", format!("{} at k={}, {truth}", percent(recall), report.limit)));
+        let truth = if report.ground_truth == Some("file") {
+            "against the truth file"
+        } else {
+            "against exact search"
+        };
+        facts.push((
+            "Recall",
+            format!("{} at k={}, {truth}", percent(recall), report.limit),
+        ));
     }
     console.line("\nPerformance:")?;
     console.grid(&Grid::facts(facts))
@@ -147,7 +206,10 @@ fn print(console: &Console, report: &Report, recall: Option<f64>, run: &Run) -> 
 
 fn print_way(console: &Console, report: &Report) -> Outcome {
     if let Some(top) = report.layers.first() {
-        console.line(format_args!("  starting from the entry point at layer {}", top.layer))?;
+        console.line(format_args!(
+            "  starting from the entry point at layer {}",
+            top.layer
+        ))?;
     }
     let mut grid = Grid::new([
         ("Layer", Align::Right),

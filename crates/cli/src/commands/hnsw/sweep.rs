@@ -14,7 +14,7 @@ use super::search::source_of;
 use crate::args::{Globals, SweepArgs};
 use crate::commands::flat::recall_key;
 use crate::failure::{Failure, Outcome};
-use crate::measure::{LatencySummary, Queries, QUERIES_COMPUTED, Rows, mean_recall};
+use crate::measure::{LatencySummary, QUERIES_COMPUTED, Queries, Rows, mean_recall};
 use crate::output::plot::{Point, recall_against_speed};
 use crate::output::{Align, Bar, Console, Grid, count, decimal, percent, rate, seconds};
 
@@ -37,7 +37,10 @@ impl Setting {
         row.insert("mean_us".into(), self.latency.mean_us.into());
         row.insert("p50_us".into(), self.latency.p50_us.into());
         row.insert("p99_us".into(), self.latency.p99_us.into());
-        row.insert("distance_computations".into(), self.distance_computations.into());
+        row.insert(
+            "distance_computations".into(),
+            self.distance_computations.into(),
+        );
         row.insert("nodes_visited".into(), self.nodes_visited.into());
         row.into()
     }
@@ -54,7 +57,16 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &SweepArgs) -> Out
             let metric = file.about.metric;
             let rows = Rows::load(console, dataset, metric, globals.threads_or_all())?;
             let graph = file.graph(&rows, dataset)?;
-            measure(console, globals, args, dataset, metric, &rows, graph.as_ref(), None)
+            measure(
+                console,
+                globals,
+                args,
+                dataset,
+                metric,
+                &rows,
+                graph.as_ref(),
+                None,
+            )
         }
         (None, Some(dataset)) => {
             let (metric, params) = (args.graph.metric, args.graph.params());
@@ -63,13 +75,25 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &SweepArgs) -> Out
             let started = Instant::now();
             let graph = super::build::build(console, &rows, metric, &params, threads)?;
             let build_seconds = started.elapsed().as_secs_f64();
-            measure(console, globals, args, dataset, metric, &rows, graph.as_ref(), Some(build_seconds))
+            measure(
+                console,
+                globals,
+                args,
+                dataset,
+                metric,
+                &rows,
+                graph.as_ref(),
+                Some(build_seconds),
+            )
         }
         (None, None) => Err(Failure::usage("give --index or --dataset")),
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the parts of one measurement, each from another owner")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of one measurement, each from another owner"
+)]
 fn measure(
     console: &Console,
     globals: &Globals,
@@ -81,7 +105,12 @@ fn measure(
     build_seconds: Option<f64>,
 ) -> Outcome {
     let k = args.queries.limit;
-    let queries = Queries::load(&args.queries, metric, (rows.element(), rows.dim()), QUERIES_COMPUTED)?;
+    let queries = Queries::load(
+        &args.queries,
+        metric,
+        (rows.element(), rows.dim()),
+        QUERIES_COMPUTED,
+    )?;
     let runner = Runner {
         graph,
         rows: rows.view()?,
@@ -90,7 +119,12 @@ fn measure(
         k,
         threads: globals.threads_or_one(),
     };
-    let truth = runner.truth(console, &queries, args.queries.ground_truth.as_deref(), globals.threads_or_all())?;
+    let truth = runner.truth(
+        console,
+        &queries,
+        args.queries.ground_truth.as_deref(),
+        globals.threads_or_all(),
+    )?;
     let truth = truth.ok_or_else(|| {
         Failure::usage(format!(
             "a sweep needs the truth of every query: give --ground-truth, or at most {QUERIES_COMPUTED} queries with --limit-queries"

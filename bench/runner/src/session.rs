@@ -1,0 +1,168 @@
+//! What the commands so far have loaded and built.
+
+use serde_json::json;
+use vecdb_engine::{HnswParams, Metric};
+use vecdb_vector::Kernels;
+
+use crate::Outcome;
+use crate::collection::Store;
+use crate::command::Command;
+use crate::exact;
+use crate::graph::Graph;
+use crate::memory::Memory;
+use crate::rows::Rows;
+
+/// The state between commands; at most one of each thing.
+#[derive(Default)]
+pub(crate) struct Session {
+    base: Option<(Rows, Metric)>,
+    queries: Option<Rows>,
+    graph: Option<Graph>,
+    memory: Option<Memory>,
+    store: Option<Store>,
+}
+
+impl Session {
+    /// Does what a command says.
+    pub(crate) fn run(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::About {} => Ok(json!({
+                "version": env!("CARGO_PKG_VERSION"),
+                "kernels": Kernels::from_env()?.name(),
+            })),
+            Command::Load {
+                path,
+                limit,
+                metric,
+            } => {
+                self.graph = None;
+                let (base, _) = self.base.insert((Rows::read(&path, limit)?, metric));
+                Ok(json!({ "rows": base.len(), "dim": base.dim }))
+            }
+            Command::Queries { path, limit } => {
+                let queries = self.queries.insert(Rows::read(&path, limit)?);
+                Ok(json!({ "queries": queries.len(), "dim": queries.dim }))
+            }
+            Command::Memory { gib, dim, seed } => {
+                let memory = self.memory.insert(Memory::fill(gib, dim, seed)?);
+                Ok(json!({ "bytes": memory.bytes() }))
+            }
+            Command::Scan { k } => self.memory()?.scan(k),
+            Command::ReadSum {} => self.memory()?.read_sum(),
+            other => self.run_on_vectors(other),
+        }
+    }
+
+    fn run_on_vectors(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::FlatBuild {} => {
+                let (base, metric) = self.base.as_mut().ok_or(NO_BASE)?;
+                base.measure(*metric);
+                Ok(json!({ "rows": base.len(), "vector_bytes": base.bytes() }))
+            }
+            Command::FlatSearch { k, threads, out } => {
+                let (base, queries, metric) = self.pair()?;
+                exact::search(base, queries, metric, k, threads, &out)
+            }
+            Command::HnswBuild {
+                m,
+                ef_construction,
+                threads,
+                seed,
+            } => {
+                self.graph = None;
+                let (base, metric) = self.base.as_mut().ok_or(NO_BASE)?;
+                let params = HnswParams {
+                    m,
+                    ef_construction,
+                    seed,
+                };
+                let graph = self
+                    .graph
+                    .insert(Graph::build(base, *metric, params, threads)?);
+                Ok(json!({
+                    "rows": base.len(),
+                    "index_bytes": graph.memory_bytes(),
+                    "vector_bytes": base.bytes(),
+                }))
+            }
+            Command::HnswSave { path } => {
+                let graph = self.graph.as_ref().ok_or(NO_GRAPH)?;
+                Ok(json!({ "file_bytes": graph.save(&path)? }))
+            }
+            Command::HnswSearch {
+                k,
+                ef,
+                threads,
+                out,
+            } => {
+                let (base, queries, _) = self.pair()?;
+                let graph = self.graph.as_ref().ok_or(NO_GRAPH)?;
+                graph.search(base, queries, (k, ef, threads), &out)
+            }
+            other => self.run_on_store(other),
+        }
+    }
+
+    fn run_on_store(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::DbOpen { path } | Command::DbReopen { path } => {
+                if self.store.is_some() {
+                    return Err("a database is open: send the command db_close first".into());
+                }
+                Ok(self.store.insert(Store::open(&path)?).about())
+            }
+            Command::DbLoad {
+                batch,
+                durability,
+                probe,
+            } => {
+                let (base, metric) = self.base.as_ref().ok_or(NO_BASE)?;
+                let store = self.store.as_mut().ok_or(NO_STORE)?;
+                store.load(
+                    base,
+                    self.queries.as_ref(),
+                    *metric,
+                    (batch, durability, probe),
+                )
+            }
+            Command::DbWaitIdle {} => self.store()?.wait_idle(),
+            Command::DbInfo {} => self.store()?.info(),
+            Command::DbSearch { k, ef, out } => {
+                let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
+                self.store()?.search(queries, k, ef, &out)
+            }
+            Command::DbClose {} => self.store.take().ok_or(NO_STORE)?.close(),
+            other => Err(format!("the command {other:?} has no place to run").into()),
+        }
+    }
+
+    fn pair(&self) -> Outcome<(&Rows, &Rows, Metric)> {
+        let (base, metric) = self.base.as_ref().ok_or(NO_BASE)?;
+        let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
+        if base.dim != queries.dim {
+            return Err(format!(
+                "queries of {} dimensions against rows of {}",
+                queries.dim, base.dim
+            )
+            .into());
+        }
+        Ok((base, queries, *metric))
+    }
+
+    fn memory(&self) -> Outcome<&Memory> {
+        Ok(self
+            .memory
+            .as_ref()
+            .ok_or("no memory is filled: send the command memory first")?)
+    }
+
+    fn store(&self) -> Outcome<&Store> {
+        Ok(self.store.as_ref().ok_or(NO_STORE)?)
+    }
+}
+
+const NO_BASE: &str = "no base vectors: send the command load first";
+const NO_QUERIES: &str = "no queries: send the command queries first";
+const NO_GRAPH: &str = "no graph: send the command hnsw_build first";
+const NO_STORE: &str = "no database is open: send the command db_open first";
