@@ -78,7 +78,7 @@ impl Rows {
     }
 
     /// The rows one by one.
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[f32]> {
+    pub(crate) fn iter(&self) -> std::slice::ChunksExact<'_, f32> {
         self.values.chunks_exact(self.dim)
     }
 }

@@ -55,7 +55,7 @@ pub trait AnnIndex: Send + Sync + Debug {
     /// Anything that a correct writer cannot have produced.
     fn verify(&self, rows: u32) -> Result<VerifyReport, IndexError>;
 
-    /// Parameters and statistics as JSON, for people and programs.
+    /// Parameters and statistics as JSON, for people and programs. Reads the whole structure.
     fn describe(&self) -> serde_json::Value;
 
     /// The concrete index, for building another one on it.

@@ -17,7 +17,8 @@ Measurements on vector files, without a database:
 
 Environment:
   VECDB_PATH   folder of the database, where --path is not given
-  VECDB_SIMD   instruction set of the distance kernels: scalar, avx2, avx512 or neon (default: the best there is)
+  VECDB_SIMD   instruction set of the distance kernels: scalar, avx2, avx512 or neon
+               (default: the best this machine has)
 
 Exit codes:
   0  done                          7  permission denied
@@ -27,8 +28,8 @@ Exit codes:
   5  database in use elsewhere    11  cancelled
   6  disk or memory used up       12  the operating system refused
 
-With --json a command prints one JSON object on stdout, and an error is {\"error\": {\"kind\", \"message\"}} on stderr.
-docs/cli.md lists every key.";
+With --json a command prints one JSON object on stdout; an error is an object on stderr:
+{\"error\": {\"kind\", \"message\"}}. docs/cli.md lists every key.";
 
 pub(crate) const QUICKSTART: &str = "\
 Examples:
@@ -36,8 +37,8 @@ Examples:
   vecdb quickstart --path /tmp/try-vecdb
   vecdb quickstart --json | jq .recall_at_10
 
-The sample travels inside the program: 5,000 Debian packages as 384 numbers each, with their metadata. A second run
-finds the data again and does not load it.";
+The sample travels inside the program: 5,000 Debian packages as 384 numbers each, with their
+metadata. A second run finds the data again and does not load it.";
 
 pub(crate) const FLAT_SEARCH: &str = "\
 Examples:
@@ -46,8 +47,9 @@ Examples:
   vecdb flat search --dataset train-images-idx3-ubyte.gz --query t10k-images-idx3-ubyte.gz \\
         --limit-queries 1000 --ground-truth truth.ivecs --json
 
-One query prints its hits and compares the vector kernels with a plain loop. Several queries are searched as a batch;
-the hits of the first are printed, with --json all. Memory does not grow with the dataset.";
+One query prints its hits and compares the vector kernels with a plain loop. Several queries are
+searched as a batch; the hits of the first are printed, with --json all. Memory does not grow with
+the dataset.";
 
 pub(crate) const HNSW_BUILD: &str = "\
 Examples:
@@ -55,8 +57,8 @@ Examples:
   vecdb hnsw build --dataset base.f16.npy --output base.hnsw --metric cosine --threads 4
   vecdb hnsw build --dataset base.npy --output base.hnsw --threads 1 --seed 7
 
-Prints vectors per layer, build time, bytes of graph and vectors, mean links per vector and the depth of layer 0: the
-most hops from the entry point to any vector.";
+Prints vectors per layer, build time, bytes of graph and vectors, links per vector and an estimate
+of the diameter: the most hops from the entry point to any vector over layer 0, up to twice that.";
 
 pub(crate) const HNSW_SEARCH: &str = "\
 Examples:
@@ -64,8 +66,8 @@ Examples:
   vecdb hnsw search --index sift.hnsw --query queries.fvecs --query-row 7 --ef 100
   vecdb hnsw search --index sift.hnsw --query queries.fvecs --ground-truth truth.ivecs --json
 
-Recall counts a hit as right if it is no farther than the k-th true neighbour. Without --ground-truth the truth of up
-to 1,000 queries is computed by exact search.";
+Recall counts a hit as right if it is no farther than the k-th true neighbour. Without
+--ground-truth the truth of up to 1,000 queries is computed by exact search.";
 
 pub(crate) const HNSW_SWEEP: &str = "\
 Examples:
@@ -107,7 +109,8 @@ Examples:
   vecdb import wiki.parquet -c wiki --create --vector-field emb --id-field url
   vecdb import train-images-idx3-ubyte.gz -c images --create --metric l2 --element u8
 
-A point whose id exists is replaced. Each batch is durable when the next begins; if the import stops, run it again.";
+A point whose id exists is replaced. Each batch is durable when the next begins; if the import
+stops, run it again.";
 
 pub(crate) const INSERT: &str = "\
 Examples:
@@ -131,8 +134,9 @@ Examples:
   vecdb search -c packages --like 3dchess --columns synopsis,section
   vecdb search -c products '[0.1, 0.2, 0.7]' --max-distance 0.4 --ef 200 --json
 
-Filters: {\"field\": value} or {\"field\": {\"$op\": value}} with $eq $ne $gt $gte $lt $lte $in $nin $exists, joined by
-$and, $or and $not. A field that holds an array matches if one of its elements does.";
+Filters: {\"field\": value} or {\"field\": {\"$op\": value}} with $eq $ne $gt $gte $lt $lte $in $nin
+$exists, joined by $and, $or and $not. A field that holds an array matches if one of its elements
+does.";
 
 pub(crate) const DELETE: &str = "\
 Examples:

@@ -9,11 +9,10 @@ use serde_json::json;
 use vecdb_engine::{Collection, ScrollRequest};
 
 use super::input;
-use super::points::record_json;
 use super::session::{Intent, with_collection};
 use crate::args::{ExportArgs, Globals};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bar, Console, count, seconds};
+use crate::output::{Bar, Console, PointJson, count, seconds};
 
 /// Points read at once.
 const PAGE: usize = 1_000;
@@ -94,10 +93,17 @@ fn points(
     mut write: impl FnMut(&[u8]) -> Outcome,
 ) -> Outcome<u64> {
     let mut written = 0;
+    let mut line = Vec::new();
     loop {
         let page = collection.scroll(&request)?;
         for point in &page.points {
-            let mut line = record_json(point).to_string().into_bytes();
+            line.clear();
+            serde_json::to_writer(&mut line, &PointJson::from(point)).map_err(|error| {
+                Failure::usage(format!(
+                    "point {} cannot be written as JSON: {error}",
+                    point.id
+                ))
+            })?;
             line.push(b'\n');
             write(&line)?;
         }

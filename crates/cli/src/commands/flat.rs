@@ -141,7 +141,18 @@ impl Pass<'_> {
             rows.with_inverse_norms(&norms)?
         };
         let found = match self.queries.all() {
-            [only] => vec![scan_one(self.kernels, only, rows, self.k)],
+            [only] => {
+                let mut hits = scan_one(self.kernels, only, rows, self.k);
+                let mut time = started.elapsed();
+                // One pass over little memory measures the cold caches rather than the loop: the best of a few counts.
+                for _ in 1..passes_for(rows) {
+                    let again = Instant::now();
+                    hits = scan_one(self.kernels, only, rows, self.k);
+                    time = time.min(again.elapsed());
+                }
+                self.add(first, rows.len(), time, vec![hits]);
+                return Ok(());
+            }
             _ => exact(
                 self.kernels,
                 self.queries,
@@ -151,6 +162,11 @@ impl Pass<'_> {
                 self.threads,
             ),
         };
+        self.add(first, rows.len(), started.elapsed(), found);
+        Ok(())
+    }
+
+    fn add(&mut self, first: u32, rows: u32, time: Duration, found: Vec<Vec<Neighbor>>) {
         for (hits, found) in self.hits.iter_mut().zip(found) {
             hits.extend(
                 found
@@ -160,9 +176,19 @@ impl Pass<'_> {
             hits.sort_unstable();
             hits.truncate(self.k);
         }
-        self.distance_computations += u64::from(rows.len()) * self.queries.len() as u64;
-        self.scan += started.elapsed();
-        Ok(())
+        self.distance_computations += u64::from(rows) * self.queries.len() as u64;
+        self.scan += time;
+    }
+}
+
+/// A single query over less than this is timed several times.
+const SMALL_BYTES: usize = 16 << 20;
+const SMALL_PASSES: usize = 5;
+
+fn passes_for(rows: VectorRows<'_>) -> usize {
+    match rows.len() as usize * rows.stride() < SMALL_BYTES {
+        true => SMALL_PASSES,
+        false => 1,
     }
 }
 
@@ -362,7 +388,7 @@ fn print(console: &Console, args: &FlatSearchArgs, report: &Report, found: &Foun
     match report.queries {
         1 => console.line(format_args!(
             "Query:   row {} of {}",
-            found.query_rows[0],
+            found.query_rows.first().copied().unwrap_or(0),
             args.queries.query.display()
         ))?,
         n => console.line(format_args!(

@@ -2,20 +2,32 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use vecdb_engine::{
-    ErrorKind, Metadata, MetadataUpdate, Record, ScrollRequest, WriteResult, metadata_to_json,
-};
+use vecdb_engine::{ErrorKind, Metadata, MetadataUpdate, Record, ScrollRequest, WriteResult};
 
 use super::input;
 use super::session::{Intent, with_collection};
 use crate::args::{CountArgs, DeleteArgs, GetArgs, Globals, ScrollArgs, UpdateArgs};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Align, Console, Grid, count as number, float, metadata_cell, shorten};
+use crate::output::{
+    Align, Console, Grid, PointJson, count as number, float, metadata_cell, shorten,
+};
 
 /// Metadata columns shown unless more are asked for.
 const COLUMNS: usize = 5;
 /// Values of a vector shown in a table.
 const VALUES: usize = 4;
+
+#[derive(Serialize)]
+struct Got<'a> {
+    points: Vec<PointJson<'a>>,
+    missing: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct Page<'a> {
+    points: Vec<PointJson<'a>>,
+    next_cursor: Option<&'a str>,
+}
 
 pub(crate) fn get(console: &Console, globals: &Globals, args: &GetArgs) -> Outcome {
     let ids = input::ids(&args.ids)?;
@@ -44,10 +56,13 @@ pub(crate) fn get(console: &Console, globals: &Globals, args: &GetArgs) -> Outco
                 ));
             }
             let records: Vec<_> = found.iter().flatten().collect();
-            console.json(&json!({
-                "points": records.iter().map(|record| record_json(record)).collect::<Vec<_>>(),
-                "missing": missing.iter().map(|id| id.to_json()).collect::<Vec<_>>(),
-            }))?;
+            console.json(&Got {
+                points: records
+                    .iter()
+                    .map(|record| PointJson::from(*record))
+                    .collect(),
+                missing: missing.iter().map(|id| id.to_json()).collect(),
+            })?;
             for record in records {
                 print_record(console, record)?;
             }
@@ -171,10 +186,10 @@ pub(crate) fn scroll(console: &Console, globals: &Globals, args: &ScrollArgs) ->
         &args.name.collection,
         |collection| {
             let page = collection.scroll(&request)?;
-            console.json(&json!({
-                "points": page.points.iter().map(record_json).collect::<Vec<_>>(),
-                "next_cursor": page.next_cursor,
-            }))?;
+            console.json(&Page {
+                points: page.points.iter().map(PointJson::from).collect(),
+                next_cursor: page.next_cursor.as_deref(),
+            })?;
             let columns = columns(
                 args.columns.as_deref(),
                 page.points.iter().map(|point| point.metadata.as_ref()),

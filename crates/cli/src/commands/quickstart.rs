@@ -14,14 +14,13 @@ use vecdb_engine::{
 };
 
 use super::import::{Source, load, summary, wait};
-use super::search::hit_json;
 use super::session::{Intent, open};
 use crate::args::Globals;
 use crate::failure::{Failure, Outcome};
 use crate::measure::{Latencies, recall};
 use crate::output::{
-    Align, Console, Grid, bytes, count, decimal, duration, float, metadata_cell, percent, seconds,
-    shell_word,
+    Align, Console, Grid, HitJson, bytes, count, decimal, duration, float, metadata_cell, percent,
+    seconds, shell_word,
 };
 
 const COLLECTION: &str = "packages";
@@ -73,7 +72,7 @@ struct Answer {
     matching: Option<u64>,
     latency_us: f64,
     distance_computations: u64,
-    hits: Vec<Value>,
+    hits: Vec<HitJson>,
 }
 
 pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
@@ -212,7 +211,7 @@ impl Answer {
             matching: response.stats.matching,
             latency_us: response.elapsed.as_secs_f64() * 1e6,
             distance_computations: response.stats.distance_computations,
-            hits: response.hits.iter().map(hit_json).collect(),
+            hits: response.hits.iter().map(HitJson::from).collect(),
         }
     }
 }

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-use vecdb_engine::{
-    Collection, ErrorKind, Hit, PointId, SearchParams, SearchRequest, SearchResponse,
-    metadata_to_json,
-};
+use serde::Serialize;
+use vecdb_engine::{Collection, ErrorKind, PointId, SearchParams, SearchRequest, SearchResponse};
 
 use super::input;
 use super::points::columns;
 use super::session::{Intent, with_collection};
 use crate::args::{Globals, SearchArgs};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Align, Console, Grid, count, duration, float, metadata_cell, shorten};
+use crate::output::{
+    Align, Console, Grid, HitJson, count, duration, float, metadata_cell, shorten,
+};
 
 pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Outcome {
     let filter = input::filter(args.filter.as_deref())?;
@@ -54,7 +53,7 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Ou
             let mut response = collection.search(&request)?;
             response.hits.retain(|hit| Some(&hit.id) != like.as_ref());
             response.hits.truncate(args.limit);
-            console.json(&response_json(collection, &response))?;
+            console.json(&Report::new(collection, &response))?;
             print(console, args.columns.as_deref(), &response)
         },
     )
@@ -76,34 +75,34 @@ fn vector_of(collection: &Collection, id: &PointId) -> Outcome<Vec<f32>> {
     })
 }
 
-fn response_json(collection: &Collection, response: &SearchResponse) -> Value {
-    let stats = &response.stats;
-    json!({
-        "collection": collection.name(),
-        "hits": response.hits.iter().map(hit_json).collect::<Vec<_>>(),
-        "latency_us": response.elapsed.as_secs_f64() * 1e6,
-        "truncated": response.truncated,
-        "searched_vectors": stats.searched_vectors,
-        "matching": stats.matching,
-        "distance_computations": stats.distance_computations,
-        "nodes_visited": stats.nodes_visited,
-        "segments": stats.segments,
-    })
+#[derive(Serialize)]
+struct Report<'a> {
+    collection: &'a str,
+    hits: Vec<HitJson>,
+    latency_us: f64,
+    truncated: bool,
+    searched_vectors: u64,
+    matching: Option<u64>,
+    distance_computations: u64,
+    nodes_visited: u64,
+    segments: u32,
 }
 
-/// A hit as JSON: id, distance, score, and what else was asked for.
-pub(crate) fn hit_json(hit: &Hit) -> Value {
-    let mut object = Map::new();
-    object.insert("id".into(), hit.id.to_json());
-    object.insert("distance".into(), json!(hit.distance));
-    object.insert("score".into(), json!(hit.score));
-    if let Some(vector) = &hit.vector {
-        object.insert("vector".into(), json!(vector));
+impl<'a> Report<'a> {
+    fn new(collection: &'a Collection, response: &SearchResponse) -> Self {
+        let stats = &response.stats;
+        Self {
+            collection: collection.name(),
+            hits: response.hits.iter().map(HitJson::from).collect(),
+            latency_us: response.elapsed.as_secs_f64() * 1e6,
+            truncated: response.truncated,
+            searched_vectors: stats.searched_vectors,
+            matching: stats.matching,
+            distance_computations: stats.distance_computations,
+            nodes_visited: stats.nodes_visited,
+            segments: stats.segments,
+        }
     }
-    if let Some(metadata) = &hit.metadata {
-        object.insert("metadata".into(), metadata_to_json(metadata));
-    }
-    object.into()
 }
 
 fn print(console: &Console, asked: Option<&[String]>, response: &SearchResponse) -> Outcome {

@@ -54,13 +54,31 @@ mod tests {
 
     #[test]
     fn numbers_are_as_short_as_they_may_be_and_read_back_the_same() {
-        let vector = vec![0.1, -7.0, 1e-30, f32::MIN_POSITIVE, 16_777_217.0, 0.333_333_34];
-        let record = Record { id: "a".into(), vector: Some(vector.clone()), metadata: None };
+        let vector = vec![
+            0.1,
+            -7.0,
+            1e-30,
+            f32::MIN_POSITIVE,
+            16_777_217.0,
+            0.333_333_34,
+        ];
+        let record = Record {
+            id: "a".into(),
+            vector: Some(vector.clone()),
+            metadata: None,
+        };
         let text = serde_json::to_string(&PointJson::from(&record)).unwrap();
-        assert!(text.starts_with(r#"{"id":"a","vector":[0.1,-7.0,1e-30,"#), "{text}");
+        assert!(
+            text.starts_with(r#"{"id":"a","vector":[0.1,-7.0,1e-30,"#),
+            "{text}"
+        );
         let back: Value = serde_json::from_str(&text).unwrap();
-        let back: Vec<f32> =
-            back["vector"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap() as f32).collect();
+        let back: Vec<f32> = back["vector"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v.as_f64().unwrap() as f32)
+            .collect();
         assert_eq!(back, vector);
     }
 }

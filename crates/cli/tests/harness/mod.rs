@@ -111,7 +111,7 @@ impl World {
 
 /// Point `at` of a collection of three dimensions.
 pub(crate) fn point_line(at: usize) -> String {
-    let parity = if at % 2 == 0 { "even" } else { "odd" };
+    let parity = if at.is_multiple_of(2) { "even" } else { "odd" };
     format!(
         "{{\"id\": {at}, \"vector\": [{at}, 1, 0.5], \"metadata\": {{\"parity\": \"{parity}\", \"price\": {at}}}}}\n"
     )

@@ -46,31 +46,11 @@ impl Collection {
         self.inner.merge_all()
     }
 
-    /// Waits until background work has nothing left to do: all flushed, merged and indexed. With `background` off, or
-    /// once closed, does nothing.
+    /// Brings the collection to rest: all flushed, merged and indexed as the background threads would do in time.
     pub fn wait_until_idle(&self) -> Result<()> {
-        let inner = &self.inner;
-        inner.check_usable()?;
-        if !inner.shared.options.background {
-            return Ok(());
-        }
-        inner.flush()?;
-        inner.shared.signals.merge_wanted();
-        let failed_before = inner.status.lock().last_error.clone();
-        while !inner.is_closed() && !inner.is_dropped() {
-            if inner.next_merge(true).is_none() && inner.status.lock().building.is_none() {
-                // A merge in flight holds the lock; once we get it none is.
-                drop(inner.merging.lock());
-                if inner.next_merge(true).is_none() {
-                    return Ok(());
-                }
-            }
-            let error = inner.status.lock().last_error.clone();
-            if let Some(error) = error.filter(|_| failed_before.is_none()) {
-                return Err(Error::new(crate::ErrorKind::Io, error));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        self.inner.check_usable()?;
+        self.inner.flush()?;
+        while self.inner.merge_next(true)? {}
         Ok(())
     }
 }

@@ -156,7 +156,8 @@ impl Inner {
         let progress = BuildProgress { inner: self };
         let options = BuildOptions {
             threads: self.shared.options.thread_count(),
-            pool: Some(&self.shared.pool),
+            // Threads of its own: searches must not queue behind a build in the shared pool.
+            pool: None,
             progress: &progress,
             cancel: Some(&self.closed),
             kernels: self.shared.kernels,

@@ -1,7 +1,6 @@
 //! The write path: resolve -> log -> next state -> wait for the disk -> publish -> acknowledge.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::MutexGuard;
@@ -315,10 +314,6 @@ impl Inner {
             next.freeze();
             *working = Arc::new(next);
         }
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
     }
 }
 

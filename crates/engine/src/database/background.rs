@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::Core;
+use super::registry::Registry;
 use crate::error::{Error, Result};
 
 /// How often the threads look without being asked: for a full log, for collections gone quiet, to try again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 const MERGE_PATIENCE: Duration = Duration::from_millis(250);
 
-pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
-    let spawn = |name: &str, work: fn(&Core)| {
-        let core = core.clone();
+pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
+    let spawn = |name: &str, work: fn(&Registry)| {
+        let registry = registry.clone();
         let thread = std::thread::Builder::new().name(name.to_owned());
         thread
-            .spawn(move || work(&core))
+            .spawn(move || work(&registry))
             .map_err(|e| Error::new(crate::ErrorKind::Io, format!("cannot start a thread: {e}")))
     };
     Ok(vec![
@@ -25,22 +25,22 @@ pub(super) fn start(core: &Arc<Core>) -> Result<Vec<JoinHandle<()>>> {
     ])
 }
 
-fn flush_loop(core: &Core) {
-    while core.shared.signals.wait_for_flush(FLUSH_PATIENCE) {
-        for collection in core.open_collections() {
+fn flush_loop(registry: &Registry) {
+    while registry.shared.signals.wait_for_flush(FLUSH_PATIENCE) {
+        for collection in registry.open_collections() {
             if collection.has_frozen() {
                 // The collection keeps the error for its status and its writers; the next round tries again.
                 let _ = collection.flush_frozen();
             }
         }
-        core.bound_log();
+        registry.bound_log();
     }
 }
 
-fn merge_loop(core: &Core) {
-    while core.shared.signals.wait_for_merge(MERGE_PATIENCE) {
-        for collection in core.open_collections() {
-            while !core.shared.signals.is_stopped()
+fn merge_loop(registry: &Registry) {
+    while registry.shared.signals.wait_for_merge(MERGE_PATIENCE) {
+        for collection in registry.open_collections() {
+            while !registry.shared.signals.is_stopped()
                 && matches!(collection.merge_next(collection.is_quiet()), Ok(true))
             {}
         }

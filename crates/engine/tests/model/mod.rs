@@ -229,7 +229,10 @@ impl Model {
         }
         for id in 0..5 {
             let id = PointId::from(random.below(60) + id);
-            let got = collection.get(&[id.clone()], true, true).unwrap().remove(0);
+            let got = collection
+                .get(std::slice::from_ref(&id), true, true)
+                .unwrap()
+                .remove(0);
             let got = got.map(|record| (record.vector.unwrap(), record.metadata.unwrap()));
             assert_eq!(got, self.points.get(&id).cloned(), "{context}: get {id}");
         }

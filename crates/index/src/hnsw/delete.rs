@@ -15,6 +15,9 @@ use super::links::{Entry, Links};
 use super::prune::Space;
 use crate::IndexError;
 
+/// Deletes, at least, between two looks for rows that cannot be reached; on average they cost next to nothing then.
+const RECONNECT_MIN: u32 = 256;
+
 impl Hnsw {
     /// Inserts row `row` of `rows`. Rows before it that were never inserted stay absent.
     ///
@@ -62,6 +65,11 @@ impl Hnsw {
         }
         self.move_entry(row);
         self.scratch = Some(scratch);
+        self.deletes += 1;
+        // Repair is local: now and then a group of rows that only led to each other drifts off.
+        if self.deletes >= RECONNECT_MIN.max(self.present.count() / 16) {
+            self.reconnect(rows)?;
+        }
         Ok(true)
     }
 
@@ -75,8 +83,8 @@ impl Hnsw {
         self.insert(rows, row)
     }
 
-    /// Links every row that a search cannot reach any more from the nearest that it can. Worth a call after many
-    /// deletes; builds do it themselves. Reads the whole of layer 0.
+    /// Links every row that a search cannot reach any more from the nearest that it can. Reads the whole of layer 0.
+    /// Builds end with it and deletes do it now and then; call it after the last of many deletes to be sure.
     ///
     /// # Errors
     /// `rows` that do not belong to this graph.
@@ -88,6 +96,7 @@ impl Hnsw {
         let mut scratch = self.take_scratch();
         let result = connect_orphans(&self.inserter(rows), Some(&self.present), &mut scratch);
         self.scratch = Some(scratch);
+        self.deletes = 0;
         result
     }
 

@@ -57,6 +57,8 @@ pub struct Hnsw {
     present: RowMask,
     /// Memory of the changes, made at the first one.
     scratch: Option<InsertScratch>,
+    /// Deletes since every row was last known to be reachable.
+    deletes: u32,
 }
 
 impl Hnsw {
@@ -82,6 +84,7 @@ impl Hnsw {
             links,
             present,
             scratch: None,
+            deletes: 0,
         }
     }
 

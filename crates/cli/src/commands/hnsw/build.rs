@@ -188,11 +188,12 @@ fn print(console: &Console, report: &Report) -> Outcome {
         ),
         ("Max layer reached", report.max_layer.to_string()),
         (
-            "Hops from the entry (layer 0)",
+            "Graph diameter (estimated)",
             format!(
-                "{} mean, {} at most",
-                decimal(report.hops_mean),
-                report.hops_max
+                "{} to {} hops ({} from the entry on average)",
+                report.hops_max,
+                2 * report.hops_max,
+                decimal(report.hops_mean)
             ),
         ),
         ("Unreachable vectors", count(report.unreachable)),

@@ -160,16 +160,23 @@ fn print(console: &Console, report: &Report, recall: Option<f64>, run: &Run) -> 
         ),
     };
     let per_query = if one { "" } else { " per query" };
+    let number = |mean: f64| {
+        if one {
+            count(mean as u64)
+        } else {
+            decimal(mean)
+        }
+    };
     let mut facts = vec![
         (
             "Nodes visited",
-            format!("{}{per_query}", decimal(report.nodes_visited)),
+            format!("{}{per_query}", number(report.nodes_visited)),
         ),
         (
             "Distance computations",
             format!(
                 "{}{per_query} (vs {} brute force)",
-                decimal(report.distance_computations),
+                number(report.distance_computations),
                 count(report.rows)
             ),
         ),
