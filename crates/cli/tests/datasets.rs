@@ -4,7 +4,7 @@ mod harness;
 
 use std::io::{Seek, SeekFrom, Write};
 
-use harness::{World, keys, noise, npy, npy_header, shared_data};
+use harness::{World, keys, noise, npy, npy_header};
 use serde_json::{Value, json};
 
 const ROWS: usize = 3_000;
@@ -354,18 +354,32 @@ fn bytes_are_packed_bits_under_hamming() {
 
 #[test]
 fn real_data_reaches_its_recall() {
-    let Some(folder) = shared_data("siftsmall") else {
-        println!("siftsmall is not here; the generated sets stand in");
-        return;
-    };
-    let world = World::new();
-    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (base, query, truth) = (
-        file("siftsmall_base.fvecs"),
-        file("siftsmall_query.fvecs"),
-        file("groundtruth_l2_top100.ivecs"),
+    let sample = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../examples/debian-packages"
     );
-    let flat = world.json(&[
+    let (folder, base, queries, truth, metric) =
+        match vecdb_testkit::data::test_data().folder_of("siftsmall") {
+            Some(folder) => (
+                folder,
+                "siftsmall_base.fvecs",
+                "siftsmall_query.fvecs",
+                "groundtruth_l2_top100.ivecs",
+                "l2",
+            ),
+            None => (
+                sample.into(),
+                "base.f16.npy",
+                "queries.f16.npy",
+                "groundtruth_cosine_top100.ivecs",
+                "cosine",
+            ),
+        };
+    println!("data: {}", folder.join(base).display());
+    let world = World::new();
+    let [base, query, truth] =
+        [base, queries, truth].map(|name| folder.join(name).to_str().unwrap().to_owned());
+    let flat = [
         "flat",
         "search",
         "--dataset",
@@ -374,21 +388,33 @@ fn real_data_reaches_its_recall() {
         &query,
         "--ground-truth",
         &truth,
+        "--metric",
+        metric,
+    ];
+    assert_eq!(world.json(&flat)["recall_at_10"], 1.0);
+    world.text(&[
+        "hnsw",
+        "build",
+        "--dataset",
+        &base,
+        "--output",
+        "g.hnsw",
+        "--metric",
+        metric,
     ]);
-    assert_eq!(flat["recall_at_10"], 1.0);
-    world.text(&["hnsw", "build", "--dataset", &base, "--output", "sift.hnsw"]);
-    let sweep = world.json(&[
+    let sweep = [
         "hnsw",
         "sweep",
         "--index",
-        "sift.hnsw",
+        "g.hnsw",
         "--query",
         &query,
         "--ground-truth",
         &truth,
         "--ef",
         "50,200",
-    ]);
+    ];
+    let sweep = world.json(&sweep);
     assert!(
         sweep["sweep"][0]["recall_at_10"].as_f64().unwrap() > 0.95,
         "{sweep}"

@@ -2,7 +2,7 @@
 
 mod harness;
 
-use harness::{World, stderr};
+use harness::{World, keys, noise, npy, stderr};
 
 #[test]
 fn completions_know_the_commands() {
@@ -54,4 +54,73 @@ fn errors_are_a_line_for_people_and_an_object_for_programs() {
     let output = world.run(&["count"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("Usage:"), "{}", stderr(&output));
+}
+
+/// Every key that a command prints stands in `docs/cli.md`.
+#[test]
+fn every_key_is_documented() {
+    let manual = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let world = World::with_points(5);
+    world.write("base.npy", npy(50, 4, noise(3).take(200)));
+    let graph = [
+        "hnsw",
+        "build",
+        "--dataset",
+        "base.npy",
+        "--output",
+        "g.hnsw",
+    ];
+    let flat = [
+        "flat",
+        "search",
+        "--dataset",
+        "base.npy",
+        "--query",
+        "base.npy",
+        "--limit-queries",
+        "2",
+    ];
+    let search = ["hnsw", "search", "--index", "g.hnsw", "--query", "base.npy"];
+    let sweep = [
+        "hnsw", "sweep", "--index", "g.hnsw", "--query", "base.npy", "--ef", "10",
+    ];
+    let commands: &[&[&str]] = &[
+        &["quickstart"],
+        &flat,
+        &graph,
+        &search,
+        &sweep,
+        &["collection", "create", "d", "--dimension", "3"],
+        &["collection", "list"],
+        &["collection", "info", "c"],
+        &["collection", "compact", "c"],
+        &["import", "base.npy", "-c", "e", "--create"],
+        &["insert", "-c", "c", "--id", "9", "--vector", "[1,2,3]"],
+        &["get", "-c", "c", "9", "10", "--with-vector"],
+        &["search", "-c", "c", "[1,2,3]", "--with-vector"],
+        &["update", "-c", "c", "9", "--merge", "{}"],
+        &["delete", "-c", "c", "9"],
+        &["count", "-c", "c"],
+        &["scroll", "-c", "c"],
+        &["export", "-c", "c", "--output", "c.jsonl"],
+        &["storage", "verify"],
+        &["collection", "drop", "d"],
+    ];
+    for command in commands {
+        let report = world.json(command);
+        for key in keys(&report) {
+            assert!(
+                manual.contains(&format!("`{key}`")),
+                "the key {key} of vecdb {command:?} is not in docs/cli.md"
+            );
+        }
+    }
+    let sweep = world.json(&sweep);
+    for key in keys(&sweep["sweep"][0]) {
+        assert!(
+            manual.contains(&format!("\"{key}\"")),
+            "the key {key} of a sweep's row is not in docs/cli.md"
+        );
+    }
 }

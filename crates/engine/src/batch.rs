@@ -144,6 +144,7 @@ impl WriteBatch {
         for _ in 0..count {
             operations.push(Self::decode_operation(&mut input)?);
         }
+        input.finish()?;
         Ok(Self {
             collection,
             time_us,

@@ -51,11 +51,12 @@ pub struct Options {
     pub threads: usize,
     /// A memtable of this many bytes is frozen and flushed to a segment. Default: 64 MiB.
     pub memtable_bytes_max: u64,
-    /// Writers wait while this many frozen memtables are not yet flushed. Default: 2.
+    /// Writers wait while more than this many frozen memtables are not yet flushed. Default: 2.
     pub frozen_memtables_max: usize,
     /// How long a writer waits for a flush before it gives up. Default: 60 s.
     pub write_stall_max: Duration,
-    /// Beyond this many bytes of log every collection is flushed. Bounds recovery time. Default: 512 MiB.
+    /// Beyond this many bytes of log the collections that keep the oldest part of it are flushed, which bounds
+    /// recovery time (with `background` only). Default: 512 MiB.
     pub wal_bytes_max: u64,
     /// Segments with fewer rows get no index of their own: a scan is as fast. Default: 1,000.
     pub index_rows_min: u32,

@@ -30,8 +30,15 @@ pub enum PointId {
 }
 
 impl PointId {
-    /// Reads an id as people type it: digits are a number, the hyphenated form is a UUID, the rest is a string.
+    /// Reads an id as people type it: digits are a number, the hyphenated form is a UUID, the rest is a string. In
+    /// double quotes it is always a string, as in JSON: `"5"`.
     pub fn parse(text: &str) -> Result<Self> {
+        if text.len() >= 2 && text.starts_with('"') && text.ends_with('"') {
+            let quoted = serde_json::from_str::<String>(text);
+            let quoted = quoted
+                .map_err(|e| Error::invalid(format!("{text} is not a string in quotes: {e}")))?;
+            return Self::from_text(&quoted);
+        }
         if !text.is_empty()
             && text.bytes().all(|b| b.is_ascii_digit())
             && let Ok(number) = text.parse()
@@ -43,12 +50,7 @@ impl PointId {
 
     /// An id from a string value: a UUID where it has the hyphenated form, else a string.
     pub fn from_text(text: &str) -> Result<Self> {
-        if text.len() == 36
-            && let Ok(uuid) = Uuid::try_parse(text)
-        {
-            return Ok(PointId::Uuid(uuid));
-        }
-        let id = PointId::String(text.to_owned());
+        let id = PointId::from(text);
         id.check()?;
         Ok(id)
     }
@@ -171,13 +173,17 @@ impl From<Uuid> for PointId {
 
 impl From<&str> for PointId {
     fn from(text: &str) -> Self {
-        PointId::String(text.to_owned())
+        PointId::from(text.to_owned())
     }
 }
 
 impl From<String> for PointId {
+    /// A UUID where the text has its hyphenated form, as in JSON. Whether the length is right is told by the write.
     fn from(text: String) -> Self {
-        PointId::String(text)
+        match (text.len() == 36).then(|| Uuid::try_parse(&text)) {
+            Some(Ok(uuid)) => PointId::Uuid(uuid),
+            _ => PointId::String(text),
+        }
     }
 }
 
@@ -231,7 +237,11 @@ mod tests {
         assert_ne!(number, text);
         assert_ne!(number.hash64(), text.hash64());
         assert_eq!(PointId::parse("5").unwrap(), number);
+        assert_eq!(PointId::parse("\"5\"").unwrap(), text);
+        assert!(PointId::parse("\"a\"b\"").is_err());
         assert_eq!(PointId::from_json(&"5".into()).unwrap(), text);
+        let uuid = Uuid::from_u128(9);
+        assert_eq!(PointId::from(uuid.to_string()), PointId::Uuid(uuid));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use model::{Model, Step};
 use vecdb_engine::{
     Collection, CollectionConfig, Database, Env, Error, ErrorKind, Metric, Options,
 };
-use vecdb_testkit::sim_disk::{CrashMode, Fault, SimDisk, SplitMix64};
+use vecdb_testkit::random::SeededRandom;
+use vecdb_testkit::sim_disk::{CrashMode, Fault, SimDisk};
 
 fn options() -> Options {
     Options {
@@ -34,7 +35,7 @@ fn open(disk: &SimDisk) -> Result<Database, Error> {
 }
 
 fn script() -> Vec<Step> {
-    let mut random = SplitMix64::new(2026);
+    let mut random = SeededRandom::new(2026);
     let mut steps = vec![Step::Upsert((0..20).map(|id| (id, id + 1)).collect())];
     steps.extend((0..64).map(|_| Step::random(&mut random, 40)));
     steps.extend([
@@ -127,7 +128,7 @@ fn check(image: &SimDisk, outcome: &Outcome, context: &str) {
         outcome.acknowledged.points.keys().collect::<Vec<_>>(),
         outcome.last
     );
-    let mut random = SplitMix64::new(7);
+    let mut random = SeededRandom::new(7);
     found.check(&collection, &mut random, context);
     let report = collection.verify().unwrap();
     assert!(

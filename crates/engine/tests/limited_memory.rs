@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use vecdb_engine::{CollectionConfig, Database, Metric, Options, Point, SearchRequest};
-use vecdb_testkit::sim_disk::SplitMix64;
+use vecdb_testkit::random::SeededRandom;
 
 const BATCHES: u64 = 1_000;
 const BATCH_ROWS: u64 = 50;
@@ -25,8 +25,8 @@ fn options() -> Options {
 
 /// Points around a few hundred centres: neighbours that mean something.
 fn vector(id: u64) -> Vec<f32> {
-    let mut centre = SplitMix64::new(id % 300);
-    let mut own = SplitMix64::new(id + 1_000_000);
+    let mut centre = SeededRandom::new(id % 300);
+    let mut own = SeededRandom::new(id + 1_000_000);
     (0..DIMENSION)
         .map(|_| centre.below(1_000) as f32 + own.below(300) as f32)
         .collect()

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use model::{Model, Step, point};
 use vecdb_engine::{CollectionConfig, Database, Env, Metric, Options};
 use vecdb_storage::MemoryDisk;
-use vecdb_testkit::sim_disk::{CrashMode, SimDisk, SplitMix64};
+use vecdb_testkit::random::SeededRandom;
+use vecdb_testkit::sim_disk::{CrashMode, SimDisk};
 
 fn options(background: bool) -> Options {
     Options {
@@ -24,7 +25,7 @@ fn options(background: bool) -> Options {
 #[test]
 fn random_operations_agree_with_a_plain_map() {
     for seed in 1..=12 {
-        let mut random = SplitMix64::new(seed);
+        let mut random = SeededRandom::new(seed);
         let background = seed % 2 == 0;
         let env = Env {
             disk: Arc::new(MemoryDisk::default()),
@@ -77,7 +78,7 @@ fn random_operations_agree_with_a_plain_map() {
 #[test]
 fn kills_at_random_moments_lose_nothing() {
     for seed in 1..=10 {
-        let mut random = SplitMix64::new(seed);
+        let mut random = SeededRandom::new(seed);
         let mut disk = SimDisk::new();
         let mut model = Model::default();
         for life in 0..6 {
@@ -107,7 +108,7 @@ fn kills_at_random_moments_lose_nothing() {
                 step.run(&collection).unwrap();
                 model.apply(&step);
             }
-            let next = disk.crash_image(CrashMode::KeepRandom(random.next_u64()));
+            let next = disk.crash_image(CrashMode::KeepRandom(random.bits()));
             drop(db);
             disk = next;
         }

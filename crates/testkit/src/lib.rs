@@ -1,5 +1,6 @@
 //! Test tools: the faulty disk, the model, recall measurement, data for tests.
 pub mod data;
+pub mod random;
 pub mod recall;
 pub mod sim_disk;
 pub mod synthetic;

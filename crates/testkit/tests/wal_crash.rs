@@ -10,7 +10,8 @@ use std::time::Duration;
 use vecdb_storage::{
     Disk, Durability, Log, OnCorruption, Position, StorageError, Wal, WalOptions, WalRecovery,
 };
-use vecdb_testkit::sim_disk::{CrashMode, Fault, SimDisk, SplitMix64};
+use vecdb_testkit::random::SeededRandom;
+use vecdb_testkit::sim_disk::{CrashMode, Fault, SimDisk};
 
 const DIR: &str = "/db/wal";
 
@@ -88,7 +89,7 @@ fn open_with(
 fn append(
     wal: &Wal,
     promise: &mut Promise,
-    random: &mut SplitMix64,
+    random: &mut SeededRandom,
     durability: Option<Durability>,
 ) -> Result<(), StorageError> {
     // Mostly small, at times over several 4 KiB blocks.
@@ -96,7 +97,7 @@ fn append(
         0 => random.below(6000),
         _ => random.below(300),
     };
-    let payload: Vec<u8> = (0..len).map(|_| random.next_u64() as u8).collect();
+    let payload: Vec<u8> = (0..len).map(|_| random.bits() as u8).collect();
     let position = wal.append(&payload)?;
     assert_eq!(position as usize, promise.appended.len() + 1);
     promise.appended.push(payload);
@@ -112,7 +113,7 @@ fn append(
 
 /// A life of five sessions: all levels, groups, rotation, truncation, a clean and an unclean end.
 fn live(disk: &SimDisk, promise: &mut Promise) -> Result<(), StorageError> {
-    let mut random = SplitMix64::new(11);
+    let mut random = SeededRandom::new(11);
     for session in 0..5 {
         let (wal, _, frames) = open(disk, promise.floor)?;
         promise.check(&frames, wal.last(), true, "within the life");
@@ -168,7 +169,7 @@ fn check_aftermath(disk: &SimDisk, promise: &Promise, killed_only: bool, what: &
     });
     assert_eq!(again, frames, "{what}: delivered, then lost");
     drop(second);
-    let mut random = SplitMix64::new(5);
+    let mut random = SeededRandom::new(5);
     for _ in 0..3 {
         append(
             &wal,
@@ -324,7 +325,7 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_space() {
         disk.set_space(Some(space));
         let mut promise = Promise::default();
         let (wal, ..) = open(&disk, 0).unwrap();
-        let mut random = SplitMix64::new(space);
+        let mut random = SeededRandom::new(space);
         let error = loop {
             let written = append(
                 &wal,
@@ -367,7 +368,7 @@ fn many_writers_and_a_crash_at_any_call() {
     for seed in 0..60 {
         let disk = SimDisk::new();
         let (wal, ..) = open(&disk, 0).unwrap();
-        let mut random = SplitMix64::new(seed);
+        let mut random = SeededRandom::new(seed);
         disk.plan(disk.calls() + 1 + random.below(80), Fault::Crash);
         let acknowledged: Vec<(Position, Vec<u8>)> = std::thread::scope(|scope| {
             let writers: Vec<_> = (0..4u8)
@@ -416,13 +417,13 @@ fn many_writers_and_a_crash_at_any_call() {
 }
 
 /// Changes bytes in one of many ways.
-fn mutate(bytes: &mut Vec<u8>, random: &mut SplitMix64) {
+fn mutate(bytes: &mut Vec<u8>, random: &mut SeededRandom) {
     let len = bytes.len() as u64;
     let at = random.below(len + 1) as usize;
     let to = (at + random.below(200) as usize).min(bytes.len());
     match random.below(8) {
         0 | 1 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
-        2 if at < bytes.len() => bytes[at] = random.next_u64() as u8,
+        2 if at < bytes.len() => bytes[at] = random.bits() as u8,
         3 => bytes.truncate(at),
         4 => bytes[at..to].fill(0),
         5 => {
@@ -459,7 +460,7 @@ fn twenty_thousand_mutations_give_an_error_or_a_prefix() {
     let largest = largest.map(|bytes| bytes.len() as u64).max().unwrap();
     let (mut refused, mut prefixes) = (0, 0);
     for seed in 0..20_000 {
-        let mut random = SplitMix64::new(seed);
+        let mut random = SeededRandom::new(seed);
         let image = disk.crash_image(CrashMode::KeepAll);
         let path = &files[random.below(files.len() as u64) as usize];
         let mut bytes = image.contents(path).unwrap();

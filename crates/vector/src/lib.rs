@@ -10,6 +10,7 @@
 //! - [`Query`], [`Scorer`]: one query against many rows through the best loop for this CPU
 //!   ([`Kernels`]);
 //! - [`scan`], [`scan_batch`]: exact search over all rows;
+//! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows;
 //! - [`TopK`], [`Neighbor`], [`RowMask`], [`RowId`]: results and sets of rows;
 //! - [`reference`](mod@reference): the slow f64 oracle every kernel is tested against.
 //!
@@ -39,7 +40,7 @@ mod top_k;
 pub use batch::scan_batch;
 pub use element::{ElementType, MAX_DIM, decode_row, encode_row};
 pub use error::VectorError;
-pub use kernels::Kernels;
+pub use kernels::{CODE_GROUP, Kernels, PLANES, plane_dots};
 pub use metric::Metric;
 pub use neighbor::{Neighbor, RowId};
 pub use query::Query;

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::element::check_dim;
-use crate::{ElementType, Metric, VectorError, encode_row, inverse_norm};
+use crate::{ElementType, Metric, VectorError, decode_row, encode_row, inverse_norm};
 
 /// One cache line, so that vector loads from the query never straddle two.
 #[repr(C, align(64))]
@@ -141,6 +141,11 @@ impl Query {
         self.inverse_norm
     }
 
+    /// Appends the numbers of the vector, at its own length, to `out`; bits become 0 and 1.
+    pub fn to_f32(&self, out: &mut Vec<f32>) {
+        decode_row(self.encoding, self.dim, self.bytes(), out);
+    }
+
     /// Element type of [`Query::bytes`].
     pub(crate) fn encoding(&self) -> ElementType {
         self.encoding
@@ -204,5 +209,8 @@ mod tests {
     fn padding_bits_are_cleared() {
         let query = Query::from_row_bytes(Metric::Hamming, ElementType::Bits, 3, &[0xff]).unwrap();
         assert_eq!(query.bytes(), [0b111]);
+        let mut values = Vec::new();
+        query.to_f32(&mut values);
+        assert_eq!(values, [1.0; 3]);
     }
 }

@@ -6,7 +6,7 @@ use vecdb_engine::{Collection, CollectionConfig, CollectionInfo};
 use super::session::{Intent, open, with_collection};
 use crate::args::{CollectionCommand, CreateArgs, Globals, VectorArgs};
 use crate::failure::Outcome;
-use crate::output::{Align, Bar, Console, Grid, bytes, count, shorten};
+use crate::output::{Align, Bar, Console, Grid, bytes, count, plural, shorten};
 
 pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionCommand) -> Outcome {
     match command {
@@ -118,12 +118,12 @@ fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
             "points": after.points,
         }))?;
         console.line(format_args!(
-            "{} segments ({}) became {} ({}); {} points.",
-            before.segments.len(),
+            "{} ({}) became {} ({}); {}.",
+            plural(before.segments.len() as u64, "segment"),
             bytes(size(&before)),
             after.segments.len(),
             bytes(size(&after)),
-            count(after.points)
+            plural(after.points, "point")
         ))
     })
 }
@@ -137,8 +137,8 @@ fn drop_one(console: &Console, globals: &Globals, name: &str) -> Outcome {
     database.drop_collection(name)?;
     console.json(&json!({"dropped": name, "points": points}))?;
     console.line(format_args!(
-        "Collection {name} with {} points dropped.",
-        count(points)
+        "Collection {name} with {} dropped.",
+        plural(points, "point")
     ))?;
     Ok(database.close()?)
 }
@@ -191,17 +191,17 @@ fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
         (
             "On disk",
             format!(
-                "{} in {} segments, {} of it index",
+                "{} in {}, {} of it index",
                 bytes(size),
-                info.segments.len(),
+                plural(info.segments.len() as u64, "segment"),
                 bytes(index)
             ),
         ),
         (
             "In memory",
             format!(
-                "{} points, {}",
-                count(info.memtable_points),
+                "{}, {}",
+                plural(info.memtable_points, "point"),
                 bytes(info.memtable_bytes)
             ),
         ),

@@ -9,7 +9,7 @@ use super::input;
 use super::session::{Intent, with_collection};
 use crate::args::{Globals, InsertArgs};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Console, count};
+use crate::output::{Console, count, plural};
 
 /// Longer lines than this are no points.
 const LINE_BYTES_MAX: usize = 64 << 20;
@@ -46,8 +46,8 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &InsertArgs) -> Ou
                 "position": written.position,
             }))?;
             console.line(format_args!(
-                "{} points acknowledged ({} new, {} replaced).",
-                count(written.points),
+                "{} acknowledged ({} new, {} replaced).",
+                plural(written.points, "point"),
                 count(written.inserted),
                 count(written.updated)
             ))

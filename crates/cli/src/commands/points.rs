@@ -9,7 +9,7 @@ use super::session::{Intent, with_collection};
 use crate::args::{CountArgs, DeleteArgs, GetArgs, Globals, ScrollArgs, UpdateArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{
-    Align, Console, Grid, PointJson, count as number, float, metadata_cell, shorten,
+    Align, Console, Grid, PointJson, count as number, float, metadata_cell, plural, shorten,
 };
 
 /// Metadata columns shown unless more are asked for.
@@ -120,7 +120,7 @@ pub(crate) fn delete(console: &Console, globals: &Globals, args: &DeleteArgs) ->
                 None => collection.delete(&ids)?,
             };
             console.json(&write_json(collection.name(), &result))?;
-            console.line(format_args!("{} points deleted.", number(result.deleted)))
+            console.line(format_args!("{} deleted.", plural(result.deleted, "point")))
         },
     )
 }
@@ -140,7 +140,7 @@ pub(crate) fn update(console: &Console, globals: &Globals, args: &UpdateArgs) ->
         |collection| {
             let result = collection.update_metadata(&ids, &update)?;
             console.json(&write_json(collection.name(), &result))?;
-            console.line(format_args!("{} points updated.", number(result.updated)))
+            console.line(format_args!("{} updated.", plural(result.updated, "point")))
         },
     )
 }

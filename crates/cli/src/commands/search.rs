@@ -10,6 +10,7 @@ use super::points::columns;
 use super::session::{Intent, with_collection};
 use crate::args::{Globals, SearchArgs};
 use crate::failure::{Failure, Outcome};
+use crate::measure::micros;
 use crate::output::{
     Align, Console, Grid, HitJson, count, duration, float, metadata_cell, shorten,
 };
@@ -94,7 +95,7 @@ impl<'a> Report<'a> {
         Self {
             collection: collection.name(),
             hits: response.hits.iter().map(HitJson::from).collect(),
-            latency_us: response.elapsed.as_secs_f64() * 1e6,
+            latency_us: micros(response.elapsed),
             truncated: response.truncated,
             searched_vectors: stats.searched_vectors,
             matching: stats.matching,

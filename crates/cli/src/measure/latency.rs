@@ -16,6 +16,11 @@ pub(crate) struct LatencySummary {
     pub(crate) p99_us: f64,
 }
 
+/// Microseconds with the three decimals that a clock of nanoseconds gives.
+pub(crate) fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1e3
+}
+
 impl Latencies {
     pub(crate) fn push(&mut self, time: Duration) {
         self.0.push(time);
@@ -28,16 +33,16 @@ impl Latencies {
     pub(crate) fn summary(mut self) -> LatencySummary {
         self.0.sort_unstable();
         let count = self.0.len();
-        let micros = |time: &Duration| time.as_secs_f64() * 1e6;
         // Nearest rank: the smallest time that this share of the queries does not exceed.
         let rank = |share: f64| {
             let at = (share * count as f64).ceil().max(1.0) as usize - 1;
             self.0
                 .get(at.min(count.saturating_sub(1)))
+                .copied()
                 .map_or(0.0, micros)
         };
         LatencySummary {
-            mean_us: self.0.iter().map(micros).sum::<f64>() / count.max(1) as f64,
+            mean_us: self.0.iter().copied().map(micros).sum::<f64>() / count.max(1) as f64,
             p50_us: rank(0.5),
             p99_us: rank(0.99),
         }

@@ -7,7 +7,7 @@ mod queries;
 mod rows;
 mod truth;
 
-pub(crate) use latency::{Latencies, LatencySummary};
+pub(crate) use latency::{Latencies, LatencySummary, micros};
 pub(crate) use naive::NaiveLoop;
 pub(crate) use process::peak_rss_bytes;
 pub(crate) use queries::Queries;

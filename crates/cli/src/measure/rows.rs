@@ -35,6 +35,19 @@ impl Rows {
         let row_bytes = info.row_bytes();
         let bar = Bar::new(console, "loading", info.rows);
         let mut bytes = Vec::new();
+        // At once, so that growing does not take twice the memory; but what a header promises is believed only as far
+        // as the file is that long.
+        let promised = info.rows.unwrap_or(0).saturating_mul(row_bytes as u64);
+        if std::fs::metadata(path).is_ok_and(|file| promised <= file.len()) {
+            bytes
+                .try_reserve_exact(promised as usize)
+                .map_err(|error| {
+                    Failure::new(
+                        ErrorKind::ResourceExhausted,
+                        format!("{}: {error}", path.display()),
+                    )
+                })?;
+        }
         let mut rows = 0u64;
         loop {
             let read = reader.read((CHUNK_BYTES / row_bytes).max(1), &mut bytes)?;

@@ -17,6 +17,16 @@ pub(crate) fn count(number: impl Into<u64>) -> String {
     text
 }
 
+/// `1 segment`, `2,000 segments`.
+pub(crate) fn plural(number: impl Into<u64>, one: &str) -> String {
+    let number = number.into();
+    format!(
+        "{} {one}{}",
+        count(number),
+        if number == 1 { "" } else { "s" }
+    )
+}
+
 /// A mean or a ratio: whole and grouped where it is large, with decimals where it is small.
 pub(crate) fn decimal(number: f64) -> String {
     match number.abs() {
@@ -141,6 +151,8 @@ mod tests {
         assert_eq!(decimal(14.23), "14.2");
         assert_eq!(decimal(4347.8), "4,348");
         assert_eq!(decimal(f64::NAN), "-");
+        assert_eq!(plural(1u64, "point"), "1 point");
+        assert_eq!(plural(2_000u64, "point"), "2,000 points");
         assert_eq!(bytes(999), "999 B");
         assert_eq!(bytes(188_200_000), "188.2 MB");
         assert_eq!(bytes(999_999), "1.0 MB");

@@ -8,8 +8,8 @@ mod progress;
 mod table;
 
 pub(crate) use format::{
-    bytes, count, decimal, duration, float, metadata_cell, percent, rate, seconds, shell_word,
-    shorten,
+    bytes, count, decimal, duration, float, metadata_cell, percent, plural, rate, seconds,
+    shell_word, shorten,
 };
 pub(crate) use json::Console;
 pub(crate) use point::{HitJson, PointJson};

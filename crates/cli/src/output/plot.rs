@@ -51,7 +51,9 @@ fn draw(
         .build_cartesian_2d(left..right, (bottom..top).log_scale())?;
     chart
         .configure_mesh()
-        .light_line_style(RGBColor(235, 235, 235))
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(RGBColor(228, 228, 228))
+        .x_labels(8)
         .x_desc(recall_name)
         .y_desc("queries per second (log scale)")
         .x_label_formatter(&|recall| format!("{recall:.3}"))

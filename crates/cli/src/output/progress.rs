@@ -1,8 +1,9 @@
 //! Progress bars on stderr. Hidden where stderr is no terminal, under `--quiet` and under `--json`.
 
+use std::fmt;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use vecdb_index::Progress;
 
 use super::Console;
@@ -21,10 +22,15 @@ impl Bar {
         let _ = console.flush();
         let bar = ProgressBar::with_draw_target(total, target).with_prefix(what.to_owned());
         let template = match total {
-            Some(_) => "{prefix:>10} [{bar:32}] {human_pos} of {human_len}  {per_sec}  {eta} left",
-            None => "{prefix:>10} {spinner} {human_pos}  {per_sec}",
+            Some(_) => "{prefix:>10} [{bar:32}] {human_pos} of {human_len}  {rate}/s  {eta} left",
+            None => "{prefix:>10} {spinner} {human_pos}  {rate}/s",
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
+            let style =
+                style.with_key("rate", |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    // A bar that cannot be drawn is no reason to stop.
+                    let _ = out.write_str(&super::rate(state.per_sec()));
+                });
             bar.set_style(style.progress_chars("━╸─"));
         }
         if !bar.is_hidden() {

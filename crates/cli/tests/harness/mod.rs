@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
@@ -184,11 +184,20 @@ pub(crate) fn keys(object: &Value) -> Vec<&str> {
     keys
 }
 
-/// The larger data sets, where they are.
-pub(crate) fn shared_data(name: &str) -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = std::env::var_os("VECDB_TEST_DATA")
-        .map_or_else(|| root.join("../shared/data"), PathBuf::from);
-    let folder = folder.join(name);
-    folder.is_dir().then_some(folder)
+/// Each fails with this code and kind, and its message names these things.
+pub(crate) fn check(world: &World, cases: &[(&[&str], i32, &str, &[&str])]) {
+    for (args, code, kind, named) in cases {
+        let (got_code, got_kind, message) = world.failure(args);
+        assert_eq!(
+            (got_code, got_kind.as_str()),
+            (*code, *kind),
+            "vecdb {args:?}: {message}"
+        );
+        for name in *named {
+            assert!(
+                message.contains(name),
+                "vecdb {args:?}: {name:?} is missing in: {message}"
+            );
+        }
+    }
 }

@@ -12,7 +12,7 @@ use vecdb_vector::{RowId, RowMask};
 use super::policy::{SegmentStats, plan};
 use super::state::{Frozen, State};
 use super::{Collection, Inner, Manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Part, View};
 use crate::segment::{Segment, SegmentEntry, SegmentId, SegmentWriter, SourceRow, write_live};
 
@@ -32,23 +32,37 @@ pub struct MaintenanceStatus {
     pub last_error: Option<String>,
 }
 
+/// Twice as long after each failure, from a quarter of a second to a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn lengthen(&mut self) {
+        let wait = Duration::from_millis(250 << self.failures.min(8)).min(Duration::from_secs(60));
+        self.failures += 1;
+        self.until = Some(Instant::now() + wait);
+    }
+}
+
 impl Collection {
     /// Writes everything that is in memory to segments. Readers and writers go on meanwhile.
     pub fn flush(&self) -> Result<()> {
-        self.inner.check_usable()?;
+        self.inner.check_open()?;
         self.inner.flush()
     }
 
     /// Flushes, then merges all segments into one (up to the size limit), drops dead rows and builds the index.
     pub fn compact(&self) -> Result<()> {
-        self.inner.check_usable()?;
-        self.inner.flush()?;
-        self.inner.merge_all()
+        self.wait_until_idle()?;
+        self.inner.rewrite_imperfect()
     }
 
     /// Brings the collection to rest: all flushed, merged and indexed as the background threads would do in time.
     pub fn wait_until_idle(&self) -> Result<()> {
-        self.inner.check_usable()?;
+        self.inner.check_open()?;
         self.inner.flush()?;
         while self.inner.merge_next(true)? {}
         Ok(())
@@ -83,21 +97,41 @@ impl Inner {
                 _ => return Ok(()),
             };
             let outcome = self.flush_one(&frozen);
-            let mut status = self.status.lock();
-            match outcome {
-                Ok(()) => {
-                    status.flushes += 1;
-                    status.last_error = None;
-                }
-                Err(error) => {
-                    status.last_error = Some(error.to_string());
-                    return Err(error);
-                }
-            }
-            drop(status);
+            self.note_outcome(&outcome, |status| status.flushes += 1);
+            outcome?;
             self.flushed_some.notify_all();
             self.shared.signals.merge_wanted();
         }
+    }
+
+    /// Remembers how a flush or merge ended; one that failed is not tried again at once.
+    pub(super) fn note_outcome(
+        &self,
+        outcome: &Result<()>,
+        count: impl FnOnce(&mut MaintenanceStatus),
+    ) {
+        let mut status = self.status.lock();
+        status.building = None;
+        match outcome {
+            Ok(()) => {
+                count(&mut status);
+                status.last_error = None;
+                *self.pause.lock() = Pause::default();
+            }
+            Err(error) if error.kind() == ErrorKind::Cancelled => {}
+            Err(error) => {
+                status.last_error = Some(error.to_string());
+                self.pause.lock().lengthen();
+            }
+        }
+    }
+
+    /// Background work failed lately and waits before it tries again.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause
+            .lock()
+            .until
+            .is_some_and(|until| Instant::now() < until)
     }
 
     fn flush_one(&self, frozen: &Frozen) -> Result<()> {
@@ -119,9 +153,7 @@ impl Inner {
             .collect();
         let segment = match order.is_empty() {
             true => None,
-            false => Some(Arc::new(
-                self.open_segment(self.write_rows(&parts, &order)?)?,
-            )),
+            false => Some(Arc::new(self.make_segment(&parts, &order, |_| Ok(()))?)),
         };
         self.install(Some(frozen.position), |next| {
             // Only flushes remove frozen memtables, one at a time: the first is still this one.
@@ -137,11 +169,13 @@ impl Inner {
         })
     }
 
-    pub(super) fn write_rows(
+    /// Writes rows as a new segment, `finish`es it (with an index, say) and opens it. On failure nothing stays behind.
+    pub(super) fn make_segment(
         &self,
         parts: &[&dyn Part],
         order: &[SourceRow],
-    ) -> Result<SegmentEntry> {
+        finish: impl FnOnce(&mut SegmentEntry) -> Result<()>,
+    ) -> Result<Segment> {
         let id = SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed));
         let writer = SegmentWriter {
             disk: &self.shared.disk,
@@ -150,7 +184,17 @@ impl Inner {
             parts,
             order,
         };
-        writer.write(id)
+        let made = writer.write(id).and_then(|mut entry| {
+            finish(&mut entry)?;
+            self.open_segment(entry)
+        });
+        if made.is_err() {
+            for name in id.file_names() {
+                // What cannot be removed now is removed at the next open.
+                let _ = self.shared.disk.remove_file(&self.folder.join(name));
+            }
+        }
+        made
     }
 
     pub(super) fn open_segment(&self, entry: SegmentEntry) -> Result<Segment> {
@@ -195,6 +239,7 @@ impl Inner {
                 let _ = self.shared.disk.remove_file(&self.folder.join(&stale.name));
             }
         }
+        self.flushed.store(written.flushed, Ordering::Release);
         *manifest = written;
         drop(manifest);
         self.publish(next);

@@ -27,41 +27,24 @@ impl Inner {
         Ok(true)
     }
 
-    pub(super) fn merge_all(&self) -> Result<()> {
+    /// Rewrites, one by one, the segments that have dead rows or lack their index.
+    pub(super) fn rewrite_imperfect(&self) -> Result<()> {
         let _one = self.merging.lock();
-        let ids: Vec<_> = {
-            let state = self.snapshot();
-            let spec = &self.vector_field()?.index;
-            let perfect = |view: &View<Segment>| {
-                let indexed = view.part.index().is_some() || *spec == IndexSpec::Flat;
-                view.dead_rows() == 0
-                    && (indexed || view.live_rows() < self.shared.options.index_rows_min)
-            };
-            match state.segments.as_slice() {
-                [one] if perfect(one) => return Ok(()),
-                all => all.iter().map(|view| view.part.id()).collect(),
+        let wants_index = self.vector_field()?.index != IndexSpec::Flat;
+        for view in &self.snapshot().segments {
+            let unindexed = wants_index
+                && view.part.index().is_none()
+                && view.live_rows() >= self.shared.options.index_rows_min;
+            if view.dead_rows() > 0 || unindexed {
+                self.merge_remembering(&[view.part.id()])?;
             }
-        };
-        if ids.is_empty() {
-            Ok(())
-        } else {
-            self.merge_remembering(&ids)
         }
+        Ok(())
     }
 
     fn merge_remembering(&self, ids: &[SegmentId]) -> Result<()> {
         let outcome = self.merge(ids);
-        let mut status = self.status.lock();
-        status.building = None;
-        match &outcome {
-            Ok(()) => {
-                status.merges += 1;
-                status.last_error = None;
-            }
-            Err(error) if error.kind() == ErrorKind::Cancelled => {}
-            Err(error) => status.last_error = Some(error.to_string()),
-        }
-        drop(status);
+        self.note_outcome(&outcome, |status| status.merges += 1);
         outcome
     }
 
@@ -97,15 +80,10 @@ impl Inner {
         let merged = match order.is_empty() {
             true => None,
             false => {
-                let mut entry = self.write_rows(&parts, &order)?;
-                if let Err(error) = self.add_index(&mut entry, inputs.first().copied(), &order) {
-                    let _ = self
-                        .shared
-                        .disk
-                        .remove_file(&self.folder.join(&entry.rows_file.name));
-                    return Err(error);
-                }
-                Some(Arc::new(self.open_segment(entry)?))
+                let add_index = |entry: &mut SegmentEntry| {
+                    self.add_index(entry, inputs.first().copied(), &order)
+                };
+                Some(Arc::new(self.make_segment(&parts, &order, add_index)?))
             }
         };
         self.install(None, |next| {

@@ -7,7 +7,7 @@
 //! ```
 //! Invariants:
 //! - The working state is ahead of the published one only by writes that are not yet acknowledged.
-//! - Readers take one atomic load and no lock. What they hold stays valid as long as they hold it.
+//! - Readers take one atomic load and no lock that a writer, a flush or a merge ever holds. What they hold stays valid as long as they hold it.
 //! - Locks are taken in the order flushing or merging, manifest, working state; never the other way round.
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
@@ -24,6 +24,7 @@ mod verify;
 mod write;
 
 pub use maintenance::MaintenanceStatus;
+use maintenance::Pause;
 pub(crate) use manifest::Manifest;
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use request::{Hit, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult};
@@ -86,6 +87,8 @@ pub(crate) struct Inner {
     publishing: Mutex<()>,
     /// The manifest on disk; held while it is replaced.
     manifest: Mutex<Manifest>,
+    /// A copy of the manifest's, to be read without waiting for a manifest that is being written.
+    flushed: AtomicU64,
     next_segment: AtomicU64,
     flushing: Mutex<()>,
     merging: Mutex<()>,
@@ -93,6 +96,8 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     dropped: AtomicBool,
     last_write: Mutex<Instant>,
+    /// Keeps failing background work from being tried again at once.
+    pause: Mutex<Pause>,
     status: Mutex<MaintenanceStatus>,
     scratches: Mutex<Vec<Scratch>>,
 }
@@ -214,6 +219,7 @@ impl Inner {
             flushed_some: Condvar::new(),
             published: ArcSwap::new(state),
             publishing: Mutex::new(()),
+            flushed: AtomicU64::new(manifest.flushed),
             next_segment: AtomicU64::new(manifest.next_segment),
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
@@ -222,6 +228,7 @@ impl Inner {
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             last_write: Mutex::new(Instant::now()),
+            pause: Mutex::new(Pause::default()),
             status: Mutex::new(MaintenanceStatus::default()),
             scratches: Mutex::new(Vec::new()),
         })
@@ -270,12 +277,12 @@ impl Inner {
 
     /// The segments hold every write up to here.
     pub(crate) fn flushed(&self) -> Position {
-        self.manifest.lock().flushed
+        self.flushed.load(Ordering::Acquire)
     }
 
     /// The log must be kept after this position; `None` when the segments hold everything.
     pub(crate) fn log_needed_after(&self) -> Option<Position> {
-        let flushed = self.manifest.lock().flushed;
+        let flushed = self.flushed();
         (self.working.lock().position > flushed).then_some(flushed)
     }
 
@@ -313,10 +320,19 @@ impl Inner {
     }
 
     /// Refuses every further write; reads go on. Only opening the database again lifts it.
-    fn poison(&self, error: Error) -> Error {
+    pub(crate) fn poison(&self, error: Error) -> Error {
         let _ = self.poisoned.set(error.to_string());
         self.flushed_some.notify_all();
         error
+    }
+
+    /// Flushes and merges on request are for open databases: once closed, the folder may be somebody else's.
+    fn check_open(&self) -> Result<()> {
+        self.check_usable()?;
+        match self.closed.load(Ordering::Acquire) {
+            true => Err(closed()),
+            false => Ok(()),
+        }
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -341,7 +357,7 @@ impl Inner {
             ));
         }
         if self.closed.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Unavailable, "the database is closed"));
+            return Err(closed());
         }
         Ok(())
     }
@@ -382,7 +398,7 @@ impl Inner {
             memtable_bytes: state.memtable_bytes(),
             fields: state.fields.as_ref().clone(),
             position: state.position,
-            flushed_position: self.manifest.lock().flushed,
+            flushed_position: self.flushed(),
             maintenance: self.status.lock().clone(),
         }
     }
@@ -411,6 +427,10 @@ impl Collection {
     pub fn info(&self) -> CollectionInfo {
         self.inner.info()
     }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the database is closed")
 }
 
 /// Removes what an interrupted flush or merge left behind; files of unknown kinds stay.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use vecdb_filter::Filter;
 use vecdb_index::{Budget, SearchParams};
-use vecdb_vector::{Neighbor, Query, RowId, RowMask, TopK, scan};
+use vecdb_vector::{Neighbor, Query, RowId, RowMask, Scorer, TopK, VectorRows, scan};
 
 use super::state::{AnyView, State};
 use super::{Collection, Hit, Inner, SearchRequest, SearchResponse, SearchStats};
@@ -52,6 +52,9 @@ impl Collection {
         })
     }
 }
+
+/// Rows between two looks at the clock.
+const SCAN_BLOCK_ROWS: usize = 4096;
 
 /// A checked request.
 struct Plan {
@@ -172,8 +175,10 @@ impl Inner {
                 return Ok(Vec::new());
             }
             let mut top = TopK::new(request.limit);
-            stats.distance_computations +=
-                scan(self.shared.kernels, &plan.query, rows, mask, &mut top);
+            stats.distance_computations += match plan.budget.is_unlimited() {
+                true => scan(self.shared.kernels, &plan.query, rows, mask, &mut top),
+                false => self.scan_in_time(plan, rows, mask, &mut top, truncated),
+            };
             return Ok(top.into_sorted_vec());
         };
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
@@ -198,6 +203,40 @@ impl Inner {
         Ok(neighbors)
     }
 
+    /// An exact scan that looks at the clock between blocks of rows.
+    fn scan_in_time(
+        &self,
+        plan: &Plan,
+        rows: VectorRows<'_>,
+        mask: Option<&RowMask>,
+        top: &mut TopK,
+        truncated: &mut bool,
+    ) -> u64 {
+        let scorer = Scorer::new(self.shared.kernels, &plan.query, rows);
+        let (mut ids, mut distances) = (Vec::with_capacity(SCAN_BLOCK_ROWS), Vec::new());
+        let mut computed = 0;
+        for start in (0..rows.len()).step_by(SCAN_BLOCK_ROWS) {
+            if plan.budget.is_spent(computed) {
+                *truncated = true;
+                break;
+            }
+            let end = rows.len().min(start + SCAN_BLOCK_ROWS as u32);
+            ids.clear();
+            ids.extend(
+                (start..end)
+                    .map(RowId)
+                    .filter(|&row| mask.is_none_or(|mask| mask.contains(row))),
+            );
+            distances.resize(ids.len(), 0.0);
+            scorer.score_rows(&ids, &mut distances);
+            for (&row, &distance) in ids.iter().zip(&distances) {
+                top.push(distance, row);
+            }
+            computed += ids.len() as u64;
+        }
+        computed
+    }
+
     /// The `limit` nearest of all parts with what the request asks of them.
     fn best(
         &self,
@@ -211,7 +250,9 @@ impl Inner {
             found.select_nth_unstable_by(request.limit - 1, |a, b| {
                 a.distance.total_cmp(&b.distance)
             });
-            found.truncate(request.limit);
+            // Of several at the same distance the ids decide who comes in.
+            let last = found[request.limit - 1].distance;
+            found.retain(|f| f.distance <= last);
         }
         let mut keyed: Vec<(Found, PointId)> = found
             .into_iter()
@@ -222,6 +263,7 @@ impl Inner {
                 .total_cmp(&b.0.distance)
                 .then_with(|| a.1.cmp(&b.1))
         });
+        keyed.truncate(request.limit);
         let mut hits = Vec::with_capacity(keyed.len());
         for (found, id) in keyed {
             let distance = metric.distance(found.distance);

@@ -26,6 +26,8 @@ pub struct VerifyReport {
     pub rows: u64,
     /// Values that were looked up in the field indexes.
     pub field_values: u64,
+    /// Entries of the log that were read.
+    pub log_entries: u64,
     /// Links followed in the graphs.
     pub links: u64,
     /// Live points that no walk through their graph reaches.
@@ -42,6 +44,7 @@ impl VerifyReport {
         self.bytes += other.bytes;
         self.rows += other.rows;
         self.field_values += other.field_values;
+        self.log_entries += other.log_entries;
         self.links += other.links;
         self.unreachable += other.unreachable;
         self.problems.extend(other.problems);
@@ -61,10 +64,21 @@ impl Collection {
         inner.check_usable()?;
         let state = inner.snapshot();
         let mut report = VerifyReport::default();
+        // Held: a manifest that is replaced meanwhile would take its delete masks away.
+        let manifest = inner.manifest.lock();
+        let live_files: Vec<_> = manifest
+            .segments
+            .iter()
+            .filter_map(|s| Some((s.id, s.live_file.clone()?)))
+            .collect();
         for view in &state.segments {
             let segment = &view.part;
             report.segments += 1;
-            for file in segment.entry().files() {
+            let live_file = live_files
+                .iter()
+                .find(|(id, _)| *id == segment.id())
+                .map(|(_, file)| file);
+            for file in segment.entry().files().chain(live_file) {
                 let path = inner.folder.join(&file.name);
                 if report
                     .note(verify_file(inner.shared.disk.as_ref(), &path))

@@ -302,7 +302,6 @@ impl Inner {
 
     /// Freezes the memtable if it holds anything the manifest does not.
     pub(super) fn freeze(&self) {
-        // Before the working state is locked: the manifest's lock is always taken first.
         let flushed = self.flushed();
         let mut working = self.working.lock();
         let frozen_to = working

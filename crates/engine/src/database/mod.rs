@@ -46,7 +46,7 @@ pub struct Database {
 pub struct Recovery {
     /// Log entries applied.
     pub replayed: u64,
-    /// Bytes cut from the torn end of the log: writes that were never acknowledged.
+    /// Bytes cut from the torn end of the log: writes that were never acknowledged as durable.
     pub torn_bytes_cut: u64,
     /// Damaged stretches of the log left out (only with `OnCorruption::Skip`).
     pub skipped: u64,
@@ -226,6 +226,7 @@ impl Database {
                 Err(error) => report.problems.push(error.to_string()),
             }
         }
+        self.registry.verify_log(&mut report);
         Ok(report)
     }
 

@@ -47,6 +47,7 @@ impl Registry {
         };
         let mut broken: BTreeMap<u32, Error> = BTreeMap::new();
         let mut replayed = 0;
+        let mut unreadable = None;
         let mut replay = |position: Position,
                           bytes: &[u8]|
          -> std::result::Result<(), StorageError> {
@@ -64,15 +65,20 @@ impl Registry {
                 }
                 _ => Ok(()),
             });
-            outcome.map_err(|error| StorageError::corrupt(&dir, position, error.to_string()))
+            outcome.map_err(|error| {
+                let message = format!("log entry {position}: {error}");
+                unreadable = Some(Error::new(error.kind(), message.clone()));
+                StorageError::Usage(message)
+            })
         };
-        let (log, recovery) = Wal::open(
+        let opened = Wal::open(
             shared.disk.clone(),
             &dir,
             options,
             catalog.log_from,
             &mut replay,
-        )?;
+        );
+        let (log, recovery) = opened.map_err(|error| unreadable.take().unwrap_or(error.into()))?;
         let flushed = by_id
             .values()
             .map(|inner| inner.flushed())

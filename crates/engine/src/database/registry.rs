@@ -9,7 +9,7 @@ use vecdb_storage::{Log, Position, Wal};
 
 use super::Recovery;
 use super::catalog::{Catalog, CatalogEntry, collection_folder};
-use crate::collection::{Collection, Inner, Shared};
+use crate::collection::{Collection, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{CollectionConfig, check_collection_name};
 
@@ -109,7 +109,16 @@ impl Registry {
             .ok_or_else(missing)?;
         let mut next = catalog.clone();
         next.collections.retain(|entry| entry.id != id);
-        next.write(self.shared.disk.as_ref(), &self.root)?;
+        if let Err(error) = next.write(self.shared.disk.as_ref(), &self.root) {
+            // Nobody knows whether it is gone: no write to it may be acknowledged any more.
+            return Err(match self.collections.read().get(name) {
+                Some(Named {
+                    slot: Slot::Open(inner),
+                    ..
+                }) => inner.poison(error),
+                _ => error,
+            });
+        }
         *catalog = next;
         let removed = self.collections.write().remove(name);
         if let Some(Named {
@@ -164,6 +173,23 @@ impl Registry {
         if next.write(self.shared.disk.as_ref(), &self.root).is_ok() {
             *catalog = next;
             let _ = self.log.truncate_before(needed + 1);
+        }
+    }
+
+    /// Reads the whole log. A frame that is being written may look torn: what is wrong twice is wrong.
+    pub(super) fn verify_log(&self, report: &mut VerifyReport) {
+        let read = || Wal::verify(self.shared.disk.as_ref(), &self.root.join("wal"));
+        let outcome = read().or_else(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            read()
+        });
+        match outcome {
+            Ok(log) => {
+                report.files += log.found.files as u64;
+                report.bytes += log.found.bytes;
+                report.log_entries += log.found.frames;
+            }
+            Err(error) => report.problems.push(error.to_string()),
         }
     }
 

@@ -53,6 +53,21 @@ const ID_MAP_ENTRY: usize = 12;
 #[serde(transparent)]
 pub(crate) struct SegmentId(pub(crate) u64);
 
+impl SegmentId {
+    pub(crate) fn rows_name(self) -> String {
+        format!("{:016x}.rows", self.0)
+    }
+
+    pub(crate) fn index_name(self) -> String {
+        format!("{:016x}.index", self.0)
+    }
+
+    /// The files that a new segment can have.
+    pub(crate) fn file_names(self) -> [String; 2] {
+        [self.rows_name(), self.index_name()]
+    }
+}
+
 /// A file of a segment as the manifest names it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct FileEntry {

@@ -43,7 +43,7 @@ impl SegmentWriter<'_> {
                 format!("a segment cannot hold {} rows", self.order.len()),
             )
         })?;
-        let name = format!("{:016x}.rows", id.0);
+        let name = id.rows_name();
         let mut out = create(self.disk.as_ref(), self.folder, &name, ROWS_KIND)?;
         let meta: BTreeMap<&str, serde_json::Value> = BTreeMap::from([
             ("rows", rows.into()),
@@ -192,7 +192,7 @@ pub(crate) fn write_index(
     entry: &SegmentEntry,
     index: &dyn BuiltIndex,
 ) -> Result<FileEntry> {
-    let name = format!("{:016x}.index", entry.id.0);
+    let name = entry.id.index_name();
     let mut out = create(disk, folder, &name, INDEX_KIND)?;
     index.save(&mut out)?;
     Ok(FileEntry {

@@ -6,7 +6,7 @@ use vecdb_engine::{
     Collection, Error, Filter, Metadata, MetadataUpdate, Metric, Point, PointId, Record,
     ScrollRequest, SearchParams, SearchRequest, Value,
 };
-use vecdb_testkit::sim_disk::SplitMix64;
+use vecdb_testkit::random::SeededRandom;
 
 pub(crate) const DIMENSION: usize = 4;
 
@@ -22,8 +22,8 @@ pub(crate) enum Step {
 }
 
 impl Step {
-    pub(crate) fn random(random: &mut SplitMix64, ids: u64) -> Self {
-        let some = |random: &mut SplitMix64, most: u64| -> Vec<u64> {
+    pub(crate) fn random(random: &mut SeededRandom, ids: u64) -> Self {
+        let some = |random: &mut SeededRandom, most: u64| -> Vec<u64> {
             (0..=random.below(most))
                 .map(|_| random.below(ids))
                 .collect()
@@ -32,7 +32,7 @@ impl Step {
             0..=9 => Step::Upsert(
                 some(random, 12)
                     .into_iter()
-                    .map(|id| (id, random.next_u64()))
+                    .map(|id| (id, random.bits()))
                     .collect(),
             ),
             10..=13 => Step::Delete(some(random, 6)),
@@ -78,7 +78,7 @@ impl Step {
 
 /// The values of a point, all from one seed. The `n` field is there from the first step on, so filters know it.
 pub(crate) fn point(id: u64, seed: u64) -> Point {
-    let mut random = SplitMix64::new(seed);
+    let mut random = SeededRandom::new(seed);
     let vector = (0..DIMENSION).map(|_| random.below(1_000) as f32).collect();
     let point = Point::new(id, vector).with("n", random.below(1_000) as i64);
     if seed.is_multiple_of(3) {
@@ -176,7 +176,7 @@ impl Model {
     }
 
     /// Compares counts, gets, exact and filtered searches with the plain data. `context` says where we are.
-    pub(crate) fn check(&self, collection: &Collection, random: &mut SplitMix64, context: &str) {
+    pub(crate) fn check(&self, collection: &Collection, random: &mut SeededRandom, context: &str) {
         assert_eq!(
             collection.count(None).unwrap(),
             self.points.len() as u64,

@@ -4,12 +4,17 @@
 //! a build every row is visited from the entry over layer 0, and each one not reached is linked from the nearest reached
 //! row that has an empty slot.
 
+use std::collections::VecDeque;
+
 use vecdb_vector::{Neighbor, RowId, RowMask};
 
 use super::insert::{InsertScratch, Inserter};
 use super::links::Links;
 use super::search::Walk;
 use crate::{Budget, Counters, IndexError};
+
+/// Rows tied in before that are looked at for one more.
+const TIED_COMPARED: usize = 16;
 
 /// Rows reached over layer 0.
 #[derive(Debug)]
@@ -73,7 +78,7 @@ pub(super) fn connect_orphans(
 ) -> Result<(), IndexError> {
     let links = inserter.links;
     let mut reached = Reached::from_entry(links)?;
-    let mut last_tied = None;
+    let mut tied = VecDeque::new();
     for row in (0..links.rows()).map(RowId) {
         if reached.contains(row) || present.is_some_and(|present| !present.contains(row)) {
             continue;
@@ -89,8 +94,7 @@ pub(super) fn connect_orphans(
         let host = candidates
             .filter(|&near| near != row && reached.contains(near))
             .find(|&near| has_room(near))
-            // Every row tied in brings empty slots, so only the first can fail to find one near.
-            .or(last_tied.filter(|&near| has_room(near)))
+            .or_else(|| nearest_tied(inserter, row, &mut tied, &mut has_room))
             .or_else(|| {
                 let mut all = (0..links.rows()).map(RowId);
                 all.find(|&near| reached.contains(near) && has_room(near))
@@ -103,9 +107,29 @@ pub(super) fn connect_orphans(
         }
         scratch.current = current;
         reached.flood(links, row)?;
-        last_tied = Some(row);
+        tied.push_back(row);
     }
     Ok(())
+}
+
+/// The nearest of the rows tied in longest ago, each of which brought empty slots of its own: a heap of equal rows, too
+/// many for a search to get past the full ones, grows into a tree of them.
+fn nearest_tied(
+    inserter: &Inserter<'_>,
+    row: RowId,
+    tied: &mut VecDeque<RowId>,
+    has_room: &mut impl FnMut(RowId) -> bool,
+) -> Option<RowId> {
+    while tied.front().is_some_and(|&oldest| !has_room(oldest)) {
+        tied.pop_front();
+    }
+    let scorer = inserter.space.scorer_of(row);
+    let hosts = tied.iter().copied().take(TIED_COMPARED);
+    let hosts = hosts.filter(|&host| has_room(host)).map(|host| Neighbor {
+        distance: scorer.score(host),
+        row: host,
+    });
+    hosts.min().map(|host| host.row)
 }
 
 /// Leaves the rows near `row` that a search finds in `scratch.candidates`.

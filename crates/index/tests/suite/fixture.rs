@@ -7,7 +7,8 @@ use vecdb_index::{
     SearchStats,
 };
 use vecdb_storage::{Disk, MemoryDisk, SectionFile, SectionWriter};
-use vecdb_testkit::synthetic::{ClusteredGaussian, SeededRandom};
+use vecdb_testkit::random::SeededRandom;
+use vecdb_testkit::synthetic::ClusteredGaussian;
 use vecdb_vector::{
     ElementType, Kernels, Metric, Neighbor, Query, RowMask, TopK, VectorRows, encode_row,
     inverse_norm, scan,

@@ -7,7 +7,7 @@ use vecdb_index::{
     AnnIndex, Budget, BuildOptions, Counters, Hnsw, HnswParams, IndexError, IndexSpec, Progress,
     Scratch, SearchParams,
 };
-use vecdb_testkit::synthetic::SeededRandom;
+use vecdb_testkit::random::SeededRandom;
 use vecdb_vector::{ElementType, Metric, RowId, RowMask};
 
 use crate::fixture::{Rows, open_file, random_mask, save};

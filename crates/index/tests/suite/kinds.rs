@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use vecdb_index::{Budget, BuildOptions, IndexError, IndexSpec, SearchParams};
-use vecdb_testkit::synthetic::SeededRandom;
+use vecdb_testkit::random::SeededRandom;
 use vecdb_vector::{ElementType, Metric, Query, RowId, RowMask};
 
 use crate::fixture::{Rows, file_of, open_file, pairs, random_mask, raw, raw_file, save, sections};

@@ -215,7 +215,6 @@ impl Log for Wal {
     }
 
     fn truncate_before(&self, position: Position) -> Result<(), StorageError> {
-        let mut removed = false;
         loop {
             // The newest file stays: it anchors the positions.
             let path = {
@@ -230,24 +229,22 @@ impl Log for Wal {
                     {
                         state.files.remove(0).path
                     }
-                    _ => break,
+                    _ => return Ok(()),
                 }
             };
             match self.shared.disk.remove_file(&path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
                     return Err(StorageError::io("remove", path, e));
                 }
-                _ => removed = true,
+                _ => {}
             }
-        }
-        if removed {
+            // One by one: a crash must not leave an older file without the one that follows it.
             let dir = &self.shared.dir;
             self.shared
                 .disk
                 .sync_dir(dir)
                 .map_err(|e| StorageError::io("sync", dir, e))?;
         }
-        Ok(())
     }
 
     fn bytes_from(&self, position: Position) -> u64 {

@@ -14,7 +14,6 @@
 //! `replace`, `create_dir` and `remove_dir_all` count as the several calls that they are.
 
 mod disk;
-mod random;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -26,7 +25,6 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub use random::SplitMix64;
 use tree::Tree;
 use vecdb_storage::Disk;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::{CrashMode, SplitMix64};
+use super::CrashMode;
+use crate::random::SeededRandom;
 
 pub(super) type NodeId = usize;
 
@@ -117,7 +118,7 @@ impl File {
         self.clean = self.live.len();
     }
 
-    fn after_crash(&self, mode: CrashMode, random: &mut SplitMix64) -> Vec<u8> {
+    fn after_crash(&self, mode: CrashMode, random: &mut SeededRandom) -> Vec<u8> {
         match mode {
             CrashMode::LoseUnsynced => self.durable.clone(),
             CrashMode::KeepAll => self.live.clone(),
@@ -125,7 +126,7 @@ impl File {
         }
     }
 
-    fn keep_some(&self, random: &mut SplitMix64) -> Vec<u8> {
+    fn keep_some(&self, random: &mut SeededRandom) -> Vec<u8> {
         let (old, new) = (self.durable.len(), self.live.len());
         let mut bytes = self.durable.clone();
         bytes.resize(new.max(old), 0);
@@ -329,7 +330,7 @@ impl Tree {
     }
 
     pub(super) fn crash_image(&self, mode: CrashMode) -> Self {
-        let mut random = SplitMix64::new(match mode {
+        let mut random = SeededRandom::new(match mode {
             CrashMode::KeepRandom(seed) => seed,
             _ => 0,
         });

@@ -4,6 +4,7 @@
 //! - `step`: what one step of a kernel is (traits), and the float kernels written once over an
 //!   instruction set's basic operations;
 //! - `row_loop`: the only loops over rows and numbers, generic over a step;
+//! - `planes`: dot products of 1-bit codes with a query in bit planes, for sketches;
 //! - `product`: blocked matrix products for many queries, generic over the basic operations;
 //! - `portable`, `avx2`, `avx512`, `neon`: basic operations, integer and bit steps, and the
 //!   `#[target_feature]` entry points into which the generic loops are inlined whole.
@@ -17,6 +18,7 @@ mod avx512;
 mod entry;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+mod planes;
 mod portable;
 mod product;
 mod row_loop;
@@ -28,6 +30,7 @@ use std::sync::OnceLock;
 use crate::{ElementType, Metric, VectorError};
 use step::{Dot, F16Load, F32Load, Float, InstructionSet, L1, L2};
 
+pub use planes::{CODE_GROUP, PLANES, plane_dots};
 pub(crate) use product::{Candidate, DEPTH_BLOCK, Keys, Products};
 pub(crate) use row_loop::{Job, RowLoops, prefetch};
 

@@ -1,0 +1,54 @@
+"""The cases: each compares one thing and says which bars it meets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from datasets import Dataset
+from report import Bar
+from runner_client import RunnerClient
+
+Result = tuple[dict[str, Any], list[Bar]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run the cases."""
+
+    runner: Path
+    work: Path
+    rounds: int
+    seed: int
+    limit: int | None = None
+    gib: float = 2.0
+    rotated: bool = False
+    peers: list[str] = field(default_factory=lambda: ["hnswlib", "faiss-hnsw"])
+    datasets: list[str] = field(default_factory=lambda: ["fashion-mnist", "debian-packages"])
+
+    def start_runner(self) -> RunnerClient:
+        return RunnerClient(self.runner, self.work)
+
+
+def load_into(client: RunnerClient, dataset: Dataset, queries: int | None = None) -> None:
+    """Gives the runner the very float32 numbers that the peers get, and asserts that all have arrived."""
+    paths = {"load": client.work / "base.npy", "queries": client.work / "queries.npy"}
+    np.save(paths["load"], dataset.base)
+    np.save(paths["queries"], dataset.queries[:queries])
+    loaded = client.call("load", path=paths["load"], metric=dataset.metric).answer
+    asked = client.call("queries", path=paths["queries"]).answer
+    assert loaded["rows"] == len(dataset.base), loaded
+    assert asked["queries"] == len(dataset.queries[:queries]), asked
+    for path in paths.values():
+        path.unlink()
+
+
+def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
+    """Case by name; a case gives one result per file it writes."""
+    from cases import engine, flat_batch, flat_scan, hnsw
+
+    return {"flat_scan": flat_scan.run, "flat_batch": flat_batch.run, "hnsw": hnsw.run, "engine": engine.run}

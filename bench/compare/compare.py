@@ -1,0 +1,83 @@
+"""Compares VecDB with its peers and keeps the numbers. Run it through `run.sh`, which prepares what it needs."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+import report
+from cases import Settings, all_cases
+from datasets import REPOSITORY, MissingData
+from peers import GRAPH_PEERS
+from runner_client import RunnerError
+
+BENCH = REPOSITORY / "bench"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", help=f"which to run: {', '.join(all_cases())} (default: all)")
+    parser.add_argument("--runner", type=Path, default=REPOSITORY / "target" / "release" / "vecdb-bench-runner")
+    parser.add_argument("--rounds", type=int, default=5, help="paired rounds per measurement (default 5)")
+    parser.add_argument("--limit", type=int, help="use only the first rows of each data set (a trial, not a result)")
+    parser.add_argument("--gib", type=float, default=2.0, help="memory of flat_scan in GiB (default 2)")
+    parser.add_argument("--seed", type=int, help="seed of builds and rotation (default: a fresh one)")
+    parser.add_argument("--rotated", action="store_true", help="hnsw also on Fashion-MNIST under a random rotation")
+    parser.add_argument("--peers", nargs="+", choices=list(GRAPH_PEERS), default=list(GRAPH_PEERS), help="peers of hnsw")
+    parser.add_argument("--datasets", nargs="+", choices=["fashion-mnist", "debian-packages"], help="data sets of hnsw")
+    parser.add_argument("--work", type=Path, default=BENCH / ".work", help="folder for databases and files in between")
+    parser.add_argument("--out", type=Path, help="folder of the results (default bench/results; of a trial, in --work)")
+    parsed = parser.parse_args()
+    if unknown := set(parsed.cases) - set(all_cases()):
+        parser.error(f"no case is named {', '.join(sorted(unknown))}; there are {', '.join(all_cases())}")
+    if parsed.rounds < 1:
+        parser.error(f"--rounds {parsed.rounds}: at least 1")
+    return parsed
+
+
+def is_trial(parsed: argparse.Namespace) -> bool:
+    """Whether the numbers are of less than the full measurement."""
+    return parsed.limit is not None or parsed.gib != 2.0 or parsed.rounds < 5
+
+
+def settings(parsed: argparse.Namespace, work: Path) -> Settings:
+    options = {"datasets": parsed.datasets} if parsed.datasets else {}
+    return Settings(
+        runner=parsed.runner,
+        work=work,
+        rounds=parsed.rounds,
+        seed=parsed.seed if parsed.seed is not None else secrets.randbits(31),
+        limit=parsed.limit,
+        gib=parsed.gib,
+        rotated=parsed.rotated,
+        peers=parsed.peers,
+        **options,
+    )
+
+
+def main() -> int:
+    parsed = arguments()
+    folder = parsed.out or (parsed.work / "results" if is_trial(parsed) else BENCH / "results")
+    parsed.work.mkdir(parents=True, exist_ok=True)
+    missed = 0
+    with tempfile.TemporaryDirectory(dir=parsed.work) as work:
+        chosen = settings(parsed, Path(work))
+        for name in parsed.cases or all_cases():
+            print(f"{name} (seed {chosen.seed})", flush=True)
+            about = {**report.environment(), "trial": is_trial(parsed), "rounds": parsed.rounds, "seed": chosen.seed}
+            for case, (result, bars) in all_cases()[name](chosen).items():
+                path = report.write(folder, case, about, result, bars)
+                print(f"{path}\n{report.table(bars)}", flush=True)
+                missed += sum(bar.met is False for bar in bars)
+    print("every bar is met" if missed == 0 else f"{missed} bars are missed")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (MissingData, RunnerError, FileNotFoundError) as error:
+        sys.exit(f"error: {error}")

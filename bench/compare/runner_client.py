@@ -1,0 +1,73 @@
+"""Our side as a child process: JSON commands in, JSON answers out, every command timed from here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class RunnerError(RuntimeError):
+    """The runner could not do a command."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An answer with what it cost, both measured outside the runner."""
+
+    answer: dict[str, Any]
+    seconds: float
+    cpu_seconds: float
+
+
+class RunnerClient:
+    """One runner process; use as a context manager."""
+
+    def __init__(self, binary: Path, work: Path) -> None:
+        self.work = work
+        self._out = work / "ids.npy"
+        self._process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def __enter__(self) -> RunnerClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=60)
+
+    def call(self, command: str, **arguments: Any) -> Timed:
+        """Sends one command and waits for its answer."""
+        assert self._process.stdin and self._process.stdout
+        line = json.dumps({"command": command, **arguments}, default=str)
+        cpu, start = self._cpu_seconds(), time.perf_counter()
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        reply = self._process.stdout.readline()
+        seconds = time.perf_counter() - start
+        if not reply:
+            raise RunnerError(f"the runner ended during {line} (exit status {self._process.wait()})")
+        answer = json.loads(reply)
+        if "error" in answer:
+            raise RunnerError(f"{line}: {answer['error']}")
+        return Timed(answer, seconds, self._cpu_seconds() - cpu)
+
+    def search(self, command: str, **arguments: Any) -> tuple[Timed, np.ndarray]:
+        """A command that writes ids: its answer and the ids."""
+        timed = self.call(command, out=self._out, **arguments)
+        return timed, np.load(self._out)
+
+    def _cpu_seconds(self) -> float:
+        """Processor time of all threads so far, in steps of 10 ms."""
+        with open(f"/proc/{self._process.pid}/stat", encoding="ascii") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
