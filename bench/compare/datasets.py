@@ -124,8 +124,10 @@ def _shortened(dataset: Dataset, limit: int | None) -> Dataset:
     if limit is None or limit >= len(dataset.base):
         return dataset
     base = np.ascontiguousarray(dataset.base[:limit])
-    truth = exact_distances(base, dataset.queries[: dataset.scored], dataset.metric)
-    return Dataset(dataset.name, dataset.metric, base, dataset.queries, truth, f"{dataset.note}; first {limit} rows only")
+    queries = np.ascontiguousarray(dataset.queries[: dataset.scored])
+    truth = exact_distances(base, queries, dataset.metric)
+    note = f"{dataset.note}; a trial on the first {limit} rows, {len(queries)} queries"
+    return Dataset(dataset.name, dataset.metric, base, queries, truth, note)
 
 
 def _idx_images(path: Path) -> np.ndarray:

@@ -78,7 +78,7 @@ impl Store {
         let points = collection.info().points;
         self.collection = Some(collection);
         Ok(
-            json!({ "points": points, "vector_bytes": size_of_val(base.values.as_slice()), "probe": probed }),
+            json!({ "points": points, "vector_bytes": size_of_val(&*base.values), "probe": probed }),
         )
     }
 

@@ -4,6 +4,7 @@
 //! search writes down itself; nothing here reports a speed. Every command gets exactly one answer, `{"error": ...}`
 //! where it could not be done, and the program ends with its input.
 
+mod aligned;
 mod collection;
 mod command;
 mod exact;

@@ -5,6 +5,7 @@ use vecdb_engine::{ElementType, Metric};
 use vecdb_vector::{Kernels, Query, TopK, VectorRows, scan};
 
 use crate::Outcome;
+use crate::aligned::AlignedFloats;
 
 /// Independent sums kept by [`read_sum`]: enough to hide the latency of additions, and a whole number of vector
 /// registers of every width.
@@ -13,7 +14,7 @@ const SUMS: usize = 32;
 /// Rows of pseudo-random floats in [-1, 1).
 pub(crate) struct Memory {
     dim: usize,
-    values: Vec<f32>,
+    values: AlignedFloats,
 }
 
 impl Memory {
@@ -25,24 +26,20 @@ impl Memory {
             );
         }
         let len = rows as usize * dim;
-        let mut values: Vec<f32> = Vec::new();
-        values
-            .try_reserve_exact(len)
-            .map_err(|error| format!("{gib} GiB: {error}"))?;
         let mut state = seed | 1;
-        values.extend((0..len).map(|_| {
+        let random = std::iter::repeat_with(|| {
             // xorshift64 (Marsaglia 2003): the upper 24 bits are random enough to be incompressible.
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
             (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        }));
-        Ok(Self { dim, values })
+        });
+        Ok(Self { dim, values: AlignedFloats::collect(len, random)? })
     }
 
     /// Bytes that one pass reads.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.values.as_slice())
+        size_of_val(&*self.values)
     }
 
     /// The `k` rows nearest to zero plus a little under L2, by exact scan on this thread.

@@ -7,6 +7,7 @@ use vecdb_engine::{ElementType, Metric};
 use vecdb_vector::{VectorRows, decode_row, inverse_norm};
 
 use crate::Outcome;
+use crate::aligned::AlignedFloats;
 
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 8 << 20;
@@ -14,7 +15,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 /// Rows of float32.
 pub(crate) struct Rows {
     pub(crate) dim: usize,
-    pub(crate) values: Vec<f32>,
+    pub(crate) values: AlignedFloats,
     /// One inverse norm per row, once [`Rows::measure`] was called under a metric that needs them.
     norms: Vec<f32>,
 }
@@ -43,7 +44,7 @@ impl Rows {
         }
         Ok(Self {
             dim,
-            values,
+            values: AlignedFloats::collect(values.len(), values.iter().copied())?,
             norms: Vec::new(),
         })
     }
@@ -74,7 +75,7 @@ impl Rows {
 
     /// Bytes of vectors and norms.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.values.as_slice()) + size_of_val(self.norms.as_slice())
+        size_of_val(&*self.values) + size_of_val(self.norms.as_slice())
     }
 
     /// The rows one by one.

@@ -86,3 +86,24 @@ fn acknowledged_points_survive_kill_9() {
         first = fed + 1_000;
     }
 }
+
+/// Killed while it imports, flushes or builds its index, the tour goes on where it was.
+#[test]
+fn a_killed_quickstart_is_finished_by_the_next() {
+    let world = World::new();
+    for ms in [15, 60, 150, 300, 500] {
+        let mut child = world.spawn(&["quickstart"]);
+        std::thread::sleep(std::time::Duration::from_millis(ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Killed early enough there is no database yet.
+        if world.path("vecdb-data/CATALOG").exists() {
+            let verified = world.json(&["storage", "verify"]);
+            assert_eq!(verified["ok"], true, "after {ms} ms: {verified}");
+        }
+    }
+    let report = world.json(&["quickstart"]);
+    assert_eq!(report["points"], 5_000);
+    assert!(report["recall_at_10"].as_f64().unwrap() >= 0.95, "{report}");
+    assert_eq!(world.json(&["storage", "verify"])["ok"], true);
+}

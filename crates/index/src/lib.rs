@@ -18,6 +18,7 @@ mod options;
 mod params;
 mod registry;
 mod scratch;
+mod sketch;
 mod spec;
 
 pub use ann::{AnnIndex, BuiltIndex, Counters, SearchStats, VerifyReport};
@@ -28,4 +29,5 @@ pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
 pub use registry::{build, build_extending, open};
 pub use scratch::{LayerTrace, Scratch};
+pub use sketch::{SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};
 pub use spec::{HnswParams, IndexSpec};

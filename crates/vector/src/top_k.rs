@@ -26,6 +26,14 @@ impl TopK {
         }
     }
 
+    /// A pool that keeps nothing farther than `ceiling`, which a search of other rows has reached
+    /// already.
+    pub fn below(k: usize, ceiling: f32) -> Self {
+        let mut top = Self::new(k);
+        top.threshold = top.threshold.min(ceiling);
+        top
+    }
+
     /// Empties the pool and sets its bound, keeping its memory.
     pub fn clear(&mut self, k: usize) {
         self.heap.clear();
@@ -138,6 +146,16 @@ mod tests {
         pool.clone().drain_sorted_into(&mut drained);
         assert_eq!(drained, sorted);
         assert_eq!(pool.into_sorted_vec(), sorted, "k = {k}");
+    }
+
+    #[test]
+    fn nothing_beyond_the_ceiling_comes_in() {
+        let mut top = TopK::below(2, 5.0);
+        assert!(!top.push(5.1, RowId(1)) && top.push(5.0, RowId(2)) && top.push(4.0, RowId(3)));
+        assert_eq!(top.threshold(), 5.0);
+        assert!(top.push(3.0, RowId(4)));
+        assert_eq!(top.threshold(), 4.0);
+        assert!(!TopK::below(0, 5.0).push(1.0, RowId(0)));
     }
 
     #[test]

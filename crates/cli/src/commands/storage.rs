@@ -58,7 +58,8 @@ pub(crate) fn verify(console: &Console, globals: &Globals) -> Outcome {
         (
             "Log",
             format!(
-                "{} entries replayed, {} bytes of a torn end cut",
+                "{} entries read, {} of them replayed, {} bytes of a torn end cut",
+                count(report.log_entries),
                 count(recovery.replayed),
                 count(recovery.torn_bytes_cut)
             ),

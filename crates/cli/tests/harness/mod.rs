@@ -29,6 +29,8 @@ impl World {
         command
             .args(args)
             .current_dir(self.folder.path())
+            // A killed process leaves its temporary files behind.
+            .env("TMPDIR", self.folder.path())
             .env_remove("VECDB_PATH")
             .stdin(Stdio::null());
         command

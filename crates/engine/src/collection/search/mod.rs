@@ -1,0 +1,103 @@
+//! Searching a snapshot: each part by its index or by scan, the best of all merged.
+
+mod run;
+
+use std::time::Instant;
+
+use vecdb_filter::Filter;
+use vecdb_index::Budget;
+use vecdb_vector::Query;
+
+use super::state::State;
+use super::{Collection, Hit, Inner, SearchRequest, SearchResponse, SearchStats};
+use crate::error::{Error, Result};
+use run::Run;
+
+/// The most hits one search may ask for.
+pub const LIMIT_MAX: usize = 100_000;
+
+impl Collection {
+    /// The points nearest to a query.
+    pub fn search(&self, request: &SearchRequest) -> Result<SearchResponse> {
+        let started = Instant::now();
+        let inner = &self.inner;
+        inner.check_usable()?;
+        let state = inner.snapshot();
+        let plan = inner.plan(&state, request, started)?;
+        let mut response = Run::new(inner, &plan, request).over(&state)?;
+        response.elapsed = started.elapsed();
+        Ok(response)
+    }
+
+    /// Several searches of one snapshot, spread over the database's threads. The answers are in the order of the
+    /// requests; the first error ends it.
+    pub fn search_batch(&self, requests: &[SearchRequest]) -> Result<Vec<SearchResponse>> {
+        use rayon::prelude::*;
+        let inner = &self.inner;
+        inner.check_usable()?;
+        let state = inner.snapshot();
+        inner.shared.pool.install(|| {
+            requests
+                .par_iter()
+                .enumerate()
+                .map(|(at, request)| {
+                    let started = Instant::now();
+                    let answer = inner
+                        .plan(&state, request, started)
+                        .and_then(|plan| Run::new(inner, &plan, request).over(&state));
+                    let mut response = answer.map_err(|e| e.context(format_args!("query {at}")))?;
+                    response.elapsed = started.elapsed();
+                    Ok(response)
+                })
+                .collect()
+        })
+    }
+}
+
+/// A checked request.
+struct Plan {
+    query: Query,
+    filter: Option<Filter>,
+    budget: Budget,
+    /// Hits must not be farther.
+    max_distance: f32,
+}
+
+impl Inner {
+    fn plan(&self, state: &State, request: &SearchRequest, started: Instant) -> Result<Plan> {
+        let field = self.vector_field()?;
+        if request.limit == 0 || request.limit > LIMIT_MAX {
+            return Err(Error::invalid(format!(
+                "limit {} is not between 1 and {LIMIT_MAX}",
+                request.limit
+            )));
+        }
+        field.index.check_params(&request.params)?;
+        let threshold = |name: &str, value: Option<f32>| match value {
+            Some(value) if value.is_nan() => Err(Error::invalid(format!("{name} is not a number"))),
+            value => Ok(value),
+        };
+        let max_distance =
+            threshold("max_distance", request.max_distance)?.unwrap_or(f32::INFINITY);
+        let of_score = threshold("min_score", request.min_score)?
+            .map(|score| field.metric.distance_of_score(score));
+        Ok(Plan {
+            query: Query::new(
+                field.metric,
+                field.element,
+                self.layout.dimension,
+                &request.vector,
+            )?,
+            filter: request
+                .filter
+                .as_ref()
+                .map(|filter| filter.check(&state.fields))
+                .transpose()?,
+            budget: Budget {
+                deadline: request.timeout.map(|timeout| started + timeout),
+                ..Budget::default()
+            },
+            max_distance: of_score.map_or(max_distance, |distance| max_distance.min(distance)),
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! One search of one state: walks the graphs first, so that what must be scanned can be passed over sooner.
+
+use vecdb_vector::{Neighbor, RowId, RowMask, Scorer, TopK, VectorRows, scan};
+
+use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
+use crate::collection::state::{AnyView, State};
+use crate::error::Result;
+use crate::part::Part;
+use crate::point::PointId;
+
+/// Rows between two looks at the clock.
+const SCAN_BLOCK_ROWS: usize = 4096;
+
+/// A candidate with the part it comes from. The distance is the metric's rank value.
+struct Found {
+    distance: f32,
+    part: usize,
+    row: RowId,
+}
+
+pub(super) struct Run<'a> {
+    inner: &'a Inner,
+    plan: &'a Plan,
+    request: &'a SearchRequest,
+    found: Vec<Found>,
+    /// The rank values of the nearest found so far: nothing farther than its worst can be an answer.
+    nearest: TopK,
+    stats: SearchStats,
+    truncated: bool,
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn new(inner: &'a Inner, plan: &'a Plan, request: &'a SearchRequest) -> Self {
+        Self {
+            inner,
+            plan,
+            request,
+            found: Vec::new(),
+            nearest: TopK::new(request.limit),
+            stats: SearchStats::default(),
+            truncated: false,
+        }
+    }
+
+    pub(super) fn over(mut self, state: &State) -> Result<SearchResponse> {
+        let parts: Vec<AnyView<'_>> = state.parts().collect();
+        let mut matching = 0;
+        for walked in [true, false] {
+            for (at, view) in parts.iter().enumerate() {
+                if view.part().index().is_some() == walked {
+                    matching += self.search_part(at, view)?;
+                }
+            }
+        }
+        self.stats.matching = self.plan.filter.is_some().then_some(matching);
+        let hits = self.hits(&parts)?;
+        Ok(SearchResponse {
+            hits,
+            stats: self.stats,
+            truncated: self.truncated,
+            elapsed: Default::default(),
+        })
+    }
+
+    /// Searches the live rows that match; how many these are.
+    fn search_part(&mut self, at: usize, view: &AnyView<'_>) -> Result<u64> {
+        let part = view.part();
+        self.stats.searched_vectors += u64::from(view.live_rows());
+        let filter = self.plan.filter.as_ref();
+        let allowed = filter.map(|filter| part.evaluate(filter)).transpose()?;
+        let mask = view.live_and(allowed);
+        let matching = mask.as_ref().map_or(part.rows(), RowMask::count);
+        if matching == 0 {
+            return Ok(0);
+        }
+        if let AnyView::Segment(view) = view {
+            view.part.check_searched_bytes()?;
+            self.stats.segments += 1;
+        }
+        let neighbors = match part.index().is_some() {
+            true => self.walk(part, mask.as_ref())?,
+            false => self.scan(part, mask.as_ref())?,
+        };
+        for Neighbor { distance, row } in neighbors {
+            if distance <= self.nearest.threshold() {
+                self.nearest.push(distance, RowId(self.found.len() as u32));
+                self.found.push(Found {
+                    distance,
+                    part: at,
+                    row,
+                });
+            }
+        }
+        Ok(u64::from(matching))
+    }
+
+    fn walk(&mut self, part: &dyn Part, mask: Option<&RowMask>) -> Result<Vec<Neighbor>> {
+        let Some(index) = part.index() else {
+            return Ok(Vec::new());
+        };
+        let rows = part.vectors()?;
+        let mut scratch = self.inner.scratches.lock().pop().unwrap_or_default();
+        let mut neighbors = Vec::new();
+        let outcome = index.search(
+            rows,
+            &self.plan.query,
+            self.request.limit,
+            mask,
+            &self.request.params,
+            &self.plan.budget,
+            &mut scratch,
+            &mut neighbors,
+        );
+        self.inner.scratches.lock().push(scratch);
+        let outcome = outcome?;
+        self.stats.distance_computations += outcome.counters.distance_computations;
+        self.stats.nodes_visited += outcome.counters.nodes_visited;
+        self.truncated |= outcome.truncated;
+        Ok(neighbors)
+    }
+
+    fn scan(&mut self, part: &dyn Part, mask: Option<&RowMask>) -> Result<Vec<Neighbor>> {
+        let rows = part.vectors()?;
+        let mut top = TopK::below(self.request.limit, self.nearest.threshold());
+        self.stats.distance_computations += match self.plan.budget.is_unlimited() {
+            true => scan(
+                self.inner.shared.kernels,
+                &self.plan.query,
+                rows,
+                mask,
+                &mut top,
+            ),
+            false => self.scan_in_time(rows, mask, &mut top),
+        };
+        Ok(top.into_sorted_vec())
+    }
+
+    /// An exact scan that looks at the clock between blocks of rows.
+    fn scan_in_time(
+        &mut self,
+        rows: VectorRows<'_>,
+        mask: Option<&RowMask>,
+        top: &mut TopK,
+    ) -> u64 {
+        let scorer = Scorer::new(self.inner.shared.kernels, &self.plan.query, rows);
+        let (mut ids, mut distances) = (Vec::with_capacity(SCAN_BLOCK_ROWS), Vec::new());
+        let mut computed = 0;
+        for start in (0..rows.len()).step_by(SCAN_BLOCK_ROWS) {
+            if self
+                .plan
+                .budget
+                .is_spent(self.stats.distance_computations + computed)
+            {
+                self.truncated = true;
+                break;
+            }
+            let end = rows.len().min(start + SCAN_BLOCK_ROWS as u32);
+            ids.clear();
+            ids.extend(
+                (start..end)
+                    .map(RowId)
+                    .filter(|&row| mask.is_none_or(|mask| mask.contains(row))),
+            );
+            distances.resize(ids.len(), 0.0);
+            scorer.score_rows(&ids, &mut distances);
+            for (&row, &distance) in ids.iter().zip(&distances) {
+                top.push(distance, row);
+            }
+            computed += ids.len() as u64;
+        }
+        computed
+    }
+
+    /// The `limit` nearest of all parts with what the request asks of them.
+    fn hits(&mut self, parts: &[AnyView<'_>]) -> Result<Vec<Hit>> {
+        let metric = self.plan.query.metric();
+        // Of several at the same distance the ids decide who comes in.
+        let farthest = self.nearest.threshold();
+        let mut keyed: Vec<(Found, PointId)> =
+            Vec::with_capacity(self.request.limit.min(self.found.len()));
+        for found in self
+            .found
+            .drain(..)
+            .filter(|found| found.distance <= farthest)
+        {
+            let id = parts[found.part].part().id(found.row)?;
+            keyed.push((found, id));
+        }
+        keyed.sort_by(|a, b| {
+            a.0.distance
+                .total_cmp(&b.0.distance)
+                .then_with(|| a.1.cmp(&b.1))
+        });
+        keyed.truncate(self.request.limit);
+        let mut hits = Vec::with_capacity(keyed.len());
+        for (found, id) in keyed {
+            let distance = metric.distance(found.distance);
+            if distance > self.plan.max_distance {
+                break;
+            }
+            let (part, row) = (parts[found.part].part(), found.row);
+            let vector = self
+                .request
+                .with_vector
+                .then(|| self.inner.decode_vector(part, row));
+            let metadata = self.request.with_metadata.then(|| part.metadata(row));
+            hits.push(Hit {
+                id,
+                distance,
+                score: metric.score(distance),
+                vector: vector.transpose()?,
+                metadata: metadata.transpose()?,
+            });
+        }
+        Ok(hits)
+    }
+}

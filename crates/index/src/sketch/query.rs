@@ -1,0 +1,116 @@
+//! [`SketchQuery`]: a query, made ready for the sketches of one space.
+
+use vecdb_vector::{Metric, PLANES, Query};
+
+use super::SketchSpace;
+use super::codes::{MISSED_MIN, ROUNDING};
+use crate::IndexError;
+
+/// How many deviations of the estimate's error count as its bound. The error is close to normal: 1.9 would be 97 % of
+/// rows (the choice of the RaBitQ library); see the example `sketch` for what other values find and cost.
+const DEVIATIONS: f64 = 1.9;
+/// Largest number of a plane, and half a step more, in steps.
+const LEVELS: f64 = 7.5;
+/// Step, in deviations of the numbers, that loses least of a normal distribution in 16 levels (Max 1960).
+const STEP_MAX: f64 = 0.335;
+
+/// A query rotated into a [`SketchSpace`] and rounded to 4-bit numbers, as bit planes. Made once per search, for any
+/// number of [`Sketches`](super::Sketches) of the space.
+#[derive(Debug, Clone, Default)]
+pub struct SketchQuery {
+    pub(super) planes: Vec<u64>,
+    /// The estimate of a row: `add + row.add + row.rescale * (scale * dot + offset)`.
+    pub(super) add: f32,
+    pub(super) scale: f32,
+    pub(super) offset: f32,
+    /// The bound of its error: `error * row.error`.
+    pub(super) error: f32,
+    /// Single precision does not hold the query: every row has to be measured.
+    pub(super) blind: bool,
+    values: Vec<f32>,
+}
+
+impl SketchQuery {
+    /// The query in the space.
+    ///
+    /// # Errors
+    /// `Mismatch` when metric, element type or dimension differ.
+    pub fn new(space: &SketchSpace, query: &Query) -> Result<Self, IndexError> {
+        let mut made = Self::default();
+        made.set(space, query)?;
+        Ok(made)
+    }
+
+    /// Makes it that of another query, keeping the memory.
+    ///
+    /// # Errors
+    /// As [`SketchQuery::new`]; it keeps its old query then.
+    pub fn set(&mut self, space: &SketchSpace, query: &Query) -> Result<(), IndexError> {
+        let of_space = (space.metric(), space.element(), space.dim());
+        let of_query = (query.metric(), query.element(), query.dim());
+        if of_space != of_query {
+            let words = |(metric, element, dim)| format!("{metric} over {dim} x {element}");
+            return Err(IndexError::Mismatch {
+                what: "query of a sketch space",
+                expected: words(of_space),
+                got: words(of_query),
+            });
+        }
+        self.values.clear();
+        query.to_f32(&mut self.values);
+        self.planes.clear();
+        self.planes.resize(space.words() * PLANES, 0);
+        self.blind = self.prepare(space, query).is_none();
+        Ok(())
+    }
+
+    fn prepare(&mut self, space: &SketchSpace, query: &Query) -> Option<()> {
+        // What the query itself, not its difference to the centre, has with the centre.
+        let placed = space.place(&mut self.values)?;
+        let square = f64::from(placed.square);
+        let centre = f64::from(space.centre_norm());
+        let length = square.sqrt();
+        let with_centre = f64::from(placed.with_centre) + centre * centre;
+        let slack = f64::from(ROUNDING) * (length + centre) * centre;
+        let add = match query.metric() {
+            Metric::L2 => square * (1.0 - f64::from(ROUNDING)),
+            Metric::Cosine => 1.0 - with_centre - slack - f64::from(ROUNDING),
+            _ => -with_centre - slack,
+        };
+        let (step, sum, lost) = self.round(length);
+        self.add = add as f32;
+        self.scale = step as f32;
+        self.offset = (-0.5 * step * f64::from(sum)) as f32;
+        self.error = (DEVIATIONS * (square + lost / f64::from(MISSED_MIN)).sqrt()) as f32;
+        // Beyond, a factor of a row times one of the query could overflow.
+        let safe = |value: f32| value.abs() <= 1e30;
+        (safe(self.add) && safe(self.scale) && safe(self.offset) && safe(self.error)).then_some(())
+    }
+
+    /// Fills the planes; gives the step, the sum of the rounded numbers and the squared error of rounding.
+    fn round(&mut self, length: f64) -> (f64, i32, f64) {
+        let largest = self.values.iter().fold(0.0f32, |max, v| max.max(v.abs()));
+        let deviation = length / (self.values.len() as f64).sqrt();
+        let step = (f64::from(largest) / LEVELS).min(STEP_MAX * deviation);
+        let inverse = (1.0 / step) as f32;
+        if !inverse.is_normal() {
+            return (0.0, 0, length * length);
+        }
+        let step = 1.0 / f64::from(inverse);
+        let (mut sum, mut lost) = (0, 0.0f32);
+        let words = self.values.as_chunks::<64>().0.iter();
+        for (values, planes) in words.zip(self.planes.as_chunks_mut::<PLANES>().0) {
+            for (i, value) in values.iter().enumerate() {
+                let steps = value * inverse;
+                let rounded = steps.round_ties_even().clamp(-8.0, 7.0);
+                lost += (steps - rounded) * (steps - rounded);
+                let level = rounded as i32;
+                sum += level;
+                for (b, plane) in planes.iter_mut().enumerate() {
+                    *plane |= (((level >> b) & 1) as u64) << i;
+                }
+            }
+        }
+        (step, sum, f64::from(lost) * step * step)
+    }
+}
