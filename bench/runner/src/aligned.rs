@@ -19,8 +19,12 @@ impl AlignedFloats {
     pub(crate) fn collect(len: usize, source: impl Iterator<Item = f32>) -> Outcome<Self> {
         let padding = LINE_BYTES / size_of::<f32>();
         let mut values: Vec<f32> = Vec::new();
-        let wanted = len.checked_add(padding).ok_or("more floats than memory has addresses")?;
-        values.try_reserve_exact(wanted).map_err(|error| format!("{len} floats: {error}"))?;
+        let wanted = len
+            .checked_add(padding)
+            .ok_or("more floats than memory has addresses")?;
+        values
+            .try_reserve_exact(wanted)
+            .map_err(|error| format!("{len} floats: {error}"))?;
         let start = values.as_ptr().align_offset(LINE_BYTES).min(padding);
         values.resize(start, 0.0);
         values.extend(source.take(len));

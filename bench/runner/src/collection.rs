@@ -77,9 +77,7 @@ impl Store {
         };
         let points = collection.info().points;
         self.collection = Some(collection);
-        Ok(
-            json!({ "points": points, "vector_bytes": size_of_val(&*base.values), "probe": probed }),
-        )
+        Ok(json!({ "points": points, "vector_bytes": size_of_val(&*base.values), "probe": probed }))
     }
 
     pub(crate) fn wait_idle(&self) -> Outcome {

@@ -34,7 +34,10 @@ impl Memory {
             state ^= state << 17;
             (state >> 40) as f32 / (1 << 23) as f32 - 1.0
         });
-        Ok(Self { dim, values: AlignedFloats::collect(len, random)? })
+        Ok(Self {
+            dim,
+            values: AlignedFloats::collect(len, random)?,
+        })
     }
 
     /// Bytes that one pass reads.

@@ -30,6 +30,10 @@ impl Latencies {
         self.0.append(&mut other.0);
     }
 
+    pub(crate) fn total(&self) -> Duration {
+        self.0.iter().sum()
+    }
+
     pub(crate) fn summary(mut self) -> LatencySummary {
         self.0.sort_unstable();
         let count = self.0.len();

@@ -37,7 +37,13 @@ fn flush_loop(registry: &Registry) {
     }
 }
 
+/// Builds yield to searches and writes. The threads that a build starts inherit this.
+const MERGE_NICENESS: i32 = 10;
+
 fn merge_loop(registry: &Registry) {
+    // On Linux a priority is a thread's; elsewhere it would be the whole process's.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, MERGE_NICENESS);
     while registry.shared.signals.wait_for_merge(MERGE_PATIENCE) {
         for collection in registry.open_collections() {
             while !registry.shared.signals.is_stopped()
