@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use vecdb_engine::{Durability, Metric};
+use vecdb_engine::{Durability, ElementType, LIMIT_MAX, Metric};
+
+use crate::Outcome;
+
+/// More threads than any machine of a benchmark has.
+const THREADS_MAX: usize = 1024;
 
 /// One line of input, such as `{"command":"hnsw_search","k":10,"ef":100,"out":"ids.npy"}`. Paths named `out` receive
 /// an int32 .npy of (queries, k) row numbers, -1 where fewer were found.
@@ -72,6 +77,36 @@ pub(crate) enum Command {
     DbReopen { path: PathBuf },
 }
 
+impl Command {
+    /// Says what no part of the program could do.
+    pub(crate) fn check(&self) -> Outcome<()> {
+        let (k, threads, metric) = match self {
+            Command::Load { metric, .. } => (0, 0, *metric),
+            Command::FlatSearch { k, threads, .. } | Command::HnswSearch { k, threads, .. } => {
+                (*k, *threads, Metric::L2)
+            }
+            Command::HnswBuild { threads, .. } => (0, *threads, Metric::L2),
+            Command::Scan { k } | Command::DbSearch { k, .. } => (*k, 0, Metric::L2),
+            _ => (0, 0, Metric::L2),
+        };
+        if k > LIMIT_MAX {
+            return Err(format!("k is {k}, but at most {LIMIT_MAX} is possible").into());
+        }
+        if threads > THREADS_MAX {
+            return Err(
+                format!("threads is {threads}, but at most {THREADS_MAX} is possible").into(),
+            );
+        }
+        if !metric.supports(ElementType::F32) {
+            return Err(format!(
+                "the metric {metric} is not defined on float32, which all rows are"
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
 /// How to search during a load.
 #[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,4 +115,23 @@ pub(crate) struct Probe {
     pub(crate) ef: u32,
     /// Rest between two searches, so that they do not take a processor from the load.
     pub(crate) pause_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn impossible_commands_are_refused_before_they_run() {
+        let check = |line: &str| serde_json::from_str::<Command>(line).unwrap().check();
+        assert!(check(r#"{"command":"scan","k":10}"#).is_ok());
+        assert!(check(r#"{"command":"scan","k":100001}"#).is_err());
+        assert!(check(r#"{"command":"load","path":"x","metric":"cosine"}"#).is_ok());
+        assert!(check(r#"{"command":"load","path":"x","metric":"hamming"}"#).is_err());
+        assert!(
+            check(r#"{"command":"hnsw_build","m":8,"ef_construction":9,"threads":5000,"seed":1}"#)
+                .is_err()
+        );
+        assert!(serde_json::from_str::<Command>(r#"{"command":"db_info","k":1}"#).is_err());
+    }
 }

@@ -49,5 +49,6 @@ fn main() -> ExitCode {
 fn answer(session: &mut Session, line: &str) -> Outcome {
     let command: Command =
         serde_json::from_str(line).map_err(|error| format!("command {line:.200}: {error}"))?;
+    command.check()?;
     session.run(command)
 }

@@ -86,8 +86,9 @@ fn churn(name: &str, data: &Dataset) {
             )
             .unwrap();
     }
+    let mut seen = vec![("just loaded", recall(&collection, &requests))];
     collection.wait_until_idle().unwrap();
-    let mut seen = vec![("loaded", recall(&collection, &requests))];
+    seen.push(("idle", recall(&collection, &requests)));
 
     let gone: Vec<PointId> = (0..rows)
         .filter(|id| id % 2 == 0)
@@ -105,7 +106,7 @@ fn churn(name: &str, data: &Dataset) {
     }
     seen.push(("half of the rest updated", recall(&collection, &requests)));
     collection.wait_until_idle().unwrap();
-    seen.push(("idle", recall(&collection, &requests)));
+    seen.push(("idle again", recall(&collection, &requests)));
     db.close().unwrap();
     let db = open(folder.path());
     let collection = db.collection("c").unwrap();

@@ -157,7 +157,9 @@ pub(crate) fn mean_recall(hits: &[Vec<Neighbor>], truth: &Truth, metric: Metric)
     let of = |(hits, kth): (&Vec<Neighbor>, &(f32, usize))| {
         recall(hits.iter().map(|hit| metric.distance(hit.distance)), *kth)
     };
-    hits.iter().zip(&truth.kth).map(of).sum::<f64>() / hits.len().max(1) as f64
+    let sum: f64 = hits.iter().zip(&truth.kth).map(of).sum();
+    // A mean of tenths is not to end in 0.9960000000000001.
+    (sum / hits.len().max(1) as f64 * 1e9).round() / 1e9
 }
 
 #[cfg(test)]

@@ -153,7 +153,11 @@ impl Inner {
             .collect();
         let segment = match order.is_empty() {
             true => None,
-            false => Some(Arc::new(self.make_segment(&parts, &order, |_| Ok(()))?)),
+            false => {
+                let mut segment = self.make_segment(&parts, &order, |_| Ok(()))?;
+                segment.sketch(&self.sketching)?;
+                Some(Arc::new(segment))
+            }
         };
         self.install(Some(frozen.position), |next| {
             // Only flushes remove frozen memtables, one at a time: the first is still this one.

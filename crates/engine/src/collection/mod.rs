@@ -41,9 +41,9 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
+use search::SearchScratch;
 use serde::Serialize;
 use vecdb_filter::MetadataSchema;
-use vecdb_index::Scratch;
 use vecdb_storage::{Disk, Position, Wal};
 use vecdb_vector::Kernels;
 
@@ -51,7 +51,7 @@ use crate::batch::WriteBatch;
 use crate::database::Signals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
-use crate::part::{Layout, Part, View};
+use crate::part::{Layout, Part, Sketching, View};
 use crate::schema::{CollectionConfig, VectorField};
 use crate::segment::{Segment, read_live};
 use state::State;
@@ -99,7 +99,8 @@ pub(crate) struct Inner {
     /// Keeps failing background work from being tried again at once.
     pause: Mutex<Pause>,
     status: Mutex<MaintenanceStatus>,
-    scratches: Mutex<Vec<Scratch>>,
+    scratches: Mutex<Vec<SearchScratch>>,
+    sketching: Sketching,
 }
 
 /// What `collection info` shows.
@@ -199,6 +200,7 @@ impl Inner {
         manifest: Manifest,
         segments: Vec<View<Segment>>,
     ) -> Result<Self> {
+        let sketching = Sketching::new(manifest.config.vector()?);
         let state = Arc::new(State {
             version: 0,
             position: manifest.flushed,
@@ -231,6 +233,7 @@ impl Inner {
             pause: Mutex::new(Pause::default()),
             status: Mutex::new(MaintenanceStatus::default()),
             scratches: Mutex::new(Vec::new()),
+            sketching,
         })
     }
 
@@ -256,7 +259,8 @@ impl Inner {
             }
         }
         let fields = working.observe(&batch)?;
-        let (mut next, _) = working.apply(self.layout, position, &batch, fields)?;
+        let (mut next, _) =
+            working.apply(self.layout, position, &batch, fields, &self.sketching)?;
         if next.active_bytes() >= self.shared.options.memtable_bytes_max {
             next.freeze();
         }

@@ -119,6 +119,8 @@ pub struct Hit {
 pub struct SearchStats {
     /// Distances computed.
     pub distance_computations: u64,
+    /// Distances estimated from sketches of rows that wait for their graph.
+    pub estimated_distances: u64,
     /// Graph nodes expanded.
     pub nodes_visited: u64,
     /// Live points the search was over.

@@ -8,7 +8,7 @@ use vecdb_vector::RowId;
 
 use crate::batch::{Operation, WriteBatch};
 use crate::error::Result;
-use crate::part::{Block, BlockBuilder, Layout, Part, View};
+use crate::part::{Block, BlockBuilder, Layout, Part, Sketching, View};
 use crate::point::PointId;
 use crate::segment::Segment;
 
@@ -182,6 +182,7 @@ impl State {
         position: Position,
         batch: &WriteBatch,
         fields: Arc<MetadataSchema>,
+        sketching: &Sketching,
     ) -> Result<(State, Applied)> {
         let mut next = self.clone();
         next.version += 1;
@@ -204,7 +205,7 @@ impl State {
             }
         }
         next.active.retain(|view| view.live_rows() > 0);
-        Block::push(&mut next.active, block.finish())?;
+        Block::push(&mut next.active, block.finish(), sketching)?;
         Ok((next, applied))
     }
 

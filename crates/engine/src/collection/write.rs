@@ -228,7 +228,8 @@ impl Inner {
             _ => working.fields.clone(),
         };
         // Applied before it is logged: a batch that cannot be applied must not reach the log.
-        let (mut next, applied) = working.apply(self.layout, log.last() + 1, &batch, fields)?;
+        let (mut next, applied) =
+            working.apply(self.layout, log.last() + 1, &batch, fields, &self.sketching)?;
         let position = log.append(&batch.encode())?;
         next.position = position;
         let full = next.active_bytes() >= self.shared.options.memtable_bytes_max;

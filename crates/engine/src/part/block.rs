@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use vecdb_filter::{Filter, Metadata};
 use vecdb_index::AnnIndex;
+use vecdb_index::Sketches;
 use vecdb_vector::{RowId, RowMask, VectorRows, inverse_norm};
 
-use super::{Layout, Part, View};
+use super::{Layout, Part, Sketching, View};
 use crate::batch::Row;
 use crate::error::{Error, ErrorKind, Result};
 use crate::point::PointId;
@@ -30,6 +31,7 @@ pub(crate) struct Block {
     rows: Vec<BlockRow>,
     /// (id hash, row), in the order of (id hash, id).
     id_order: Vec<(u64, u32)>,
+    sketches: Option<Sketches>,
     bytes: u64,
 }
 
@@ -40,24 +42,31 @@ impl Block {
     }
 
     /// Appends `next` to `views`, first merging it with the last views while they are small. Dead rows are left out.
-    pub(crate) fn push(views: &mut Vec<View<Block>>, next: Block) -> Result<()> {
-        let mut next = View::new(Arc::new(next));
+    pub(crate) fn push(
+        views: &mut Vec<View<Block>>,
+        mut next: Block,
+        sketching: &Sketching,
+    ) -> Result<()> {
         while let Some(last) = views.last() {
-            let (last_rows, next_rows) = (last.live_rows(), next.live_rows());
+            let (last_rows, next_rows) = (last.live_rows(), next.rows());
             if last_rows + next_rows > BLOCK_ROWS_MAX || last_rows > 2 * next_rows {
                 break;
             }
-            let mut merged = BlockBuilder::new(last.part.layout);
-            for view in [last, &next] {
-                for row in view.live_iter() {
-                    merged.push_from(&view.part, row)?;
-                }
+            let mut merged =
+                BlockBuilder::with_capacity(last.part.layout, (last_rows + next_rows) as usize);
+            for row in last.live_iter() {
+                merged.push_from(&last.part, row)?;
             }
-            next = View::new(Arc::new(merged.finish()));
+            for row in 0..next_rows {
+                merged.push_from(&next, RowId(row))?;
+            }
+            next = merged.finish();
             views.pop();
         }
-        if next.part.rows() > 0 {
-            views.push(next);
+        if next.rows() > 0 {
+            next.sketches = sketching.sketch(next.vectors()?);
+            next.bytes += next.sketches.as_ref().map_or(0, Sketches::bytes);
+            views.push(View::new(Arc::new(next)));
         }
         Ok(())
     }
@@ -111,6 +120,10 @@ impl Part for Block {
         None
     }
 
+    fn sketches(&self) -> Option<&Sketches> {
+        self.sketches.as_ref()
+    }
+
     fn in_id_order(&self, at: u32) -> Result<(u64, RowId)> {
         let found = self
             .id_order
@@ -138,6 +151,7 @@ impl BlockBuilder {
             inverse_norms: Vec::new(),
             rows: Vec::new(),
             id_order: Vec::new(),
+            sketches: None,
             bytes: 0,
         };
         Self { block }
@@ -205,6 +219,10 @@ mod tests {
     use crate::schema::CollectionConfig;
     use vecdb_vector::Metric;
 
+    fn sketching() -> Sketching {
+        Sketching::new(CollectionConfig::new(2, Metric::L2).vector().unwrap())
+    }
+
     fn block(ids: std::ops::Range<u64>) -> Block {
         let layout = Layout::of(CollectionConfig::new(2, Metric::L2).vector().unwrap());
         let mut builder = BlockBuilder::new(layout);
@@ -222,7 +240,7 @@ mod tests {
     fn single_row_writes_leave_few_blocks_and_every_id_can_be_found() {
         let mut views = Vec::new();
         for id in 0..5_000 {
-            Block::push(&mut views, block(id..id + 1)).unwrap();
+            Block::push(&mut views, block(id..id + 1), &sketching()).unwrap();
         }
         assert!(views.len() < 5 + 20, "{} blocks", views.len());
         assert_eq!(views.iter().map(View::live_rows).sum::<u32>(), 5_000);
@@ -250,9 +268,9 @@ mod tests {
     #[test]
     fn dead_rows_are_left_out_when_blocks_merge() {
         let mut views = Vec::new();
-        Block::push(&mut views, block(0..4)).unwrap();
+        Block::push(&mut views, block(0..4), &sketching()).unwrap();
         views[0].kill(RowId(2));
-        Block::push(&mut views, block(10..14)).unwrap();
+        Block::push(&mut views, block(10..14), &sketching()).unwrap();
         assert_eq!(views.len(), 1);
         assert_eq!(views[0].part.rows(), 7);
     }

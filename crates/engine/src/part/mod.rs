@@ -1,13 +1,16 @@
 //! Where rows live: blocks of the memtable and sealed segments, seen the same way by every reader.
 
 mod block;
+mod sketching;
 mod view;
 
 pub(crate) use block::{Block, BlockBuilder};
+pub(crate) use sketching::Sketching;
 pub(crate) use view::View;
 
 use vecdb_filter::{Filter, Metadata};
 use vecdb_index::AnnIndex;
+use vecdb_index::Sketches;
 use vecdb_vector::{ElementType, Metric, RowId, RowMask, VectorRows};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +28,8 @@ pub(crate) trait Part: Send + Sync {
     fn evaluate(&self, filter: &Filter) -> Result<RowMask>;
     /// The index over these rows, if there is one; without, they are scanned.
     fn index(&self) -> Option<&dyn AnnIndex>;
+    /// Sketches of the rows, where there are any and no index.
+    fn sketches(&self) -> Option<&Sketches>;
     /// The `at`-th row in the order of (id hash, id).
     fn in_id_order(&self, at: u32) -> Result<(u64, RowId)>;
     /// How many rows have an id hash smaller than `hash`.

@@ -22,11 +22,12 @@ use std::sync::{Arc, OnceLock};
 
 use vecdb_filter::{FieldIndexes, Filter, Metadata, decode_metadata};
 use vecdb_index::AnnIndex;
+use vecdb_index::Sketches;
 use vecdb_storage::{Access, Blob, Disk, Section};
 use vecdb_vector::{RowId, RowMask, VectorRows};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::part::{Layout, Part};
+use crate::part::{Layout, Part, Sketching};
 use crate::point::{PointId, hash_id_bytes};
 
 pub(crate) const ROWS_KIND: [u8; 4] = *b"ROWS";
@@ -110,6 +111,7 @@ pub(crate) struct Segment {
     fields: FieldIndexes,
     index: Option<Box<dyn AnnIndex>>,
     index_columns: Vec<Column>,
+    sketches: Option<Sketches>,
     checked: OnceLock<Result<(), (ErrorKind, String)>>,
     disk: Arc<dyn Disk>,
     folder: PathBuf,
@@ -164,6 +166,14 @@ impl Segment {
 
     pub(crate) fn index_bytes(&self) -> u64 {
         self.entry.index_file.as_ref().map_or(0, |file| file.bytes)
+    }
+
+    /// Makes searches cheaper until the rows are merged into a segment with an index.
+    pub(crate) fn sketch(&mut self, sketching: &Sketching) -> Result<()> {
+        if self.index.is_none() {
+            self.sketches = sketching.sketch(self.vectors()?);
+        }
+        Ok(())
     }
 
     /// The files are removed once the last snapshot that reads them is gone.
@@ -334,6 +344,10 @@ impl Part for Segment {
 
     fn index(&self) -> Option<&dyn AnnIndex> {
         self.index.as_deref()
+    }
+
+    fn sketches(&self) -> Option<&Sketches> {
+        self.sketches.as_ref()
     }
 
     fn in_id_order(&self, at: u32) -> Result<(u64, RowId)> {

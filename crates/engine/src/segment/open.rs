@@ -83,6 +83,7 @@ impl Segment {
             fields: FieldIndexes::open(&file, entry.rows)?,
             index,
             index_columns,
+            sketches: None,
             checked: OnceLock::new(),
             disk: disk.clone(),
             folder: folder.to_owned(),

@@ -119,6 +119,27 @@ impl Sketches {
         &self.error
     }
 
+    /// Estimated rank of one row and the bound of its error.
+    #[cfg(test)]
+    pub(super) fn estimate(&self, row: usize, query: &super::SketchQuery) -> (f32, f32) {
+        let group = row / CODE_GROUP * CODE_GROUP;
+        let mut dots = [0; CODE_GROUP];
+        let kernels = vecdb_vector::Kernels::detect();
+        let codes = self.codes(group, CODE_GROUP);
+        vecdb_vector::plane_dots(kernels, &query.planes, codes, self.words, &mut dots);
+        let rotated = query.scale * dots[row - group] as f32 + query.offset;
+        let estimate = self.add[row] + query.add + self.rescale[row] * rotated;
+        (estimate, query.error * self.error[row])
+    }
+
+    /// Everything, NaNs included, in comparable form.
+    #[cfg(test)]
+    pub(super) fn to_bits(&self) -> (Vec<u64>, Vec<u32>) {
+        let factors = [&self.add, &self.rescale, &self.error];
+        let factors = factors.into_iter().flatten().map(|f| f.to_bits());
+        (self.codes.clone(), factors.collect())
+    }
+
     fn sized(rows: u32, words: usize) -> Self {
         let filled = (rows as usize).next_multiple_of(CODE_GROUP);
         Self {
@@ -171,17 +192,19 @@ fn word_at(words: usize, row: usize, word: usize) -> usize {
     (row / CODE_GROUP * words + word) * CODE_GROUP + row % CODE_GROUP
 }
 
-/// Bit `i` is set where number `i` is positive.
+/// Bit `i` is set where number `i` is not negative.
 fn signs(values: &[f32; 64]) -> u64 {
-    let mut word = 0;
-    for (byte, values) in values.as_chunks::<8>().0.iter().enumerate() {
-        let mut bits = 0u32;
-        for (i, &value) in values.iter().enumerate() {
-            bits |= u32::from(value > 0.0) << i;
-        }
-        word |= u64::from(bits) << (byte * 8);
-    }
-    word
+    pack_bits(&values.map(|value| (!value.to_bits() >> 31) as u8))
+}
+
+/// The lowest bits of 64 bytes, the first in the lowest bit.
+pub(super) fn pack_bits(bytes: &[u8; 64]) -> u64 {
+    let eights = bytes.as_chunks::<8>().0.iter().enumerate();
+    eights.fold(0, |word, (i, &eight)| {
+        let ones = u64::from_le_bytes(eight) & 0x0101_0101_0101_0101;
+        // Each product of a byte's bit and a bit of the factor lands apart; byte b reaches bit 56 + b.
+        word | (ones.wrapping_mul(0x0102_0408_1020_4080) >> 56) << (i * 8)
+    })
 }
 
 fn sum_of_absolutes(values: &[f32]) -> f32 {

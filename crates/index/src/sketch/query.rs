@@ -3,16 +3,22 @@
 use vecdb_vector::{Metric, PLANES, Query};
 
 use super::SketchSpace;
-use super::codes::{MISSED_MIN, ROUNDING};
+use super::codes::{MISSED_MIN, ROUNDING, pack_bits};
 use crate::IndexError;
 
 /// How many deviations of the estimate's error count as its bound. The error is close to normal: 1.9 would be 97 % of
 /// rows (the choice of the RaBitQ library); see the example `sketch` for what other values find and cost.
-const DEVIATIONS: f64 = 1.9;
+fn deviations() -> f64 {
+    std::env::var("DEV")
+        .map(|v| v.parse().unwrap())
+        .unwrap_or(1.9)
+}
 /// Largest number of a plane, and half a step more, in steps.
 const LEVELS: f64 = 7.5;
 /// Step, in deviations of the numbers, that loses least of a normal distribution in 16 levels (Max 1960).
 const STEP_MAX: f64 = 0.335;
+/// Adding and subtracting it rounds a small number to the nearest integer.
+const ROUND: f32 = 12_582_912.0;
 
 /// A query rotated into a [`SketchSpace`] and rounded to 4-bit numbers, as bit planes. Made once per search, for any
 /// number of [`Sketches`](super::Sketches) of the space.
@@ -81,7 +87,7 @@ impl SketchQuery {
         self.add = add as f32;
         self.scale = step as f32;
         self.offset = (-0.5 * step * f64::from(sum)) as f32;
-        self.error = (DEVIATIONS * (square + lost / f64::from(MISSED_MIN)).sqrt()) as f32;
+        self.error = (deviations() * (square + lost / f64::from(MISSED_MIN)).sqrt()) as f32;
         // Beyond, a factor of a row times one of the query could overflow.
         let safe = |value: f32| value.abs() <= 1e30;
         (safe(self.add) && safe(self.scale) && safe(self.offset) && safe(self.error)).then_some(())
@@ -97,20 +103,25 @@ impl SketchQuery {
             return (0.0, 0, length * length);
         }
         let step = 1.0 / f64::from(inverse);
-        let (mut sum, mut lost) = (0, 0.0f32);
+        let mut sum = 0;
+        let mut lost = [0.0f32; 16];
         let words = self.values.as_chunks::<64>().0.iter();
         for (values, planes) in words.zip(self.planes.as_chunks_mut::<PLANES>().0) {
-            for (i, value) in values.iter().enumerate() {
-                let steps = value * inverse;
-                let rounded = steps.round_ties_even().clamp(-8.0, 7.0);
-                lost += (steps - rounded) * (steps - rounded);
-                let level = rounded as i32;
-                sum += level;
-                for (b, plane) in planes.iter_mut().enumerate() {
-                    *plane |= (((level >> b) & 1) as u64) << i;
+            let mut levels = [0u8; 64];
+            for (values, levels) in values.chunks(16).zip(levels.chunks_mut(16)) {
+                for ((&value, level), lost) in values.iter().zip(levels).zip(&mut lost) {
+                    let steps = value * inverse;
+                    let rounded = (steps.clamp(-8.0, 7.0) + ROUND) - ROUND;
+                    *lost += (steps - rounded) * (steps - rounded);
+                    *level = rounded as i32 as u8;
+                    sum += rounded as i32;
                 }
             }
+            for (b, plane) in planes.iter_mut().enumerate() {
+                *plane = pack_bits(&levels.map(|level| level >> b));
+            }
         }
+        let lost: f32 = lost.iter().sum();
         (step, sum, f64::from(lost) * step * step)
     }
 }

@@ -12,6 +12,7 @@ use super::state::State;
 use super::{Collection, Hit, Inner, SearchRequest, SearchResponse, SearchStats};
 use crate::error::{Error, Result};
 use run::Run;
+pub(super) use run::SearchScratch;
 
 /// The most hits one search may ask for.
 pub const LIMIT_MAX: usize = 100_000;

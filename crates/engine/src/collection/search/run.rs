@@ -1,5 +1,6 @@
 //! One search of one state: walks the graphs first, so that what must be scanned can be passed over sooner.
 
+use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_sketched};
 use vecdb_vector::{Neighbor, RowId, RowMask, Scorer, TopK, VectorRows, scan};
 
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
@@ -18,6 +19,13 @@ struct Found {
     row: RowId,
 }
 
+/// Memory that searches use again.
+#[derive(Default)]
+pub(crate) struct SearchScratch {
+    walk: Scratch,
+    sketch: SketchScratch,
+}
+
 pub(super) struct Run<'a> {
     inner: &'a Inner,
     plan: &'a Plan,
@@ -25,8 +33,20 @@ pub(super) struct Run<'a> {
     found: Vec<Found>,
     /// The rank values of the nearest found so far: nothing farther than its worst can be an answer.
     nearest: TopK,
+    /// Made when the first sketches are met.
+    sketch_query: Option<SketchQuery>,
+    scratch: SearchScratch,
     stats: SearchStats,
     truncated: bool,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.inner
+            .scratches
+            .lock()
+            .push(std::mem::take(&mut self.scratch));
+    }
 }
 
 impl<'a> Run<'a> {
@@ -37,6 +57,8 @@ impl<'a> Run<'a> {
             request,
             found: Vec::new(),
             nearest: TopK::new(request.limit),
+            sketch_query: None,
+            scratch: inner.scratches.lock().pop().unwrap_or_default(),
             stats: SearchStats::default(),
             truncated: false,
         }
@@ -56,7 +78,7 @@ impl<'a> Run<'a> {
         let hits = self.hits(&parts)?;
         Ok(SearchResponse {
             hits,
-            stats: self.stats,
+            stats: std::mem::take(&mut self.stats),
             truncated: self.truncated,
             elapsed: Default::default(),
         })
@@ -99,7 +121,6 @@ impl<'a> Run<'a> {
             return Ok(Vec::new());
         };
         let rows = part.vectors()?;
-        let mut scratch = self.inner.scratches.lock().pop().unwrap_or_default();
         let mut neighbors = Vec::new();
         let outcome = index.search(
             rows,
@@ -108,11 +129,9 @@ impl<'a> Run<'a> {
             mask,
             &self.request.params,
             &self.plan.budget,
-            &mut scratch,
+            &mut self.scratch.walk,
             &mut neighbors,
-        );
-        self.inner.scratches.lock().push(scratch);
-        let outcome = outcome?;
+        )?;
         self.stats.distance_computations += outcome.counters.distance_computations;
         self.stats.nodes_visited += outcome.counters.nodes_visited;
         self.truncated |= outcome.truncated;
@@ -122,15 +141,31 @@ impl<'a> Run<'a> {
     fn scan(&mut self, part: &dyn Part, mask: Option<&RowMask>) -> Result<Vec<Neighbor>> {
         let rows = part.vectors()?;
         let mut top = TopK::below(self.request.limit, self.nearest.threshold());
-        self.stats.distance_computations += match self.plan.budget.is_unlimited() {
-            true => scan(
-                self.inner.shared.kernels,
-                &self.plan.query,
-                rows,
-                mask,
-                &mut top,
-            ),
-            false => self.scan_in_time(rows, mask, &mut top),
+        let kernels = self.inner.shared.kernels;
+        let sketches = part.sketches().filter(|_| !self.request.params.exact);
+        self.stats.distance_computations += match (sketches, self.inner.sketching.space()) {
+            _ if !self.plan.budget.is_unlimited() => self.scan_in_time(rows, mask, &mut top),
+            (Some(sketches), Some(space)) => {
+                let sketch_query = match self.sketch_query.take() {
+                    Some(made) => made,
+                    None => SketchQuery::new(space, &self.plan.query)?,
+                };
+                let sketch_query = self.sketch_query.insert(sketch_query);
+                self.stats.estimated_distances +=
+                    u64::from(mask.map_or(rows.len(), RowMask::count));
+                scan_sketched(
+                    kernels,
+                    space,
+                    sketches,
+                    sketch_query,
+                    &self.plan.query,
+                    rows,
+                    mask,
+                    &mut top,
+                    &mut self.scratch.sketch,
+                )
+            }
+            _ => scan(kernels, &self.plan.query, rows, mask, &mut top),
         };
         Ok(top.into_sorted_vec())
     }
