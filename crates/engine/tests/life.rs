@@ -378,6 +378,26 @@ fn every_index_kind_and_element_type_survives_compaction_and_reopening() {
 }
 
 #[test]
+fn short_sessions_leave_few_segments() {
+    let folder = tempfile::tempdir().unwrap();
+    for id in 0..40 {
+        let db = open(folder.path());
+        let lines = match id {
+            0 => db
+                .create_collection("lines", CollectionConfig::new(2, Metric::L2))
+                .unwrap(),
+            _ => db.collection("lines").unwrap(),
+        };
+        lines.upsert(line(id..id + 1)).unwrap();
+        db.close().unwrap();
+    }
+    let db = open(folder.path());
+    let info = db.collection("lines").unwrap().info();
+    assert_eq!(info.points, 40);
+    assert!(info.segments.len() <= 5, "{} segments", info.segments.len());
+}
+
+#[test]
 fn collections_come_and_go() {
     let folder = tempfile::tempdir().unwrap();
     let db = open(folder.path());

@@ -27,6 +27,25 @@ impl Inner {
         Ok(true)
     }
 
+    /// Merges what the policy asks for while the result is too small for an index: short sessions, each of which
+    /// flushes when it ends, must not leave a segment each.
+    pub(crate) fn merge_tiny(&self) -> Result<()> {
+        let _one = self.merging.lock();
+        while let Some(ids) = self.next_merge(false) {
+            let state = self.snapshot();
+            let rows = state
+                .segments
+                .iter()
+                .filter(|view| ids.contains(&view.part.id()));
+            let rows: u64 = rows.map(|view| u64::from(view.live_rows())).sum();
+            if rows >= u64::from(self.shared.options.index_rows_min) {
+                break;
+            }
+            self.merge_remembering(&ids)?;
+        }
+        Ok(())
+    }
+
     /// Rewrites, one by one, the segments that have dead rows or lack their index.
     pub(super) fn rewrite_imperfect(&self) -> Result<()> {
         let _one = self.merging.lock();

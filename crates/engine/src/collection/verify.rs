@@ -11,7 +11,7 @@ use crate::part::Part;
 use crate::point::PointId;
 
 /// Segments up to this many rows have every row compared with the field indexes, larger ones this many.
-const FIELD_ROWS_CHECKED: usize = 20_000;
+const FIELD_ROWS_CHECKED: usize = 1_000;
 
 /// What a check found. A problem names file and place.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

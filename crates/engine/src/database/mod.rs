@@ -250,10 +250,9 @@ impl Database {
             .iter()
             .filter(|collection| collection.log_needed_after().is_some())
         {
+            let flushed = collection.flush().and_then(|()| collection.merge_tiny());
             outcome = outcome.and(
-                collection
-                    .flush()
-                    .map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))),
+                flushed.map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))),
             );
         }
         self.registry.trim_log(0);

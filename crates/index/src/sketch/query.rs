@@ -6,13 +6,10 @@ use super::SketchSpace;
 use super::codes::{MISSED_MIN, ROUNDING, pack_bits};
 use crate::IndexError;
 
-/// How many deviations of the estimate's error count as its bound. The error is close to normal: 1.9 would be 97 % of
-/// rows (the choice of the RaBitQ library); see the example `sketch` for what other values find and cost.
-fn deviations() -> f64 {
-    std::env::var("DEV")
-        .map(|v| v.parse().unwrap())
-        .unwrap_or(1.9)
-}
+/// How many deviations of the estimate's error count as its bound. The error is close to normal, so that a row at the
+/// very threshold is lost once in 70 times. On four real sets of 60,000 rows (example `sketch`), recall@10 and rows
+/// measured: 1.9 (the RaBitQ library's choice) 0.997 to 1, 78 to 443; 2.2 0.9985 to 1, 96 to 621; 2.5 1, 120 to 856.
+const DEVIATIONS: f64 = 2.2;
 /// Largest number of a plane, and half a step more, in steps.
 const LEVELS: f64 = 7.5;
 /// Step, in deviations of the numbers, that loses least of a normal distribution in 16 levels (Max 1960).
@@ -87,7 +84,7 @@ impl SketchQuery {
         self.add = add as f32;
         self.scale = step as f32;
         self.offset = (-0.5 * step * f64::from(sum)) as f32;
-        self.error = (deviations() * (square + lost / f64::from(MISSED_MIN)).sqrt()) as f32;
+        self.error = (DEVIATIONS * (square + lost / f64::from(MISSED_MIN)).sqrt()) as f32;
         // Beyond, a factor of a row times one of the query could overflow.
         let safe = |value: f32| value.abs() <= 1e30;
         (safe(self.add) && safe(self.scale) && safe(self.offset) && safe(self.error)).then_some(())

@@ -238,20 +238,30 @@ fn the_threshold_of_other_parts_saves_distances() {
     let (space, sketches) = made(Metric::L2, rows);
     let query = query_of(Metric::L2, rows, &queries);
     let prepared = SketchQuery::new(&space, &query).unwrap();
-    let mut top = TopK::new(1);
-    top.push(0.0, RowId(7_777));
-    let computed = scan_sketched(
-        Kernels::detect(),
-        &space,
-        &sketches,
-        &prepared,
-        &query,
-        rows,
-        None,
-        &mut top,
-        &mut SketchScratch::default(),
-    );
-    assert_eq!((computed, top.into_sorted_vec()[0].row), (0, RowId(7_777)));
+    let computed = |held: Option<f32>| {
+        let mut top = TopK::new(1);
+        if let Some(rank) = held {
+            top.push(rank, RowId(7_777));
+        }
+        let computed = scan_sketched(
+            Kernels::detect(),
+            &space,
+            &sketches,
+            &prepared,
+            &query,
+            rows,
+            None,
+            &mut top,
+            &mut SketchScratch::default(),
+        );
+        (computed, top.into_sorted_vec()[0])
+    };
+    let (alone, nearest) = computed(None);
+    let (helped, held) = computed(Some(0.0));
+    assert!(alone >= 34 && helped < alone / 2, "{alone}, then {helped}");
+    assert_eq!(held.row, RowId(7_777));
+    let (_, found) = computed(Some(nearest.distance * 1.01));
+    assert_eq!(found, nearest);
 }
 
 #[test]
