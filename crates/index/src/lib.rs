@@ -6,6 +6,9 @@
 //! kinds: top-k under an optional [`RowMask`](vecdb_vector::RowMask), with optional knobs, within a budget, without
 //! allocating once its [`Scratch`] is warm.
 //!
+//! [`Sketches`] serve rows that have no index yet: [`scan_sketched`] measures only the rows that their 1-bit codes
+//! cannot exclude.
+//!
 //! A new kind is a folder here, a variant of [`IndexSpec`], two match arms in the registry and one line in the index
 //! suite (`tests/suite.rs`).
 

@@ -47,5 +47,5 @@ pub use query::Query;
 pub use row_mask::RowMask;
 pub use rows::{VectorRows, inverse_norm};
 pub use scan::scan;
-pub use scorer::Scorer;
+pub use scorer::{Scorer, prefetch_node};
 pub use top_k::TopK;

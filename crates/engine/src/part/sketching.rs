@@ -14,6 +14,9 @@ use crate::schema::VectorField;
 /// Fewer rows are read in full as fast. Also how many are wanted to know the centre of the data.
 const SKETCH_ROWS_MIN: u32 = 256;
 
+/// With fewer bits a row the estimates exclude too little.
+const SKETCH_DIMENSION_MIN: u32 = 64;
+
 /// Seeds the random rotation. Any value does; sketches are never stored.
 const SEED: u64 = 0x7665_6364;
 
@@ -27,7 +30,7 @@ pub(crate) struct Sketching {
 impl Sketching {
     /// A collection that asks for a flat index asks for exact search: no sketches.
     pub(crate) fn new(field: &VectorField) -> Self {
-        let wanted = field.index != IndexSpec::Flat;
+        let wanted = field.index != IndexSpec::Flat && field.dimension >= SKETCH_DIMENSION_MIN;
         Self {
             wanted,
             field: field.clone(),

@@ -43,6 +43,9 @@ pub(super) trait Links {
 
     /// Calls `each` with every link of `row` on `layer`; all are below [`rows`](Self::rows).
     fn for_each(&self, layer: u8, row: RowId, each: impl FnMut(RowId)) -> Result<(), IndexError>;
+
+    /// Asks for the links of `row` on layer 0, which a walk will want soon.
+    fn prefetch(&self, _row: RowId) {}
 }
 
 #[derive(Debug)]

@@ -92,6 +92,17 @@ impl Pool {
         }
     }
 
+    /// What [`pop`](Self::pop) would return, unless something nearer comes.
+    #[inline]
+    pub(super) fn peek(&self) -> Option<RowId> {
+        let next = self
+            .keys
+            .get(self.cursor..)?
+            .iter()
+            .find(|&&key| key & Key::EXPANDED == 0);
+        next.map(|&key| Key(key).row())
+    }
+
     /// Whether it holds as many candidates as it keeps.
     pub(super) fn is_full(&self) -> bool {
         self.keys.len() == self.capacity

@@ -115,10 +115,15 @@ impl<L: Links> Walk<'_, L> {
         let mut truncated = false;
         while let Some(row) = scratch.pool.pop() {
             hops += 1;
+            if let Some(next) = scratch.pool.peek() {
+                self.links.prefetch(next);
+            }
             let fresh = self.expand(layer, row, scratch)?;
             let rows = scratch.visited.since(fresh);
             for (&row, &distance) in rows.iter().zip(&scratch.distances) {
-                scratch.pool.offer(Key::new(distance, row));
+                if scratch.pool.offer(Key::new(distance, row)) {
+                    self.links.prefetch(row);
+                }
             }
             let computed = before + scratch.visited.len() as u64;
             if limited && hops % STEPS_PER_CHECK == 0 && budget.is_spent(computed) {

@@ -13,7 +13,7 @@
 
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_storage::{Blob, Section, SectionFile, SectionWriter};
-use vecdb_vector::{Metric, RowId, RowMask};
+use vecdb_vector::{Metric, RowId, RowMask, prefetch_node};
 
 use super::level::LEVEL_MAX;
 use super::links::{EMPTY, Entry, LINE, LinkTable, Links};
@@ -309,6 +309,12 @@ impl Links for MappedLinks {
     }
 
     #[inline]
+    fn prefetch(&self, row: RowId) {
+        if let Ok(words) = self.links0.get(row.0 as usize * self.words0, self.words0) {
+            prefetch_node(bytemuck::cast_slice(words));
+        }
+    }
+
     fn for_each(&self, layer: u8, row: RowId, each: impl FnMut(RowId)) -> Result<(), IndexError> {
         if layer == 0 {
             let words = self.links0.get(row.0 as usize * self.words0, self.words0)?;

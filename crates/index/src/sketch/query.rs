@@ -18,7 +18,8 @@ const STEP_MAX: f64 = 0.335;
 const ROUND: f32 = 12_582_912.0;
 
 /// A query rotated into a [`SketchSpace`] and rounded to 4-bit numbers, as bit planes. Made once per search, for any
-/// number of [`Sketches`](super::Sketches) of the space.
+/// number of [`Sketches`](super::Sketches) of the space. The default one is for no space until it is
+/// [`set`](SketchQuery::set).
 #[derive(Debug, Clone, Default)]
 pub struct SketchQuery {
     pub(super) planes: Vec<u64>,

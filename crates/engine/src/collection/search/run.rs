@@ -24,6 +24,7 @@ struct Found {
 pub(crate) struct SearchScratch {
     walk: Scratch,
     sketch: SketchScratch,
+    sketch_query: SketchQuery,
 }
 
 pub(super) struct Run<'a> {
@@ -33,8 +34,8 @@ pub(super) struct Run<'a> {
     found: Vec<Found>,
     /// The rank values of the nearest found so far: nothing farther than its worst can be an answer.
     nearest: TopK,
-    /// Made when the first sketches are met.
-    sketch_query: Option<SketchQuery>,
+    /// The scratch's sketch query is this search's. Made when the first sketches are met.
+    sketch_query_made: bool,
     scratch: SearchScratch,
     stats: SearchStats,
     truncated: bool,
@@ -57,7 +58,7 @@ impl<'a> Run<'a> {
             request,
             found: Vec::new(),
             nearest: TopK::new(request.limit),
-            sketch_query: None,
+            sketch_query_made: false,
             scratch: inner.scratches.lock().pop().unwrap_or_default(),
             stats: SearchStats::default(),
             truncated: false,
@@ -146,18 +147,17 @@ impl<'a> Run<'a> {
         self.stats.distance_computations += match (sketches, self.inner.sketching.space()) {
             _ if !self.plan.budget.is_unlimited() => self.scan_in_time(rows, mask, &mut top),
             (Some(sketches), Some(space)) => {
-                let sketch_query = match self.sketch_query.take() {
-                    Some(made) => made,
-                    None => SketchQuery::new(space, &self.plan.query)?,
-                };
-                let sketch_query = self.sketch_query.insert(sketch_query);
+                if !self.sketch_query_made {
+                    self.scratch.sketch_query.set(space, &self.plan.query)?;
+                    self.sketch_query_made = true;
+                }
                 self.stats.estimated_distances +=
                     u64::from(mask.map_or(rows.len(), RowMask::count));
                 scan_sketched(
                     kernels,
                     space,
                     sketches,
-                    sketch_query,
+                    &self.scratch.sketch_query,
                     &self.plan.query,
                     rows,
                     mask,
