@@ -38,7 +38,7 @@ fn flush_loop(registry: &Registry) {
 }
 
 /// Builds yield to searches and writes. The threads that a build starts inherit this.
-const MERGE_NICENESS: i32 = 10;
+const MERGE_NICENESS: i32 = 19;
 
 fn merge_loop(registry: &Registry) {
     // On Linux a priority is a thread's; elsewhere it would be the whole process's.
