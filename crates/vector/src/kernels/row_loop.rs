@@ -37,8 +37,6 @@ const SINGLE_BYTES: usize = 256;
 /// Cache lines asked for of a row to come. More of them only queue up (Zen 4, 784-d f32 picked at
 /// random: 223 ns per row with 16, 278 with all 49, 334 with none).
 const AHEAD_LINES: usize = 16;
-/// How far before its use a byte of consecutive rows is asked for.
-const AHEAD_BYTES: usize = 5120;
 /// Rows walked at a time.
 const GROUP: usize = 4;
 
@@ -59,16 +57,16 @@ pub(super) unsafe fn gather<S: Step, const U: usize>(job: &Job, rows: &[RowId], 
                 }
             }
             let group: [*const u8; GROUP] = std::array::from_fn(|g| row(i + g));
-            let distances = measure::<S, GROUP, U, 0>(job, group);
+            let distances = measure::<S, GROUP, U>(job, group);
             out[i..i + GROUP].copy_from_slice(&distances);
             i += GROUP;
         }
         if i + 1 == n {
-            out[i] = measure::<S, 1, U, 0>(job, [row(i)])[0];
+            out[i] = measure::<S, 1, U>(job, [row(i)])[0];
         } else if i < n {
             // Two or three rows cost no more as four, one of them measured twice.
             let group: [*const u8; GROUP] = std::array::from_fn(|g| row((i + g).min(n - 1)));
-            let distances = measure::<S, GROUP, U, 0>(job, group);
+            let distances = measure::<S, GROUP, U>(job, group);
             out[i..n].copy_from_slice(&distances[..n - i]);
         }
     }
@@ -85,12 +83,12 @@ pub(super) unsafe fn range<S: Step, const U: usize>(job: &Job, first: RowId, out
     unsafe {
         while row_bytes < SINGLE_BYTES && i + GROUP <= n {
             let group: [*const u8; GROUP] = std::array::from_fn(|g| row(i + g));
-            let distances = measure::<S, GROUP, U, 0>(job, group);
+            let distances = measure::<S, GROUP, U>(job, group);
             out[i..i + GROUP].copy_from_slice(&distances);
             i += GROUP;
         }
         while i < n {
-            out[i] = measure::<S, 1, U, AHEAD_BYTES>(job, [row(i)])[0];
+            out[i] = measure::<S, 1, U>(job, [row(i)])[0];
             i += 1;
         }
     }
@@ -98,7 +96,7 @@ pub(super) unsafe fn range<S: Step, const U: usize>(job: &Job, first: RowId, out
 
 /// `R` rows against the query, with `U` running sums per row.
 #[inline(always)]
-unsafe fn measure<S: Step, const R: usize, const U: usize, const AHEAD: usize>(
+unsafe fn measure<S: Step, const R: usize, const U: usize>(
     job: &Job,
     rows: [*const u8; R],
 ) -> [f32; R] {
@@ -112,9 +110,6 @@ unsafe fn measure<S: Step, const R: usize, const U: usize, const AHEAD: usize>(
         while i + block <= job.dim {
             for (u, sums) in sums.iter_mut().enumerate() {
                 let at = i + u * S::LANES;
-                if AHEAD > 0 {
-                    prefetch(rows[0].wrapping_add(at * S::ROW_BYTES + AHEAD));
-                }
                 let q = S::query(job.query.wrapping_add(at * S::QUERY_BYTES));
                 query_sum = S::add_query(query_sum, q);
                 for (sum, row) in sums.iter_mut().zip(rows) {
