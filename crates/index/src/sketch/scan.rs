@@ -66,7 +66,13 @@ pub fn scan_sketched(
         return scan(kernels, query, rows, mask, top);
     }
     let mask = mask.filter(|mask| allowed < rows.len() as usize || !mask.is_all());
-    scratch.estimate(kernels, sketches, sketch_query, mask, first_pick);
+    // A threshold from other rows is as good as one from the best rows of these.
+    let pick = if top.threshold() < f32::INFINITY {
+        0
+    } else {
+        first_pick
+    };
+    scratch.estimate(kernels, sketches, sketch_query, mask, pick);
     let mut measure = Measure {
         scorer: Scorer::new(kernels, query, rows),
         top,
@@ -78,7 +84,7 @@ pub fn scan_sketched(
 }
 
 impl SketchScratch {
-    /// Estimates all rows and leaves the `pick` rows of the least estimates in `best`.
+    /// Estimates all rows and leaves the `pick` rows (or none) of the least estimates in `best`.
     fn estimate(
         &mut self,
         kernels: Kernels,
@@ -115,7 +121,9 @@ impl SketchScratch {
             if let Some(mask) = mask {
                 exclude(estimates, words_at(mask, first));
             }
-            picker.offer(estimates, first);
+            if pick > 0 {
+                picker.offer(estimates, first);
+            }
         }
         picker.cut();
     }
@@ -168,7 +176,7 @@ impl Picker<'_> {
     }
 
     fn cut(&mut self) {
-        if self.best.len() > self.pick {
+        if self.best.len() > self.pick && self.pick > 0 {
             let last = self.pick - 1;
             self.best
                 .select_nth_unstable_by(last, |a, b| a.0.total_cmp(&b.0));
