@@ -1,4 +1,4 @@
-//! VecDB, embedded: durable collections of vectors with metadata, and the nearest of them in well under a millisecond.
+//! VecDB, embedded: durable collections of vectors with metadata, and search for the nearest of them.
 //!
 //! ```
 //! use vecdb_engine::{CollectionConfig, Database, Filter, Metric, Options, Point, SearchRequest};

@@ -372,6 +372,47 @@ fn stray_files_do_not_stand_in_the_way() {
     );
 }
 
+#[test]
+fn a_segment_that_cannot_be_merged_does_not_hold_up_flushes() {
+    let disk = sealed();
+    let rows = PathBuf::from("/db/collections/00000001");
+    let rows = disk
+        .files()
+        .into_iter()
+        .find(|path| path.starts_with(&rows) && path.extension().is_some_and(|e| e == "rows"));
+    // The first block of the first section after the header page: the vectors, which every merge checks.
+    disk.damage(&rows.unwrap(), |bytes| {
+        bytes
+            .iter_mut()
+            .skip(8192)
+            .take(64)
+            .for_each(|byte| *byte ^= 0xff)
+    });
+    let options = Options {
+        background: true,
+        memtable_bytes_max: 4 << 10,
+        frozen_memtables_max: 1,
+        ..options()
+    };
+    let db = Database::open_with(
+        &Env {
+            disk: disk.shared(),
+        },
+        Path::new("/db"),
+        options,
+    )
+    .unwrap();
+    let c = db.collection("c").unwrap();
+    assert!(
+        c.wait_until_idle().is_err() || c.compact().is_err(),
+        "the damage is met"
+    );
+    for start in (10_000..12_000).step_by(50) {
+        c.upsert(points(start..start + 50)).unwrap();
+    }
+    assert_eq!(c.count(None).unwrap(), 399 + 2_000);
+}
+
 /// Every file of a database, damaged byte by byte (in steps) and cut: what comes back is right or an error.
 #[test]
 fn damaged_bytes_give_errors_and_never_wrong_answers() {

@@ -1,4 +1,4 @@
-//! Test tools: the faulty disk, the model, recall measurement, data for tests.
+//! Test tools: the faulty disk, recall measurement, data for tests.
 pub mod data;
 pub mod random;
 pub mod recall;

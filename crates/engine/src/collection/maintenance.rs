@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use vecdb_index::IndexSpec;
 use vecdb_storage::{Durability, Log, Position};
@@ -40,6 +41,10 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
+    fn is_on(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
     fn lengthen(&mut self) {
         let wait = Duration::from_millis(250 << self.failures.min(8)).min(Duration::from_secs(60));
         self.failures += 1;
@@ -97,7 +102,7 @@ impl Inner {
                 _ => return Ok(()),
             };
             let outcome = self.flush_one(&frozen);
-            self.note_outcome(&outcome, |status| status.flushes += 1);
+            self.note_outcome(&outcome, &self.flush_pause, |status| status.flushes += 1);
             outcome?;
             self.flushed_some.notify_all();
             self.shared.signals.merge_wanted();
@@ -108,30 +113,32 @@ impl Inner {
     pub(super) fn note_outcome(
         &self,
         outcome: &Result<()>,
+        pause: &Mutex<Pause>,
         count: impl FnOnce(&mut MaintenanceStatus),
     ) {
         let mut status = self.status.lock();
-        status.building = None;
         match outcome {
             Ok(()) => {
                 count(&mut status);
                 status.last_error = None;
-                *self.pause.lock() = Pause::default();
+                *pause.lock() = Pause::default();
             }
             Err(error) if error.kind() == ErrorKind::Cancelled => {}
             Err(error) => {
                 status.last_error = Some(error.to_string());
-                self.pause.lock().lengthen();
+                pause.lock().lengthen();
             }
         }
     }
 
-    /// Background work failed lately and waits before it tries again.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.pause
-            .lock()
-            .until
-            .is_some_and(|until| Instant::now() < until)
+    /// A flush failed lately: the background waits before it tries again.
+    pub(crate) fn flushes_paused(&self) -> bool {
+        self.flush_pause.lock().is_on()
+    }
+
+    /// As [`Self::flushes_paused`], for merges.
+    pub(crate) fn merges_paused(&self) -> bool {
+        self.merge_pause.lock().is_on()
     }
 
     fn flush_one(&self, frozen: &Frozen) -> Result<()> {

@@ -63,7 +63,8 @@ impl Inner {
 
     fn merge_remembering(&self, ids: &[SegmentId]) -> Result<()> {
         let outcome = self.merge(ids);
-        self.note_outcome(&outcome, |status| status.merges += 1);
+        self.status.lock().building = None;
+        self.note_outcome(&outcome, &self.merge_pause, |status| status.merges += 1);
         outcome
     }
 

@@ -96,8 +96,10 @@ pub(crate) struct Inner {
     closed: AtomicBool,
     dropped: AtomicBool,
     last_write: Mutex<Instant>,
-    /// Keeps failing background work from being tried again at once.
-    pause: Mutex<Pause>,
+    /// Keep failing background work from being tried again at once. Apart, so that a segment that cannot be merged
+    /// does not hold up flushes, and with them the writers.
+    flush_pause: Mutex<Pause>,
+    merge_pause: Mutex<Pause>,
     status: Mutex<MaintenanceStatus>,
     scratches: Mutex<Vec<SearchScratch>>,
     sketching: Sketching,
@@ -230,7 +232,8 @@ impl Inner {
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             last_write: Mutex::new(Instant::now()),
-            pause: Mutex::new(Pause::default()),
+            flush_pause: Mutex::new(Pause::default()),
+            merge_pause: Mutex::new(Pause::default()),
             status: Mutex::new(MaintenanceStatus::default()),
             scratches: Mutex::new(Vec::new()),
             sketching,

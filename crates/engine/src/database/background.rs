@@ -28,7 +28,7 @@ pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
 fn flush_loop(registry: &Registry) {
     while registry.shared.signals.wait_for_flush(FLUSH_PATIENCE) {
         for collection in registry.open_collections() {
-            if collection.has_frozen() && !collection.is_paused() {
+            if collection.has_frozen() && !collection.flushes_paused() {
                 // The collection keeps the error for its status and its writers; the next round tries again.
                 let _ = collection.flush_frozen();
             }
@@ -47,7 +47,7 @@ fn merge_loop(registry: &Registry) {
     while registry.shared.signals.wait_for_merge(MERGE_PATIENCE) {
         for collection in registry.open_collections() {
             while !registry.shared.signals.is_stopped()
-                && !collection.is_paused()
+                && !collection.merges_paused()
                 && matches!(collection.merge_next(collection.is_quiet()), Ok(true))
             {}
         }

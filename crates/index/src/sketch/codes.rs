@@ -52,37 +52,6 @@ impl Sketches {
         sketches
     }
 
-    /// The sketches of chosen rows of several parts, in the order given; nothing is encoded again.
-    ///
-    /// # Panics
-    /// When the parts are of different spaces (as far as their size shows) or a row is out of range.
-    pub fn gather(parts: &[(&Sketches, &[RowId])]) -> Self {
-        let rows = parts.iter().map(|(_, rows)| rows.len() as u32).sum();
-        let words = parts.iter().map(|(part, _)| part.words).max().unwrap_or(0);
-        let mut gathered = Self::sized(rows, words);
-        let mut at = 0;
-        for (part, chosen) in parts {
-            assert!(
-                part.words == words || chosen.is_empty(),
-                "sketches of {} and of {words} words",
-                part.words
-            );
-            for &row in *chosen {
-                assert!(row.0 < part.rows, "row {row} of {} sketches", part.rows);
-                let from = row.index();
-                for word in 0..words {
-                    let value = part.codes[word_at(words, from, word)];
-                    gathered.codes[word_at(words, at, word)] = value;
-                }
-                gathered.add[at] = part.add[from];
-                gathered.rescale[at] = part.rescale[from];
-                gathered.error[at] = part.error[from];
-                at += 1;
-            }
-        }
-        gathered
-    }
-
     /// Rows sketched.
     pub fn len(&self) -> u32 {
         self.rows

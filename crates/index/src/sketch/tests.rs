@@ -265,35 +265,6 @@ fn the_threshold_of_other_parts_saves_distances() {
 }
 
 #[test]
-fn gathered_sketches_equal_encoded_ones() {
-    let base = ClusteredGaussian {
-        rows: 100,
-        dim: 130,
-        clusters: 3,
-        spread: 1.0,
-        seed: 5,
-    }
-    .generate();
-    let rows = VectorRows::from_f32(130, &base).unwrap();
-    let space = SketchSpace::new(Metric::L2, rows, 8).unwrap();
-    let first = Sketches::encode(&space, rows.slice(RowId(0), 37).unwrap());
-    let second = Sketches::encode(&space, rows.slice(RowId(37), 63).unwrap());
-    let of_first: Vec<RowId> = (0..37).map(RowId).collect();
-    let of_second: Vec<RowId> = (0..63).map(RowId).collect();
-    let joined = Sketches::gather(&[(&first, &of_first), (&second, &of_second)]);
-    let whole = Sketches::encode(&space, rows);
-    assert_eq!(joined.to_bits(), whole.to_bits());
-    assert_eq!((joined.len(), joined.bytes()), (100, whole.bytes()));
-
-    let picked = Sketches::gather(&[(&whole, &[RowId(99), RowId(4)])]);
-    let mut two = base[99 * 130..].to_vec();
-    two.extend(&base[4 * 130..5 * 130]);
-    let again = Sketches::encode(&space, VectorRows::from_f32(130, &two).unwrap());
-    assert_eq!(picked.to_bits(), again.to_bits());
-    assert!(Sketches::gather(&[]).is_empty());
-}
-
-#[test]
 fn the_seed_decides_the_codes() {
     let base = ClusteredGaussian {
         rows: 50,
