@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, Durability, Metric, Options, Point, PointId,
-    SearchParams, SearchRequest,
+    Collection, CollectionConfig, Database, Durability, Metric, Options, PointId, SearchParams,
+    SearchRequest,
 };
 
 use crate::Outcome;
 use crate::command::Probe;
 use crate::ids::Ids;
 use crate::latency::Latencies;
+use crate::points::{Payloads, batches};
 use crate::rows::Rows;
+use crate::work::{Searching, spread};
 
 /// The one collection of the benchmark.
-const NAME: &str = "bench";
+pub(crate) const NAME: &str = "bench";
 
 /// An open database.
 pub(crate) struct Store {
@@ -56,7 +58,7 @@ impl Store {
     /// Puts all rows into a new collection, with searches of `queries` meanwhile where asked.
     pub(crate) fn load(
         &mut self,
-        base: &Rows,
+        (base, payloads): (&Rows, Option<&Payloads>),
         queries: Option<&Rows>,
         metric: Metric,
         (batch, durability, probe): (usize, Durability, Option<Probe>),
@@ -65,11 +67,12 @@ impl Store {
         let collection = self.database.create_collection(NAME, config)?;
         let probed = match (probe, queries) {
             (None, _) => {
-                fill(&collection, base, batch)?;
+                fill(&collection, base, payloads, batch)?;
                 None
             }
             (Some(probe), Some(queries)) => {
-                Some(fill_probed(&collection, base, queries, batch, probe)?)
+                let filling = || fill(&collection, base, payloads, batch);
+                Some(probed(&collection, filling, queries, probe)?)
             }
             (Some(_), None) => {
                 return Err("a probed load needs queries: send the command queries first".into());
@@ -103,7 +106,7 @@ impl Store {
         let (mut distances, mut visited, mut segments) = (0u64, 0u64, 0);
         for query in queries.iter() {
             let started = Instant::now();
-            let answer = collection.search(&request(query, k, ef))?;
+            let answer = collection.search(&request(query, k, Some(ef)))?;
             latencies.push(started.elapsed());
             distances += answer.stats.distance_computations;
             visited += answer.stats.nodes_visited;
@@ -120,6 +123,37 @@ impl Store {
         }))
     }
 
+    /// Searches as clients of a server do, with the answers in the same form.
+    pub(crate) fn search_as(&self, queries: &Rows, searching: &Searching, out: &Path) -> Outcome {
+        let collection = self.collection()?;
+        let parts = spread(queries.len(), searching.clients);
+        let done = std::thread::scope(|scope| {
+            let threads: Vec<_> = parts
+                .map(|part| {
+                    scope.spawn(move || {
+                        let mut done = searching.part();
+                        for (round, row) in searching.order(part) {
+                            let query = queries.row(row);
+                            let started = Instant::now();
+                            let request = request(query, searching.k, searching.ef)
+                                .with_metadata(searching.with_metadata);
+                            let answer = collection.search(&request)?;
+                            let elapsed = started.elapsed();
+                            let ids = answer.hits.iter().map(|hit| self::row(&hit.id));
+                            done.push(round, elapsed, ids);
+                        }
+                        Outcome::Ok(done)
+                    })
+                })
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().map_err(|_| "a searching thread panicked")?)
+                .collect::<Outcome<Vec<_>>>()
+        })?;
+        searching.finish(done, out)
+    }
+
     /// Flushes and closes.
     pub(crate) fn close(self) -> Outcome {
         self.database.close()?;
@@ -134,9 +168,9 @@ impl Store {
     }
 }
 
-fn request(query: &[f32], k: usize, ef: u32) -> SearchRequest {
+fn request(query: &[f32], k: usize, ef: Option<u32>) -> SearchRequest {
     let params = SearchParams {
-        ef: Some(ef),
+        ef,
         ..SearchParams::default()
     };
     SearchRequest::new(query).limit(k).params(params)
@@ -150,29 +184,29 @@ fn row(id: &PointId) -> u32 {
     }
 }
 
-fn fill(collection: &Collection, base: &Rows, batch: usize) -> Outcome<()> {
-    let mut points = (0u64..)
-        .zip(base.iter())
-        .map(|(id, values)| Point::new(id, values.to_vec()))
-        .peekable();
-    while points.peek().is_some() {
-        collection.upsert(points.by_ref().take(batch.max(1)).collect())?;
+fn fill(
+    collection: &Collection,
+    base: &Rows,
+    payloads: Option<&Payloads>,
+    batch: usize,
+) -> Outcome<()> {
+    for points in batches(base, payloads, batch) {
+        collection.upsert(points)?;
     }
     Ok(())
 }
 
-/// [`fill`] on a thread of its own while this one searches.
-fn fill_probed(
+/// Fills on a thread of its own while this one searches.
+fn probed(
     collection: &Collection,
-    base: &Rows,
+    fill: impl FnOnce() -> Outcome<()> + Send,
     queries: &Rows,
-    batch: usize,
     probe: Probe,
 ) -> Outcome {
     let filled = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
-            let result = fill(collection, base, batch);
+            let result = fill();
             filled.store(true, Ordering::Release);
             result
         });
@@ -193,7 +227,7 @@ fn search_until(
         if end.load(Ordering::Acquire) {
             break;
         }
-        let request = request(query, probe.k, probe.ef);
+        let request = request(query, probe.k, Some(probe.ef));
         let started = Instant::now();
         collection.search(&request)?;
         latencies.push(started.elapsed());

@@ -6,6 +6,8 @@ use serde::Deserialize;
 use vecdb_engine::{Durability, ElementType, LIMIT_MAX, Metric};
 
 use crate::Outcome;
+use crate::remote::{Face, Mix};
+use crate::work::Searching;
 
 /// More threads than any machine of a benchmark has.
 const THREADS_MAX: usize = 1024;
@@ -25,6 +27,8 @@ pub(crate) enum Command {
     },
     /// Query vectors.
     Queries { path: PathBuf, limit: Option<u32> },
+    /// Metadata of the base vectors, a line of JSON each, for the loads after it.
+    Metadata { path: PathBuf, limit: Option<u32> },
     /// What exact search needs beside the rows (norms under cosine).
     FlatBuild {},
     /// All queries at once, exactly.
@@ -71,16 +75,41 @@ pub(crate) enum Command {
     DbInfo {},
     /// All queries one after the other through the collection.
     DbSearch { k: usize, ef: u32, out: PathBuf },
+    /// All queries by clients that each have a thread, as `remote_search` does it; queries past the first round are not
+    /// written down.
+    DbSearchAs { searching: Searching, out: PathBuf },
     /// Closes the database cleanly.
     DbClose {},
     /// Opens it again.
     DbReopen { path: PathBuf },
+    /// Speaks to a server from now on. `http` is host and port.
+    RemoteOpen { grpc: String, http: String },
+    /// Loads over one stream of batches into a new collection.
+    RemoteLoad {
+        batch: usize,
+        #[serde(default)]
+        durability: Durability,
+    },
+    /// Waits for the server's flushes, index builds and merges.
+    RemoteWaitIdle {},
+    /// All queries by clients that each have a connection.
+    RemoteSearch {
+        face: Face,
+        searching: Searching,
+        out: PathBuf,
+    },
+    /// Searches, upserts and deletes for some time.
+    RemoteMixed { mix: Mix },
 }
 
 impl Command {
     /// Says what no part of the program could do.
     pub(crate) fn check(&self) -> Outcome<()> {
         let (k, threads, metric) = match self {
+            Command::DbSearchAs { searching, .. } | Command::RemoteSearch { searching, .. } => {
+                (searching.k, searching.clients, Metric::L2)
+            }
+            Command::RemoteMixed { mix } => (mix.k, mix.connections, Metric::L2),
             Command::Load { metric, .. } => (0, 0, *metric),
             Command::FlatSearch { k, threads, .. } | Command::HnswSearch { k, threads, .. } => {
                 (*k, *threads, Metric::L2)
@@ -132,6 +161,11 @@ mod tests {
             check(r#"{"command":"hnsw_build","m":8,"ef_construction":9,"threads":5000,"seed":1}"#)
                 .is_err()
         );
+        let searching = r#"{"clients":5000,"k":10,"ef":null,"with_metadata":true,"repeat":1}"#;
+        let line = r#"{"command":"remote_search","face":"grpc","out":"x","searching":"#.to_owned()
+            + searching
+            + "}";
+        assert!(check(&line).is_err());
         assert!(serde_json::from_str::<Command>(r#"{"command":"db_info","k":1}"#).is_err());
     }
 }

@@ -13,6 +13,11 @@ impl Latencies {
         self.0.push(time);
     }
 
+    /// Takes those of another part.
+    pub(crate) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
     /// Count, quantiles and the longest, in microseconds.
     pub(crate) fn summary(mut self) -> Value {
         self.0.sort_unstable();

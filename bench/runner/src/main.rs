@@ -1,7 +1,8 @@
 //! The side of VecDB in `bench/compare`: one JSON command per line on stdin, one JSON answer per line on stdout.
 //!
 //! The harness starts this program, measures every command with its own clock from outside and scores the ids that a
-//! search writes down itself; nothing here reports a speed. Every command gets exactly one answer, `{"error": ...}`
+//! search writes down itself; nothing here reports a speed,
+//! except for latencies of single calls, which have no other clock. Every command gets exactly one answer, `{"error": ...}`
 //! where it could not be done, and the program ends with its input.
 
 mod aligned;
@@ -12,8 +13,11 @@ mod graph;
 mod ids;
 mod latency;
 mod memory;
+mod points;
+mod remote;
 mod rows;
 mod session;
+mod work;
 
 use std::error::Error;
 use std::io::{self, BufRead, Write};

@@ -78,6 +78,11 @@ impl Rows {
         size_of_val(&*self.values) + size_of_val(self.norms.as_slice())
     }
 
+    /// One row.
+    pub(crate) fn row(&self, number: usize) -> &[f32] {
+        &self.values[number * self.dim..][..self.dim]
+    }
+
     /// The rows one by one.
     pub(crate) fn iter(&self) -> std::slice::ChunksExact<'_, f32> {
         self.values.chunks_exact(self.dim)

@@ -10,6 +10,8 @@ use crate::command::Command;
 use crate::exact;
 use crate::graph::Graph;
 use crate::memory::Memory;
+use crate::points::Payloads;
+use crate::remote::Server;
 use crate::rows::Rows;
 
 /// The state between commands; at most one of each thing.
@@ -17,9 +19,11 @@ use crate::rows::Rows;
 pub(crate) struct Session {
     base: Option<(Rows, Metric)>,
     queries: Option<Rows>,
+    payloads: Option<Payloads>,
     graph: Option<Graph>,
     memory: Option<Memory>,
     store: Option<Store>,
+    server: Option<Server>,
 }
 
 impl Session {
@@ -35,13 +39,27 @@ impl Session {
                 limit,
                 metric,
             } => {
-                self.graph = None;
+                (self.graph, self.payloads) = (None, None);
                 let (base, _) = self.base.insert((Rows::read(&path, limit)?, metric));
                 Ok(json!({ "rows": base.len(), "dim": base.dim }))
             }
             Command::Queries { path, limit } => {
                 let queries = self.queries.insert(Rows::read(&path, limit)?);
                 Ok(json!({ "queries": queries.len(), "dim": queries.dim }))
+            }
+            Command::Metadata { path, limit } => {
+                let (base, _) = self.base.as_ref().ok_or(NO_BASE)?;
+                let payloads = Payloads::read(&path, limit)?;
+                if payloads.len() != base.len() {
+                    return Err(format!(
+                        "metadata of {} rows beside {} vectors",
+                        payloads.len(),
+                        base.len()
+                    )
+                    .into());
+                }
+                self.payloads = Some(payloads);
+                Ok(json!({ "rows": base.len() }))
             }
             Command::Memory { gib, dim, seed } => {
                 let memory = self.memory.insert(Memory::fill(gib, dim, seed)?);
@@ -120,7 +138,7 @@ impl Session {
                 let (base, metric) = self.base.as_ref().ok_or(NO_BASE)?;
                 let store = self.store.as_mut().ok_or(NO_STORE)?;
                 store.load(
-                    base,
+                    (base, self.payloads.as_ref()),
                     self.queries.as_ref(),
                     *metric,
                     (batch, durability, probe),
@@ -132,7 +150,39 @@ impl Session {
                 let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
                 self.store()?.search(queries, k, ef, &out)
             }
+            Command::DbSearchAs { searching, out } => {
+                let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
+                self.store()?.search_as(queries, &searching, &out)
+            }
             Command::DbClose {} => self.store.take().ok_or(NO_STORE)?.close(),
+            other => self.run_on_server(other),
+        }
+    }
+
+    fn run_on_server(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::RemoteOpen { grpc, http } => {
+                self.server.insert(Server::new(grpc, http)).status()
+            }
+            Command::RemoteLoad { batch, durability } => {
+                let (base, metric) = self.base.as_ref().ok_or(NO_BASE)?;
+                let points = (base, self.payloads.as_ref());
+                self.server()?.load(points, *metric, batch, durability)
+            }
+            Command::RemoteWaitIdle {} => self.server()?.wait_idle(),
+            Command::RemoteSearch {
+                face,
+                searching,
+                out,
+            } => {
+                let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
+                self.server()?.search(face, queries, &searching, &out)
+            }
+            Command::RemoteMixed { mix } => {
+                let (base, queries, _) = self.pair()?;
+                let points = (base, self.payloads.as_ref());
+                self.server()?.mixed(points, queries, mix)
+            }
             other => Err(format!("the command {other:?} has no place to run").into()),
         }
     }
@@ -157,6 +207,10 @@ impl Session {
             .ok_or("no memory is filled: send the command memory first")?)
     }
 
+    fn server(&self) -> Outcome<&Server> {
+        Ok(self.server.as_ref().ok_or(NO_SERVER)?)
+    }
+
     fn store(&self) -> Outcome<&Store> {
         Ok(self.store.as_ref().ok_or(NO_STORE)?)
     }
@@ -166,3 +220,4 @@ const NO_BASE: &str = "no base vectors: send the command load first";
 const NO_QUERIES: &str = "no queries: send the command queries first";
 const NO_GRAPH: &str = "no graph: send the command hnsw_build first";
 const NO_STORE: &str = "no database is open: send the command db_open first";
+const NO_SERVER: &str = "no server is known: send the command remote_open first";

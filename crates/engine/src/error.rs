@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use vecdb_filter::FilterError;
 use vecdb_index::IndexError;
@@ -35,41 +36,101 @@ pub enum ErrorKind {
     Cancelled,
     /// The operating system refused an operation.
     Io,
+    /// The caller did not say who it is, or is not known.
+    Unauthenticated,
+    /// The caller's time limit passed first.
+    DeadlineExceeded,
+}
+
+/// How every face tells a kind.
+struct Row {
+    kind: ErrorKind,
+    name: &'static str,
+    exit_code: u8,
+    grpc_code: i32,
+    http_status: u16,
+}
+
+/// One row a kind, in the order of the enum.
+const TABLE: [Row; 13] = [
+    row(ErrorKind::InvalidArgument, "invalid_argument", 2, 3, 400),
+    row(ErrorKind::NotFound, "not_found", 3, 5, 404),
+    row(ErrorKind::AlreadyExists, "already_exists", 4, 6, 409),
+    row(ErrorKind::Unavailable, "unavailable", 5, 14, 503),
+    row(
+        ErrorKind::ResourceExhausted,
+        "resource_exhausted",
+        6,
+        8,
+        429,
+    ),
+    row(ErrorKind::PermissionDenied, "permission_denied", 7, 7, 403),
+    row(ErrorKind::Corrupt, "corrupt", 8, 15, 500),
+    row(ErrorKind::Unsupported, "unsupported", 9, 12, 501),
+    row(ErrorKind::Poisoned, "poisoned", 10, 9, 503),
+    row(ErrorKind::Cancelled, "cancelled", 11, 1, 499),
+    row(ErrorKind::Io, "io", 12, 13, 500),
+    row(ErrorKind::Unauthenticated, "unauthenticated", 13, 16, 401),
+    row(ErrorKind::DeadlineExceeded, "deadline_exceeded", 14, 4, 504),
+];
+
+const fn row(
+    kind: ErrorKind,
+    name: &'static str,
+    exit_code: u8,
+    grpc_code: i32,
+    http_status: u16,
+) -> Row {
+    Row {
+        kind,
+        name,
+        exit_code,
+        grpc_code,
+        http_status,
+    }
 }
 
 impl ErrorKind {
-    /// The stable name used by every face (JSON, exit codes, protocols).
-    pub fn name(self) -> &'static str {
-        match self {
-            ErrorKind::InvalidArgument => "invalid_argument",
-            ErrorKind::NotFound => "not_found",
-            ErrorKind::AlreadyExists => "already_exists",
-            ErrorKind::Unavailable => "unavailable",
-            ErrorKind::ResourceExhausted => "resource_exhausted",
-            ErrorKind::PermissionDenied => "permission_denied",
-            ErrorKind::Corrupt => "corrupt",
-            ErrorKind::Unsupported => "unsupported",
-            ErrorKind::Poisoned => "poisoned",
-            ErrorKind::Cancelled => "cancelled",
-            ErrorKind::Io => "io",
-        }
+    /// All kinds.
+    pub fn all() -> impl Iterator<Item = ErrorKind> {
+        TABLE.iter().map(|row| row.kind)
     }
 
-    /// The exit code of the command line for this kind.
+    /// The kind of this name.
+    pub fn from_name(name: &str) -> Option<ErrorKind> {
+        TABLE
+            .iter()
+            .find(|row| row.name == name)
+            .map(|row| row.kind)
+    }
+
+    /// The stable name used by every face (JSON, protocols, exceptions).
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// The exit code of the command line.
     pub fn exit_code(self) -> u8 {
-        match self {
-            ErrorKind::InvalidArgument => 2,
-            ErrorKind::NotFound => 3,
-            ErrorKind::AlreadyExists => 4,
-            ErrorKind::Unavailable => 5,
-            ErrorKind::ResourceExhausted => 6,
-            ErrorKind::PermissionDenied => 7,
-            ErrorKind::Corrupt => 8,
-            ErrorKind::Unsupported => 9,
-            ErrorKind::Poisoned => 10,
-            ErrorKind::Cancelled => 11,
-            ErrorKind::Io => 12,
-        }
+        self.row().exit_code
+    }
+
+    /// The code of the gRPC status.
+    pub fn grpc_code(self) -> i32 {
+        self.row().grpc_code
+    }
+
+    /// The HTTP status.
+    pub fn http_status(self) -> u16 {
+        self.row().http_status
+    }
+
+    /// Whether the same call can succeed a little later.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, ErrorKind::Unavailable | ErrorKind::ResourceExhausted)
+    }
+
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
     }
 }
 
@@ -79,6 +140,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    retry_after: Option<Duration>,
 }
 
 /// The result of every engine operation.
@@ -91,12 +153,25 @@ impl Error {
             kind,
             message: message.into(),
             source: None,
+            retry_after: None,
         }
     }
 
     /// What a caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// How long to wait before the same call is worth another try, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The same error with the time to wait before another try.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// The same error with `context` (what was being done, to what) before its message.
@@ -119,6 +194,7 @@ impl Error {
             kind,
             message: error.to_string(),
             source: Some(Box::new(error)),
+            retry_after: None,
         }
     }
 }
@@ -195,6 +271,21 @@ impl From<IndexError> for Error {
             IndexError::Cancelled => Self::wrap(ErrorKind::Cancelled, error),
             IndexError::TooManyRows { .. } => Self::wrap(ErrorKind::ResourceExhausted, error),
             _ => Self::wrap(ErrorKind::InvalidArgument, error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_kinds_and_its_names_and_exit_codes_differ() {
+        for (at, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.kind as usize, at, "{}", row.name);
+            assert_eq!(ErrorKind::from_name(row.name), Some(row.kind));
+            let same = |other: &&Row| other.exit_code == row.exit_code;
+            assert_eq!(TABLE.iter().filter(same).count(), 1, "{}", row.name);
         }
     }
 }

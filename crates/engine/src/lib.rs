@@ -36,17 +36,23 @@ mod part;
 mod point;
 mod schema;
 mod segment;
+mod snapshot;
+mod stop;
 
 pub use collection::{
     Collection, CollectionInfo, Hit, LIMIT_MAX, MaintenanceStatus, MetadataUpdate, READ_POINTS_MAX,
     ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats, SegmentInfo,
     VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
-pub use database::{CollectionSummary, Database, Recovery};
+pub use database::{CollectionSummary, Database, MemoryUse, Recovery};
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Durability, Env, OnCorruption, Options};
 pub use point::{ID_BYTES_MAX, Point, PointId, Record};
 pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
+pub use snapshot::{
+    SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotManifest, Staging,
+};
+pub use stop::StopSignal;
 
 pub use vecdb_filter::{
     FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json,

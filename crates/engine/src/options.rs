@@ -47,7 +47,8 @@ pub enum OnCorruption {
 pub struct Options {
     /// Make the folder and an empty database where there is none. Default: true.
     pub create_if_missing: bool,
-    /// Threads for index builds; 0 means all processors. Default: 0.
+    /// Threads for index builds, and as many for batches of searches and for opening collections; 0 means all
+    /// processors. Default: 0.
     pub threads: usize,
     /// A memtable of this many bytes is frozen and flushed to a segment. Default: 64 MiB.
     pub memtable_bytes_max: u64,
@@ -64,8 +65,9 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// A segment is rewritten once this share of its rows is dead. Default: 0.2.
     pub dead_share_max: f64,
-    /// Flush and merge in background threads; without, only [`crate::Collection::flush`] and
-    /// [`crate::Collection::compact`] do (and a full memtable flushes in the writer's own call). Default: true.
+    /// Flush and merge in background threads, and open collections there before they are asked for; without, only
+    /// [`crate::Collection::flush`] and [`crate::Collection::compact`] flush and merge (and a full memtable flushes in
+    /// the writer's own call), and a collection is opened by its first use. Default: true.
     pub background: bool,
     /// See [`OnCorruption`].
     pub on_corruption: OnCorruption,

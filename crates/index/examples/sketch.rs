@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use vecdb_index::{SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};
+use vecdb_index::{Budget, SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};
 use vecdb_testkit::data::{Dataset, test_data};
 use vecdb_vector::{
     ElementType, Kernels, Metric, Neighbor, Query, RowId, TopK, VectorRows, inverse_norm, scan,
@@ -82,7 +82,7 @@ fn main() {
         let start = Instant::now();
         prepared.set(&space, query).expect("a query of the space");
         preparing += start.elapsed();
-        computed.push(scan_sketched(
+        let stats = scan_sketched(
             kernels,
             &space,
             &sketches,
@@ -90,9 +90,11 @@ fn main() {
             query,
             rows,
             None,
+            &Budget::UNLIMITED,
             top,
             &mut scratch,
-        ));
+        );
+        computed.push(stats.counters.distance_computations);
     };
     run(&queries, &mut sketched_search);
     let (found, times) = run(&queries, &mut sketched_search);

@@ -41,7 +41,7 @@ pub trait AnnIndex: Send + Sync + Debug {
         k: usize,
         mask: Option<&RowMask>,
         params: &SearchParams,
-        budget: &Budget,
+        budget: &Budget<'_>,
         scratch: &mut Scratch,
         out: &mut Vec<Neighbor>,
     ) -> Result<SearchStats, IndexError>;

@@ -29,7 +29,7 @@ pub enum IndexError {
     },
     /// The text of an index spec that is not one.
     #[error(
-        "`{text}` is no index spec: {reason}; use `flat`, `hnsw` or JSON like {{\"kind\":\"hnsw\",\"m\":16}}"
+        "`{text}` is no index spec: {reason}; use `flat`, `hnsw` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
     )]
     BadSpec {
         /// The text given.

@@ -1,34 +1,32 @@
-//! Exact search: every allowed row compared. The flat index, `exact: true` of the others, and small subsets.
+//! Exact search: every allowed row compared. The flat index, `exact: true` of the others, small subsets and rows that
+//! have no index.
 
-use vecdb_vector::{Query, RowId, RowMask, Scorer, VectorRows, scan};
+use vecdb_vector::{Kernels, Query, RowMask, TopK, VectorRows, scan, scan_while};
 
 use crate::{Budget, Counters, IndexError, Scratch, SearchStats};
 
-/// Rows scored per call when the scan has to look at its budget or gathers rows through a mask.
-const BLOCK: u32 = 1024;
-
-/// Leaves the nearest `k` of the rows (allowed by `mask`) in `scratch.top`.
-pub(crate) fn search_exact(
-    rows: VectorRows<'_>,
+/// Offers to `top` every row of `rows` (allowed by `mask`), until the budget is spent.
+///
+/// # Panics
+/// When the query is for another element type or dimension than the rows have.
+pub fn scan_exact(
+    kernels: Kernels,
     query: &Query,
-    k: usize,
+    rows: VectorRows<'_>,
     mask: Option<&RowMask>,
-    budget: &Budget,
-    scratch: &mut Scratch,
+    budget: &Budget<'_>,
+    top: &mut TopK,
 ) -> SearchStats {
-    let allowed = mask.map_or(rows.len(), RowMask::count);
-    scratch.top.clear(k.min(allowed as usize));
-    if k == 0 || allowed == 0 {
-        return SearchStats {
-            exact: true,
-            ..SearchStats::default()
-        };
-    }
     let (distances, truncated) = if budget.is_unlimited() {
-        let distances = scan(scratch.kernels, query, rows, mask, &mut scratch.top);
-        (distances, false)
+        (scan(kernels, query, rows, mask, top), false)
     } else {
-        scan_in_blocks(rows, query, mask, budget, scratch)
+        let mut truncated = false;
+        let go_on = |computed| {
+            truncated = budget.is_spent(computed);
+            !truncated
+        };
+        let distances = scan_while(kernels, query, rows, mask, top, go_on);
+        (distances, truncated)
     };
     SearchStats {
         counters: Counters {
@@ -41,43 +39,24 @@ pub(crate) fn search_exact(
     }
 }
 
-fn scan_in_blocks(
+/// Leaves the nearest `k` of the rows (allowed by `mask`) in `scratch.top`.
+pub(crate) fn search_exact(
     rows: VectorRows<'_>,
     query: &Query,
+    k: usize,
     mask: Option<&RowMask>,
-    budget: &Budget,
+    budget: &Budget<'_>,
     scratch: &mut Scratch,
-) -> (u64, bool) {
-    let scorer = Scorer::new(scratch.kernels, query, rows);
-    let mut computed = 0;
-    let mut everything;
-    let mut masked;
-    let mut ids: &mut dyn Iterator<Item = RowId> = match mask {
-        Some(mask) => {
-            masked = mask.iter();
-            &mut masked
-        }
-        None => {
-            everything = (0..rows.len()).map(RowId);
-            &mut everything
-        }
-    };
-    loop {
-        scratch.block.clear();
-        scratch.block.extend((&mut ids).take(BLOCK as usize));
-        if scratch.block.is_empty() {
-            return (computed, false);
-        }
-        if budget.is_spent(computed) {
-            return (computed, true);
-        }
-        scratch.distances.resize(scratch.block.len(), 0.0);
-        scorer.score_rows(&scratch.block, &mut scratch.distances);
-        for (&row, &distance) in scratch.block.iter().zip(&scratch.distances) {
-            scratch.top.push(distance, row);
-        }
-        computed += scratch.block.len() as u64;
+) -> SearchStats {
+    let allowed = mask.map_or(rows.len(), RowMask::count);
+    scratch.top.clear(k.min(allowed as usize));
+    if k == 0 || allowed == 0 {
+        return SearchStats {
+            exact: true,
+            ..SearchStats::default()
+        };
     }
+    scan_exact(scratch.kernels, query, rows, mask, budget, &mut scratch.top)
 }
 
 /// Refuses rows, queries and masks that do not belong to an index of `count` rows under `metric`.

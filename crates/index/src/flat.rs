@@ -48,7 +48,7 @@ impl AnnIndex for Flat {
         k: usize,
         mask: Option<&RowMask>,
         params: &SearchParams,
-        budget: &Budget,
+        budget: &Budget<'_>,
         scratch: &mut Scratch,
         out: &mut Vec<Neighbor>,
     ) -> Result<SearchStats, IndexError> {

@@ -26,6 +26,7 @@ mod spec;
 
 pub use ann::{AnnIndex, BuiltIndex, Counters, SearchStats, VerifyReport};
 pub use error::IndexError;
+pub use exact::scan_exact;
 pub use flat::Flat;
 pub use hnsw::{Hnsw, HnswGraph};
 pub use options::{BuildOptions, Progress, Silent};

@@ -1,5 +1,6 @@
 //! Optional knobs of a search, and its budget.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -47,29 +48,35 @@ impl SearchParams {
 }
 
 /// When a search must stop early and return what it has, marked as truncated. The default never stops.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
-pub struct Budget {
+///
+/// It is looked at every few hundred rows or every few steps, so that a search ends well within a millisecond.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Budget<'a> {
     /// Stop at this time.
     pub deadline: Option<Instant>,
     /// Stop after about this many distance computations (checked between batches of rows).
     pub max_distances: Option<u64>,
+    /// Stop once somebody sets this.
+    pub stop: Option<&'a AtomicBool>,
 }
 
-impl Budget {
+impl Budget<'_> {
     /// Never stops a search.
     pub const UNLIMITED: Self = Self {
         deadline: None,
         max_distances: None,
+        stop: None,
     };
 
     /// Whether this budget never stops a search.
     pub fn is_unlimited(&self) -> bool {
-        *self == Self::UNLIMITED
+        self.deadline.is_none() && self.max_distances.is_none() && self.stop.is_none()
     }
 
     /// Whether a search that has computed `distances` so far must stop now.
     pub fn is_spent(&self, distances: u64) -> bool {
-        self.max_distances.is_some_and(|most| distances >= most)
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+            || self.max_distances.is_some_and(|most| distances >= most)
             || self.deadline.is_some_and(|time| Instant::now() >= time)
     }
 }

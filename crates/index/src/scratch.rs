@@ -1,6 +1,6 @@
 //! [`Scratch`]: the memory of a search, kept by a thread from query to query.
 
-use vecdb_vector::{Kernels, Neighbor, RowId, TopK};
+use vecdb_vector::{Kernels, Neighbor, TopK};
 
 use crate::hnsw::{Pool, Visited, WalkHeap};
 
@@ -10,7 +10,6 @@ use crate::hnsw::{Pool, Visited, WalkHeap};
 pub struct Scratch {
     pub(crate) kernels: Kernels,
     pub(crate) top: TopK,
-    pub(crate) block: Vec<RowId>,
     pub(crate) distances: Vec<f32>,
     pub(crate) pool: Pool,
     pub(crate) heap: WalkHeap,
@@ -42,7 +41,6 @@ impl Scratch {
         Self {
             kernels,
             top: TopK::new(0),
-            block: Vec::new(),
             distances: Vec::new(),
             pool: Pool::default(),
             heap: WalkHeap::default(),

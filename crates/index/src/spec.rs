@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{IndexError, SearchParams};
 
-/// An index kind with its build parameters. As JSON: `{"kind":"hnsw","m":16,"ef_construction":200}` or
-/// `{"kind":"flat"}`; unknown keys are errors, missing ones take their defaults.
+/// An index kind with its build parameters. As JSON: `{"type":"hnsw","m":16,"ef_construction":200}` or
+/// `{"type":"flat"}`; unknown keys are errors, missing ones take their defaults.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Form", into = "Form")]
 pub enum IndexSpec {
@@ -20,7 +20,7 @@ pub enum IndexSpec {
 
 /// The JSON form. serde lets a unit variant pass with unknown keys, an empty struct variant not.
 #[derive(Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum Form {
     Flat {},
     Hnsw(HnswParams),
@@ -114,6 +114,15 @@ impl IndexSpec {
         }
     }
 
+    /// About how many bytes of memory a build over so many rows holds: the links of a graph. The rows are read where they
+    /// are.
+    pub fn build_bytes(&self, rows: u32) -> u64 {
+        match self {
+            Self::Flat => 0,
+            Self::Hnsw(params) => crate::hnsw::build_bytes(params, rows),
+        }
+    }
+
     /// Checks the knobs of a search before any index of this spec is there to check them.
     ///
     /// # Errors
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn json_round_trips_and_fills_defaults() {
-        let spec: IndexSpec = r#"{"kind":"hnsw","m":32}"#.parse().unwrap();
+        let spec: IndexSpec = r#"{"type":"hnsw","m":32}"#.parse().unwrap();
         let expected = HnswParams {
             m: 32,
             ..HnswParams::default()
@@ -188,13 +197,14 @@ mod tests {
     #[test]
     fn unknown_keys_kinds_and_ranges_are_errors() {
         for (text, named) in [
-            (r#"{"kind":"hnsw","M":32}"#, "`M`"),
-            (r#"{"kind":"flat","m":32}"#, "`m`"),
-            (r#"{"kind":"tree"}"#, "tree"),
-            (r#"{"m":3}"#, "kind"),
+            (r#"{"type":"hnsw","M":32}"#, "`M`"),
+            (r#"{"type":"flat","m":32}"#, "`m`"),
+            (r#"{"type":"tree"}"#, "tree"),
+            (r#"{"m":3}"#, "`type`"),
+            (r#"{"kind":"hnsw","m":3}"#, "missing field `type`"),
             ("annoy", "flat, hnsw"),
-            (r#"{"kind":"hnsw","m":1}"#, "from 2 to 256"),
-            (r#"{"kind":"hnsw","ef_construction":0}"#, "from 1 to 10,000"),
+            (r#"{"type":"hnsw","m":1}"#, "from 2 to 256"),
+            (r#"{"type":"hnsw","ef_construction":0}"#, "from 1 to 10,000"),
         ] {
             let error = text.parse::<IndexSpec>().unwrap_err().to_string();
             assert!(error.contains(named), "{text}: {error}");

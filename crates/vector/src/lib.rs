@@ -46,6 +46,6 @@ pub use neighbor::{Neighbor, RowId};
 pub use query::Query;
 pub use row_mask::RowMask;
 pub use rows::{VectorRows, inverse_norm};
-pub use scan::scan;
+pub use scan::{scan, scan_while};
 pub use scorer::{Scorer, prefetch_node};
 pub use top_k::TopK;

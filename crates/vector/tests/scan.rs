@@ -2,7 +2,7 @@
 
 use vecdb_vector::{
     ElementType, Kernels, Metric, Neighbor, Query, RowId, RowMask, Scorer, TopK, VectorRows,
-    encode_row, inverse_norm, scan, scan_batch,
+    encode_row, inverse_norm, scan, scan_batch, scan_while,
 };
 
 struct Random(u64);
@@ -229,6 +229,30 @@ fn outliers_are_measured_exactly() {
     let queries = Data::new(ElementType::F32, dim, &vectors[..40]);
     for metric in [Metric::L2, Metric::Dot, Metric::Cosine] {
         check(metric, &queries, &data, None, 10);
+    }
+}
+
+#[test]
+fn a_scan_ends_when_it_may_not_go_on() {
+    let data = Data::random(ElementType::F32, 16, 2_000, 21);
+    let query = Query::new(Metric::L2, ElementType::F32, 16, &[0.5; 16]).unwrap();
+    let most = RowMask::from_rows(2_000, (0..2_000).filter(|row| row % 7 > 0).map(RowId));
+    for mask in [None, Some(&most)] {
+        let scan = |limit: u64| {
+            let mut top = TopK::new(5);
+            let go_on = |computed| computed < limit;
+            let rows = data.rows();
+            let computed = scan_while(Kernels::detect(), &query, rows, mask, &mut top, go_on);
+            (computed, top.into_sorted_vec())
+        };
+        assert_eq!(scan(0), (0, Vec::new()));
+        let (computed, found) = scan(500);
+        assert!((500..1_000).contains(&computed) && found.len() == 5);
+        assert!(found.iter().all(|hit| hit.row.0 < 1_200));
+        let (computed, found) = scan(u64::MAX);
+        assert_eq!(computed, mask.map_or(2_000, |mask| u64::from(mask.count())));
+        let whole = by_sorting(Kernels::detect(), &query, data.rows(), mask, 5);
+        assert_eq!(found, whole);
     }
 }
 

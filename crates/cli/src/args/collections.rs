@@ -69,7 +69,7 @@ pub(crate) struct VectorArgs {
 /// The index of sealed segments.
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
-    /// hnsw, flat, or JSON such as {"kind":"hnsw","m":32}.
+    /// hnsw, flat, or JSON such as {"type":"hnsw","m":32}.
     #[arg(long, default_value = "hnsw")]
     pub(crate) index: IndexSpec,
     /// Links per vector of hnsw. 2 to 256. Default: 16.

@@ -51,6 +51,18 @@ One query prints its hits and compares the vector kernels with a plain loop. Sev
 searched as a batch; the hits of the first are printed, with --json all. Memory does not grow with
 the dataset.";
 
+pub(crate) const SERVE: &str = "\
+Examples:
+  vecdb serve
+  vecdb serve --path /var/lib/vecdb --grpc 127.0.0.1:7000
+  vecdb serve --config production.yaml --set log.level=debug
+  vecdb serve --config production.yaml --print-config
+  VECDB_LISTEN_GRPC=0.0.0.0:6333 vecdb serve --config production.yaml
+
+Later ones count more: defaults, the file, variables VECDB_SECTION_KEY, flags. docs/server.md lists
+every setting. --path (or VECDB_PATH) sets storage.path. SIGHUP reads the settings again; SIGTERM
+and SIGINT end the server once calls under way are done, a second one at once.";
+
 pub(crate) const HNSW_BUILD: &str = "\
 Examples:
   vecdb hnsw build --dataset sift_1M.fvecs --output sift.hnsw --M 16 --efConstruction 200
@@ -171,6 +183,33 @@ pub(crate) const VERIFY: &str = "\
 Examples:
   vecdb storage verify
   vecdb storage verify --path /var/lib/vecdb --json";
+
+pub(crate) const SNAPSHOT_CREATE: &str = "\
+Examples:
+  vecdb snapshot create --store /backup/vecdb
+  vecdb snapshot create before-upgrade -c products -c news --store s3://bucket/vecdb
+  vecdb snapshot create --url http://localhost:6333
+
+Writes go on meanwhile; what was acknowledged before the command began is in the snapshot.";
+
+pub(crate) const SNAPSHOT_LIST: &str = "\
+Examples:
+  vecdb snapshot list --store /backup/vecdb
+  vecdb snapshot list --url http://localhost:6333 --json";
+
+pub(crate) const SNAPSHOT_RESTORE: &str = "\
+Examples:
+  vecdb snapshot restore before-upgrade --store s3://bucket/vecdb
+  vecdb snapshot restore before-upgrade -c products --as products-old --url http://localhost:6333";
+
+pub(crate) const SNAPSHOT_DELETE: &str = "\
+Examples:
+  vecdb snapshot delete before-upgrade --store /backup/vecdb";
+
+pub(crate) const STATUS: &str = "\
+Examples:
+  vecdb status
+  vecdb status --url http://localhost:6333 --json";
 
 pub(crate) const COMPLETIONS: &str = "\
 Examples:

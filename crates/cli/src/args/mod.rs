@@ -4,6 +4,8 @@ mod collections;
 mod datasets;
 mod help;
 mod points;
+mod serve;
+mod snapshots;
 
 pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
 pub(crate) use datasets::{
@@ -13,6 +15,9 @@ pub(crate) use points::{
     CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs, SearchArgs,
     UpdateArgs,
 };
+
+pub(crate) use serve::ServeArgs;
+pub(crate) use snapshots::{SnapshotCommand, StoreArgs};
 
 use std::path::PathBuf;
 
@@ -29,10 +34,28 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// `vecdb-server`: the command `serve` as a program of its own.
+#[derive(Debug, Parser)]
+#[command(
+    name = "vecdb-server",
+    version,
+    max_term_width = 110,
+    about = "The VecDB server: gRPC, HTTP and metrics. The same as `vecdb serve`.",
+    after_long_help = help::SERVE
+)]
+pub(crate) struct ServerCli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(flatten)]
+    pub(crate) args: ServeArgs,
+}
+
 /// Flags of every command.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Globals {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
     /// Folder of the database.
     #[arg(
         long,
@@ -42,6 +65,9 @@ pub(crate) struct Globals {
         default_value = "vecdb-data"
     )]
     pub(crate) path: PathBuf,
+    /// Whether that is not the default.
+    #[arg(skip)]
+    pub(crate) path_is_given: bool,
     /// Print one JSON object on stdout instead of text, and errors as JSON on stderr.
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -52,6 +78,37 @@ pub(crate) struct Globals {
     /// No progress bars and no remarks on stderr; errors are still told.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+}
+
+/// How to reach a server in place of a folder.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Address of a server, to use in place of a folder: http://localhost:6333, or https://.
+    #[arg(long, global = true, value_name = "URL", env = "VECDB_URL")]
+    pub(crate) url: Option<String>,
+    /// API key or token for the server.
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "VECDB_API_KEY",
+        hide_env_values = true
+    )]
+    pub(crate) api_key: Option<String>,
+    /// PEM file of the authority that signed the server's certificate, where it is not one of the system's.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_certificate: Option<PathBuf>,
+    /// PEM file of a certificate to show to the server.
+    #[arg(long, global = true, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// PEM file of that certificate's key.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "client_certificate"
+    )]
+    pub(crate) client_key: Option<PathBuf>,
 }
 
 impl Globals {
@@ -119,6 +176,15 @@ pub(crate) enum Command {
     /// Look after the files of the database.
     #[command(subcommand)]
     Storage(StorageCommand),
+    /// Serve the database to other processes: gRPC, HTTP, metrics. The same as `vecdb-server`.
+    #[command(after_long_help = help::SERVE)]
+    Serve(ServeArgs),
+    /// Make, list, restore and delete snapshots of collections.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+    /// Show version, size and memory of a database or a server.
+    #[command(after_long_help = help::STATUS)]
+    Status,
     /// Print a completion script for a shell.
     #[command(after_long_help = help::COMPLETIONS)]
     Completions {

@@ -1,9 +1,9 @@
 //! `collection create|list|info|compact|drop`.
 
 use serde_json::json;
-use vecdb_engine::{Collection, CollectionConfig, CollectionInfo};
+use vecdb_engine::{CollectionConfig, CollectionInfo};
 
-use super::session::{Intent, open, with_collection};
+use super::session::{Collection, Intent, Session, with_collection};
 use crate::args::{CollectionCommand, CreateArgs, Globals, VectorArgs};
 use crate::failure::Outcome;
 use crate::output::{Align, Bar, Console, Grid, bytes, count, plural, shorten};
@@ -14,7 +14,7 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionComm
         CollectionCommand::List => list(console, globals),
         CollectionCommand::Info { name } => {
             with_collection(console, globals, Intent::Read, name, |collection| {
-                let info = collection.info();
+                let info = collection.info()?;
                 console.json(&info)?;
                 print_info(console, &info)
             })
@@ -42,20 +42,23 @@ fn create(console: &Console, globals: &Globals, args: &CreateArgs) -> Outcome {
     let config = config(args.dimension, &args.vectors)?;
     // Wrong settings must not leave an empty database behind.
     config.validate()?;
-    let database = open(console, globals, Intent::Create)?;
-    let collection = database.create_collection(&args.name, config)?;
-    console.json(&json!({"created": args.name, "config": collection.config()}))?;
-    console.line(format_args!(
-        "Collection {} created in {}.",
-        args.name,
-        globals.path.display()
-    ))?;
-    Ok(database.close()?)
+    Session::open(console, globals, Intent::Create)?.run(|session| {
+        let info = session.backend().create_collection(&args.name, config)?;
+        console.json(&json!({"created": args.name, "config": info.config}))?;
+        console.line(format_args!(
+            "Collection {} created in {}.",
+            args.name,
+            session.place()
+        ))
+    })
 }
 
 fn list(console: &Console, globals: &Globals) -> Outcome {
-    let database = open(console, globals, Intent::Read)?;
-    let summaries = database.collections();
+    Session::open(console, globals, Intent::Read)?.run(|session| list_of(console, session))
+}
+
+fn list_of(console: &Console, session: &Session) -> Outcome {
+    let summaries = session.backend().collections()?;
     console.json(&json!({"collections": summaries}))?;
     let mut grid = Grid::new([
         ("Collection", Align::Left),
@@ -66,11 +69,11 @@ fn list(console: &Console, globals: &Globals) -> Outcome {
         ("Index", Align::Left),
     ]);
     for summary in &summaries {
-        let opened = database.collection(&summary.name);
-        match opened
+        let info = session.backend().collection(&summary.name);
+        match info
             .as_ref()
             .map_err(ToString::to_string)
-            .and_then(|c| c.config().vector().map_err(|e| e.to_string()))
+            .and_then(|info| info.config.vector().map_err(|e| e.to_string()))
         {
             Ok(field) => grid.row([
                 summary.name.clone(),
@@ -91,18 +94,17 @@ fn list(console: &Console, globals: &Globals) -> Outcome {
     match summaries.is_empty() {
         true => console.line(format_args!(
             "There are no collections in {}.",
-            globals.path.display()
-        ))?,
-        false => console.grid(&grid)?,
+            session.place()
+        )),
+        false => console.grid(&grid),
     }
-    Ok(database.close()?)
 }
 
 fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
     with_collection(console, globals, Intent::Write, name, |collection| {
-        let before = collection.info();
+        let before = collection.info()?;
         with_build_bar(console, collection, || collection.compact())?;
-        let after = collection.info();
+        let after = collection.info()?;
         let size = |info: &CollectionInfo| {
             info.segments
                 .iter()
@@ -129,36 +131,38 @@ fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
 }
 
 fn drop_one(console: &Console, globals: &Globals, name: &str) -> Outcome {
-    let database = open(console, globals, Intent::Write)?;
-    let points = database
-        .collection(name)
-        .map(|collection| collection.info().points)
-        .unwrap_or(0);
-    database.drop_collection(name)?;
-    console.json(&json!({"dropped": name, "points": points}))?;
-    console.line(format_args!(
-        "Collection {name} with {} dropped.",
-        plural(points, "point")
-    ))?;
-    Ok(database.close()?)
+    Session::open(console, globals, Intent::Write)?.run(|session| {
+        // A broken one can be dropped as well.
+        let points = session
+            .backend()
+            .collection(name)
+            .map_or(0, |info| info.points);
+        session.backend().drop_collection(name)?;
+        console.json(&json!({"dropped": name, "points": points}))?;
+        console.line(format_args!(
+            "Collection {name} with {} dropped.",
+            plural(points, "point")
+        ))
+    })
 }
 
 /// Runs maintenance `work` and shows on a bar how far the index is.
 pub(crate) fn with_build_bar(
     console: &Console,
-    collection: &Collection,
+    collection: Collection<'_>,
     work: impl FnOnce() -> vecdb_engine::Result<()> + Send,
 ) -> Outcome {
     std::thread::scope(|scope| {
         let worker = scope.spawn(work);
         let mut bar = None;
         while !worker.is_finished() {
-            if let Some((done, total)) = collection.info().maintenance.building {
+            let info = collection.info();
+            if let Ok(Some((done, total))) = info.map(|info| info.maintenance.building) {
                 let bar = bar.get_or_insert_with(|| Bar::new(console, "indexing", Some(total)));
                 bar.set_total(total);
                 bar.set(done);
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(collection.poll_interval());
         }
         match worker.join() {
             Ok(outcome) => Ok(outcome?),

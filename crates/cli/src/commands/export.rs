@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
-use vecdb_engine::{Collection, ScrollRequest};
+use vecdb_engine::ScrollRequest;
 
 use super::input;
-use super::session::{Intent, with_collection};
+use super::session::{Collection, Intent, with_collection};
 use crate::args::{ExportArgs, Globals};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bar, Console, PointJson, count, seconds};
@@ -20,11 +20,11 @@ const PAGE: usize = 1_000;
 pub(crate) fn run(console: &Console, globals: &Globals, args: &ExportArgs) -> Outcome {
     let filter = input::filter(args.filter.as_deref())?;
     let request = ScrollRequest {
-        cursor: None,
         limit: PAGE,
         filter,
         with_vector: !args.no_vectors,
         with_metadata: true,
+        ..ScrollRequest::default()
     };
     with_collection(
         console,
@@ -41,7 +41,7 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &ExportArgs) -> Ou
 /// Writes beside the file, then moves it there: a file of this name is always whole.
 fn to_file(
     console: &Console,
-    collection: &Collection,
+    collection: Collection<'_>,
     request: ScrollRequest,
     path: &Path,
 ) -> Outcome {
@@ -87,7 +87,7 @@ fn to_file(
 }
 
 fn points(
-    collection: &Collection,
+    collection: Collection<'_>,
     mut request: ScrollRequest,
     bar: Option<&Bar>,
     mut write: impl FnMut(&[u8]) -> Outcome,

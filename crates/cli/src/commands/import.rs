@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 use vecdb_dataset::{PointOptions, PointReader, RawPoint, open_points, zip_metadata};
-use vecdb_engine::{Collection, Database, ErrorKind, Point, PointId, metadata_from_json};
+use vecdb_engine::{ErrorKind, Point, PointId, metadata_from_json};
 
 use super::collection::{config, with_build_bar};
-use super::session::{Intent, open};
+use super::session::{Collection, Intent, Session};
 use crate::args::{Globals, ImportArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bar, Console, count, decimal, seconds};
@@ -50,19 +50,20 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &ImportArgs) -> Ou
     // The first point is read before anything is made: its dimension is the collection's, and a file that cannot be
     // read leaves nothing behind.
     let first = source.next_point()?;
-    let database = open(console, globals, intent)?;
-    let collection = target(&database, args, first.as_ref())?;
-    let mut report = load(console, &collection, &mut source, first, args.batch)?;
-    if !args.no_wait {
-        report.build_seconds = Some(wait(console, &collection)?);
-    }
-    database.close()?;
+    let report = Session::open(console, globals, intent)?.run(|session| {
+        let collection = target(session, args, first.as_ref())?;
+        let mut report = load(console, collection, &mut source, first, args.batch)?;
+        if !args.no_wait {
+            report.build_seconds = Some(wait(console, collection)?);
+        }
+        Ok(report)
+    })?;
     console.json(&report)?;
     console.line(summary(&report))
 }
 
 /// Waits for flushes, merges and the index; returns the seconds it took.
-pub(crate) fn wait(console: &Console, collection: &Collection) -> Outcome<f64> {
+pub(crate) fn wait(console: &Console, collection: Collection<'_>) -> Outcome<f64> {
     let started = Instant::now();
     with_build_bar(console, collection, || collection.wait_until_idle())?;
     Ok(started.elapsed().as_secs_f64())
@@ -84,9 +85,13 @@ pub(crate) fn summary(report: &ImportReport) -> String {
     )
 }
 
-fn target(database: &Database, args: &ImportArgs, first: Option<&Point>) -> Outcome<Collection> {
+fn target<'a>(
+    session: &'a Session,
+    args: &'a ImportArgs,
+    first: Option<&Point>,
+) -> Outcome<Collection<'a>> {
     let name = &args.name.collection;
-    match database.collection(name) {
+    match session.backend().collection(name) {
         Err(error) if error.kind() == ErrorKind::NotFound && args.create => {
             let first = first.ok_or_else(|| {
                 Failure::usage(format!(
@@ -95,19 +100,22 @@ fn target(database: &Database, args: &ImportArgs, first: Option<&Point>) -> Outc
                 ))
             })?;
             let dimension = u32::try_from(first.vector.len()).unwrap_or(u32::MAX);
-            Ok(database.create_collection(name, config(dimension, &args.vectors)?)?)
+            let config = config(dimension, &args.vectors)?;
+            session.backend().create_collection(name, config)?;
+            Ok(session.collection(name))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Err(Failure::Error(error).hint("--create makes the collection"))
         }
-        other => Ok(other?),
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(session.collection(name)),
     }
 }
 
 /// Writes all points of `source`, each batch acknowledged before the next.
 pub(crate) fn load(
     console: &Console,
-    collection: &Collection,
+    collection: Collection<'_>,
     source: &mut Source,
     first: Option<Point>,
     batch: usize,
@@ -141,7 +149,7 @@ pub(crate) fn load(
                 .map(|point| point.vector.len() * 4)
                 .sum::<usize>();
             let write = collection.upsert(std::mem::take(&mut points));
-            let write = write.map_err(|error| written_so_far(error.into(), &report))?;
+            let write = write.map_err(|error| written_so_far(error, &report))?;
             report.points += count;
             report.inserted += write.inserted;
             report.updated += write.updated;

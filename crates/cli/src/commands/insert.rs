@@ -3,10 +3,10 @@
 use std::io::BufRead;
 
 use serde_json::json;
-use vecdb_engine::{Collection, ErrorKind, Metadata, Point, PointId};
+use vecdb_engine::{ErrorKind, Metadata, Point, PointId};
 
 use super::input;
-use super::session::{Intent, with_collection};
+use super::session::{Collection, Intent, with_collection};
 use crate::args::{Globals, InsertArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Console, count, plural};
@@ -80,7 +80,7 @@ fn single_point(args: &InsertArgs) -> Outcome<Option<Point>> {
 fn write(
     console: &Console,
     args: &InsertArgs,
-    collection: &Collection,
+    collection: Collection<'_>,
     points: Vec<Point>,
     written: &mut Written,
 ) -> Outcome {
@@ -102,7 +102,7 @@ fn write(
 fn stream(
     console: &Console,
     args: &InsertArgs,
-    collection: &Collection,
+    collection: Collection<'_>,
     written: &mut Written,
 ) -> Outcome {
     let mut stdin = std::io::stdin().lock();

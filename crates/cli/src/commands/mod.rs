@@ -10,7 +10,10 @@ mod insert;
 mod points;
 mod quickstart;
 mod search;
+mod serve;
 mod session;
+mod snapshot;
+mod status;
 mod storage;
 
 use clap::CommandFactory;
@@ -37,6 +40,9 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Scroll(args) => points::scroll(console, globals, &args),
         Command::Export(args) => export::run(console, globals, &args),
         Command::Storage(StorageCommand::Verify) => storage::verify(console, globals),
+        Command::Serve(args) => serve::run(console, globals, &args),
+        Command::Snapshot(command) => snapshot::run(console, globals, &command),
+        Command::Status => status::run(console, globals),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "vecdb", &mut script);

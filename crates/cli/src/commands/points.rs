@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use vecdb_backend::Selection;
 use vecdb_engine::{ErrorKind, Metadata, MetadataUpdate, Record, ScrollRequest, WriteResult};
 
 use super::input;
@@ -37,7 +38,7 @@ pub(crate) fn get(console: &Console, globals: &Globals, args: &GetArgs) -> Outco
         Intent::Read,
         &args.name.collection,
         |collection| {
-            let found = collection.get(&ids, args.with_vector, true)?;
+            let found = collection.get(&ids, args.with_vector)?;
             let missing: Vec<_> = ids
                 .iter()
                 .zip(&found)
@@ -108,17 +109,17 @@ fn vector_cell(vector: &[f32]) -> String {
 
 pub(crate) fn delete(console: &Console, globals: &Globals, args: &DeleteArgs) -> Outcome {
     let ids = input::ids(&args.ids)?;
-    let filter = input::filter(args.filter.as_deref())?;
+    let selection = match input::filter(args.filter.as_deref())? {
+        Some(filter) => Selection::Filter(filter),
+        None => Selection::Ids(ids),
+    };
     with_collection(
         console,
         globals,
         Intent::Write,
         &args.name.collection,
         |collection| {
-            let result = match &filter {
-                Some(filter) => collection.delete_by_filter(filter)?,
-                None => collection.delete(&ids)?,
-            };
+            let result = collection.delete(&selection)?;
             console.json(&write_json(collection.name(), &result))?;
             console.line(format_args!("{} deleted.", plural(result.deleted, "point")))
         },
@@ -178,6 +179,7 @@ pub(crate) fn scroll(console: &Console, globals: &Globals, args: &ScrollArgs) ->
         filter: input::filter(args.filter.as_deref())?,
         with_vector: args.with_vector,
         with_metadata: true,
+        ..ScrollRequest::default()
     };
     with_collection(
         console,

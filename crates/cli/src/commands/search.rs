@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vecdb_engine::{Collection, ErrorKind, PointId, SearchParams, SearchRequest, SearchResponse};
+use vecdb_engine::{ErrorKind, PointId, SearchParams, SearchRequest, SearchResponse};
 
 use super::input;
 use super::points::columns;
-use super::session::{Intent, with_collection};
+use super::session::{Collection, Intent, with_collection};
 use crate::args::{Globals, SearchArgs};
 use crate::failure::{Failure, Outcome};
 use crate::measure::micros;
@@ -60,9 +60,9 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Ou
     )
 }
 
-fn vector_of(collection: &Collection, id: &PointId) -> Outcome<Vec<f32>> {
+fn vector_of(collection: Collection<'_>, id: &PointId) -> Outcome<Vec<f32>> {
     let record = collection
-        .get(std::slice::from_ref(id), true, false)?
+        .get(std::slice::from_ref(id), true)?
         .pop()
         .flatten();
     record.and_then(|record| record.vector).ok_or_else(|| {
@@ -90,7 +90,7 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(collection: &'a Collection, response: &SearchResponse) -> Self {
+    fn new(collection: Collection<'a>, response: &SearchResponse) -> Self {
         let stats = &response.stats;
         Self {
             collection: collection.name(),

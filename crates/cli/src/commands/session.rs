@@ -1,6 +1,14 @@
-//! An open database for the length of one command.
+//! A database for the length of one command: a folder, or a server with `--url`.
 
-use vecdb_engine::{Collection, Database, ErrorKind, Options};
+use std::sync::Arc;
+use std::time::Duration;
+
+use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection};
+use vecdb_engine::{
+    CollectionInfo, Database, ErrorKind, Filter, MetadataUpdate, Options, Point, PointId, Record,
+    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, StopSignal, WriteResult,
+};
+use vecdb_remote::SnapshotStore;
 
 use crate::args::Globals;
 use crate::failure::{Failure, Outcome};
@@ -17,8 +25,185 @@ pub(crate) enum Intent {
     Create,
 }
 
+/// An open database, here or behind an address.
+pub(crate) struct Session {
+    backend: Box<dyn Backend>,
+    /// `None` on a server.
+    database: Option<Arc<Database>>,
+    place: String,
+}
+
+impl Session {
+    /// Opens the folder, or speaks to the server.
+    pub(crate) fn open(console: &Console, globals: &Globals, intent: Intent) -> Outcome<Self> {
+        Self::begin(console, globals, intent, None)
+    }
+
+    /// [`Self::open`] with a store for snapshots; a server has its own.
+    pub(crate) fn with_store(
+        console: &Console,
+        globals: &Globals,
+        intent: Intent,
+        location: Option<&str>,
+    ) -> Outcome<Self> {
+        let default = globals.path.join("snapshots");
+        let location = location.map_or_else(|| default.display().to_string(), str::to_owned);
+        Self::begin(console, globals, intent, Some(&location))
+    }
+
+    fn begin(
+        console: &Console,
+        globals: &Globals,
+        intent: Intent,
+        store: Option<&str>,
+    ) -> Outcome<Self> {
+        if let Some(url) = &globals.server.url {
+            return Ok(Self {
+                backend: Box::new(connect(globals, url)?),
+                database: None,
+                place: url.clone(),
+            });
+        }
+        let store = store.map(SnapshotStore::open).transpose()?;
+        let database = Arc::new(open_folder(console, globals, intent)?);
+        Ok(Self {
+            backend: Box::new(Local::new(database.clone(), store)),
+            database: Some(database),
+            place: globals.path.display().to_string(),
+        })
+    }
+
+    /// Every operation there is.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        self.backend.as_ref()
+    }
+
+    /// The folder or the address.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// One of its collections, which may not exist.
+    pub(crate) fn collection<'a>(&'a self, name: &'a str) -> Collection<'a> {
+        Collection {
+            backend: self.backend(),
+            name,
+            is_local: self.database.is_some(),
+        }
+    }
+
+    /// Does `work` and closes the database. An error of the work comes before one of closing.
+    pub(crate) fn run<T>(self, work: impl FnOnce(&Self) -> Outcome<T>) -> Outcome<T> {
+        let outcome = work(&self);
+        drop(self.backend);
+        let closed = match self.database.and_then(Arc::into_inner) {
+            Some(database) => database.close(),
+            None => Ok(()),
+        };
+        let value = outcome?;
+        closed?;
+        Ok(value)
+    }
+}
+
+/// A collection of a session.
+#[derive(Clone, Copy)]
+pub(crate) struct Collection<'a> {
+    backend: &'a dyn Backend,
+    name: &'a str,
+    is_local: bool,
+}
+
+impl<'a> Collection<'a> {
+    pub(crate) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// How often it is worth asking how far a long call is.
+    pub(crate) fn poll_interval(&self) -> Duration {
+        Duration::from_millis(if self.is_local { 20 } else { 250 })
+    }
+
+    pub(crate) fn info(&self) -> Outcome<CollectionInfo> {
+        Ok(self.backend.collection(self.name)?)
+    }
+
+    pub(crate) fn upsert(&self, points: Vec<Point>) -> Outcome<WriteResult> {
+        let stop = StopSignal::default();
+        Ok(self.backend.upsert(self.name, points, None, &stop)?)
+    }
+
+    pub(crate) fn update_metadata(
+        &self,
+        ids: &[PointId],
+        update: &MetadataUpdate,
+    ) -> Outcome<WriteResult> {
+        let stop = StopSignal::default();
+        Ok(self
+            .backend
+            .update_metadata(self.name, ids, update, &stop)?)
+    }
+
+    pub(crate) fn delete(&self, selection: &Selection) -> Outcome<WriteResult> {
+        let stop = StopSignal::default();
+        Ok(self.backend.delete(self.name, selection, &stop)?)
+    }
+
+    pub(crate) fn get(&self, ids: &[PointId], with_vector: bool) -> Outcome<Vec<Option<Record>>> {
+        let stop = StopSignal::default();
+        Ok(self.backend.get(self.name, ids, with_vector, true, &stop)?)
+    }
+
+    pub(crate) fn scroll(&self, request: &ScrollRequest) -> Outcome<ScrollPage> {
+        let stop = StopSignal::default();
+        Ok(self.backend.scroll(self.name, request, &stop)?)
+    }
+
+    pub(crate) fn count(&self, filter: Option<&Filter>) -> Outcome<u64> {
+        let stop = StopSignal::default();
+        Ok(self.backend.count(self.name, filter, &stop)?)
+    }
+
+    pub(crate) fn search(&self, request: &SearchRequest) -> Outcome<SearchResponse> {
+        let stop = StopSignal::default();
+        Ok(self.backend.search(self.name, request, &stop)?)
+    }
+
+    pub(crate) fn compact(&self) -> vecdb_engine::Result<()> {
+        self.backend.compact(self.name)
+    }
+
+    pub(crate) fn wait_until_idle(&self) -> vecdb_engine::Result<()> {
+        self.backend.wait_until_idle(self.name)
+    }
+}
+
+fn connect(globals: &Globals, url: &str) -> Outcome<Remote> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).map_err(|error| Failure::file(path, &error))
+    };
+    let server = &globals.server;
+    let mut options = RemoteOptions {
+        api_key: server.api_key.clone(),
+        ..RemoteOptions::default()
+    };
+    options.ca_certificate = server.ca_certificate.as_ref().map(read).transpose()?;
+    options.client_certificate = server.client_certificate.as_ref().map(read).transpose()?;
+    options.client_key = server.client_key.as_ref().map(read).transpose()?;
+    Ok(Remote::connect(url, options)?)
+}
+
 /// Opens the database folder. What recovery did is told on stderr where it matters.
-pub(crate) fn open(console: &Console, globals: &Globals, intent: Intent) -> Outcome<Database> {
+pub(crate) fn open_folder(
+    console: &Console,
+    globals: &Globals,
+    intent: Intent,
+) -> Outcome<Database> {
+    if globals.server.url.is_some() {
+        return Err(Failure::usage(
+            "this command works on a folder of this machine: leave --url (or VECDB_URL) out",
+        ));
+    }
     let options = Options {
         create_if_missing: intent == Intent::Create,
         background: intent != Intent::Read,
@@ -39,22 +224,13 @@ pub(crate) fn open(console: &Console, globals: &Globals, intent: Intent) -> Outc
     Ok(database)
 }
 
-/// Opens the database and one of its collections, does `work` with it and closes the database. An error of the work
-/// comes before one of closing.
+/// Opens the database, does `work` with one of its collections and closes the database.
 pub(crate) fn with_collection<T>(
     console: &Console,
     globals: &Globals,
     intent: Intent,
     name: &str,
-    work: impl FnOnce(&Collection) -> Outcome<T>,
+    work: impl FnOnce(Collection<'_>) -> Outcome<T>,
 ) -> Outcome<T> {
-    let database = open(console, globals, intent)?;
-    let outcome = database
-        .collection(name)
-        .map_err(Failure::from)
-        .and_then(|collection| work(&collection));
-    let closed = database.close();
-    let value = outcome?;
-    closed?;
-    Ok(value)
+    Session::open(console, globals, intent)?.run(|session| work(session.collection(name)))
 }

@@ -5,17 +5,20 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use vecdb_engine::ErrorKind;
 
-use super::session::{Intent, open};
+use super::session::{Intent, Session};
 use crate::args::Globals;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Bar, Console, Grid, bytes, count, seconds};
 
 pub(crate) fn verify(console: &Console, globals: &Globals) -> Outcome {
+    Session::open(console, globals, Intent::Read)?.run(|session| verify_all(console, session))
+}
+
+fn verify_all(console: &Console, session: &Session) -> Outcome {
     let started = Instant::now();
-    let database = open(console, globals, Intent::Read)?;
-    let recovery = database.recovery();
+    let recovery = session.backend().status()?.recovery;
     let bar = Bar::new(console, "verifying", None);
-    let report = database.verify()?;
+    let report = session.backend().verify(None)?;
     drop(bar);
     let time = started.elapsed().as_secs_f64();
     let mut object = match serde_json::to_value(&report) {
@@ -69,7 +72,6 @@ pub(crate) fn verify(console: &Console, globals: &Globals) -> Outcome {
     for problem in &report.problems {
         console.line(format_args!("PROBLEM: {problem}"))?;
     }
-    database.close()?;
     match report.problems.first() {
         None => console.line("All checks passed."),
         Some(first) => Err(Failure::new(

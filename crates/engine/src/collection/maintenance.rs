@@ -1,7 +1,7 @@
 //! Flushing memtables and installing new segments.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -49,6 +49,30 @@ impl Pause {
         let wait = Duration::from_millis(250 << self.failures.min(8)).min(Duration::from_secs(60));
         self.failures += 1;
         self.until = Some(Instant::now() + wait);
+    }
+}
+
+/// What making a segment holds for each of its rows, about: where it comes from, its place in the id map and in the
+/// field indexes.
+const SEGMENT_BYTES_PER_ROW: u64 = 64;
+
+/// Counts memory as held by background work for as long as it lives.
+pub(super) struct Held<'a> {
+    total: &'a AtomicU64,
+    bytes: u64,
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn new(inner: &'a Inner, bytes: u64) -> Self {
+        let total = &inner.building_bytes;
+        total.fetch_add(bytes, Ordering::Relaxed);
+        Self { total, bytes }
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -187,6 +211,7 @@ impl Inner {
         order: &[SourceRow],
         finish: impl FnOnce(&mut SegmentEntry) -> Result<()>,
     ) -> Result<Segment> {
+        let _held = Held::new(self, order.len() as u64 * SEGMENT_BYTES_PER_ROW);
         let id = SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed));
         let writer = SegmentWriter {
             disk: &self.shared.disk,

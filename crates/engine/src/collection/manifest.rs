@@ -27,8 +27,10 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
+    pub(crate) const FILE: &str = "MANIFEST";
+
     fn path(folder: &Path) -> PathBuf {
-        folder.join("MANIFEST")
+        folder.join(Self::FILE)
     }
 
     pub(crate) fn read(disk: &dyn Disk, folder: &Path) -> Result<Self> {

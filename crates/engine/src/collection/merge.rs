@@ -8,10 +8,11 @@ use vecdb_storage::Access;
 use vecdb_vector::RowId;
 
 use super::Inner;
-use super::maintenance::still_live;
+use super::maintenance::{Held, still_live};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Part, View};
 use crate::segment::{Segment, SegmentEntry, SegmentId, SourceRow, write_index};
+use crate::stop::StopSignal;
 
 /// A graph is extended while at least this share of its rows lives on; else a fresh one is better and as cheap.
 const EXTEND_LIVE_SHARE_MIN: f64 = 0.6;
@@ -81,7 +82,7 @@ impl Inner {
         inputs
             .sort_by_key(|view| std::cmp::Reverse((view.part.index().is_some(), view.live_rows())));
         for view in &inputs {
-            view.part.check_searched_bytes()?;
+            view.part.check_searched_bytes(&StopSignal::default())?;
         }
         let parts: Vec<&dyn Part> = inputs
             .iter()
@@ -148,6 +149,7 @@ impl Inner {
         if field.index == IndexSpec::Flat || entry.rows < self.shared.options.index_rows_min {
             return Ok(());
         }
+        let _held = Held::new(self, field.index.build_bytes(entry.rows));
         let bare = self.open_segment(entry.clone())?;
         bare.advise(Access::Random);
         let rows = bare.vectors()?;

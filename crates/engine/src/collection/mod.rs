@@ -12,6 +12,7 @@
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
 
+mod copy;
 mod maintenance;
 mod manifest;
 mod merge;
@@ -101,6 +102,8 @@ pub(crate) struct Inner {
     flush_pause: Mutex<Pause>,
     merge_pause: Mutex<Pause>,
     status: Mutex<MaintenanceStatus>,
+    /// See [`crate::MemoryUse::building_bytes`].
+    building_bytes: AtomicU64,
     scratches: Mutex<Vec<SearchScratch>>,
     sketching: Sketching,
 }
@@ -235,6 +238,7 @@ impl Inner {
             flush_pause: Mutex::new(Pause::default()),
             merge_pause: Mutex::new(Pause::default()),
             status: Mutex::new(MaintenanceStatus::default()),
+            building_bytes: AtomicU64::new(0),
             scratches: Mutex::new(Vec::new()),
             sketching,
         })
@@ -270,6 +274,18 @@ impl Inner {
         let next = Arc::new(next);
         *working = next.clone();
         self.published.store(next);
+        Ok(())
+    }
+
+    /// Refuses to go on with a log that ends before what the segments hold: it is not the whole log.
+    pub(crate) fn check_reach(&self, log_end: Position) -> Result<()> {
+        let flushed = self.flushed();
+        if flushed > log_end {
+            return Err(Error::corrupt(
+                &self.folder,
+                format_args!("the log ends at {log_end} although the segments reach {flushed}"),
+            ));
+        }
         Ok(())
     }
 
@@ -375,6 +391,12 @@ impl Inner {
         if state.version > self.published.load().version {
             self.published.store(state);
         }
+    }
+
+    /// Bytes of the memtable and, about, of running flushes, merges and index builds.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let building = self.building_bytes.load(Ordering::Relaxed);
+        (self.snapshot().memtable_bytes(), building)
     }
 
     pub(crate) fn info(&self) -> CollectionInfo {

@@ -10,6 +10,7 @@ use super::{Collection, Inner};
 use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::point::{PointId, Record};
+use crate::stop::StopSignal;
 
 /// The most points of one page or one `get`.
 pub const READ_POINTS_MAX: usize = 100_000;
@@ -27,6 +28,8 @@ pub struct ScrollRequest {
     pub with_vector: bool,
     /// Give the metadata. Default: yes.
     pub with_metadata: bool,
+    /// Ends the scroll with an error.
+    pub stop: StopSignal,
 }
 
 impl Default for ScrollRequest {
@@ -37,6 +40,7 @@ impl Default for ScrollRequest {
             filter: None,
             with_vector: false,
             with_metadata: true,
+            stop: StopSignal::default(),
         }
     }
 }
@@ -106,7 +110,7 @@ impl Collection {
             .map(|filter| filter.check(&state.fields))
             .transpose()?;
         let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
-        let mut merge = Merge::new(&state, filter.as_ref(), after.as_ref())?;
+        let mut merge = Merge::new(&state, filter.as_ref(), after.as_ref(), &request.stop)?;
         let mut points = Vec::new();
         let mut last = None;
         while points.len() < request.limit {
@@ -144,12 +148,16 @@ fn check_limit(count: usize) -> Result<()> {
     Ok(())
 }
 
+/// Rows passed over between two looks at the stop signal.
+const ROWS_PER_CHECK: u32 = 256;
+
 /// The live rows of all parts in the order of (id hash, id). An id is alive in one part at most.
 pub(super) struct Merge<'a> {
     sources: Vec<Source<'a>>,
 }
 
 struct Source<'a> {
+    stop: &'a StopSignal,
     view: AnyView<'a>,
     allowed: Option<RowMask>,
     at: u32,
@@ -161,6 +169,9 @@ impl<'a> Source<'a> {
         self.head = None;
         let part = self.view.part();
         while self.at < part.rows() {
+            if self.at.is_multiple_of(ROWS_PER_CHECK) {
+                self.stop.check()?;
+            }
             let (hash, row) = part.in_id_order(self.at)?;
             self.at += 1;
             if self.allowed.as_ref().is_none_or(|mask| mask.contains(row)) && self.view.is_live(row)
@@ -178,14 +189,17 @@ impl<'a> Merge<'a> {
         state: &'a State,
         filter: Option<&Filter>,
         after: Option<&(u64, PointId)>,
+        stop: &'a StopSignal,
     ) -> Result<Self> {
         let mut sources = Vec::new();
         for view in state.parts() {
+            stop.check()?;
             let allowed = filter
                 .map(|filter| view.part().evaluate(filter))
                 .transpose()?;
             let at = after.map_or(Ok(0), |(hash, _)| view.part().rank_of_hash(*hash))?;
             let mut source = Source {
+                stop,
                 view,
                 allowed,
                 at,

@@ -9,6 +9,7 @@ use vecdb_storage::Position;
 
 use crate::options::Durability;
 use crate::point::PointId;
+use crate::stop::StopSignal;
 
 /// A nearest-neighbour search.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct SearchRequest {
     pub with_metadata: bool,
     /// Stop after this time and return what was found, marked `truncated`.
     pub timeout: Option<Duration>,
+    /// Ends the search with an error.
+    pub stop: StopSignal,
 }
 
 impl SearchRequest {
@@ -46,6 +49,7 @@ impl SearchRequest {
             with_vector: false,
             with_metadata: true,
             timeout: None,
+            stop: StopSignal::default(),
         }
     }
 

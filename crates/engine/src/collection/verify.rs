@@ -9,6 +9,7 @@ use super::state::State;
 use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::point::PointId;
+use crate::stop::StopSignal;
 
 /// Segments up to this many rows have every row compared with the field indexes, larger ones this many.
 const FIELD_ROWS_CHECKED: usize = 1_000;
@@ -134,7 +135,8 @@ impl Collection {
 
 /// An id may be alive once only, wherever it is.
 fn first_duplicate(state: &State) -> Result<Option<PointId>> {
-    let mut rows = Merge::new(state, None, None)?;
+    let never = StopSignal::default();
+    let mut rows = Merge::new(state, None, None, &never)?;
     let mut last = None;
     while let Some((_, id, _, _)) = rows.next()? {
         if last.as_ref() == Some(&id) {

@@ -1,4 +1,5 @@
-//! The two background threads of a database: one flushes, one merges, over all its collections.
+//! The background threads of a database: one flushes, one merges, over all its collections; and right after the start one
+//! opens those that nobody has asked for yet.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,6 +23,7 @@ pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
     Ok(vec![
         spawn("vecdb-flush", flush_loop)?,
         spawn("vecdb-merge", merge_loop)?,
+        spawn("vecdb-open", Registry::open_all)?,
     ])
 }
 

@@ -7,10 +7,12 @@
 //! <folder>/collections/<id>/    MANIFEST and segment files of one collection
 //! ```
 
+mod adopt;
 mod background;
 mod catalog;
 mod recover;
 mod registry;
+mod replay;
 mod signals;
 
 pub(crate) use signals::Signals;
@@ -21,17 +23,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vecdb_storage::{Log, StorageError};
 use vecdb_vector::Kernels;
 
-use crate::collection::{Collection, Shared, VerifyReport};
+use crate::collection::{Collection, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Env, Options};
 use crate::schema::CollectionConfig;
 use catalog::Catalog;
 use recover::refuse_foreign_folder;
-use registry::{Named, Registry, Slot};
+use registry::Registry;
 
 /// An open database. Closing it (or dropping the last handle) flushes everything.
 pub struct Database {
@@ -53,7 +55,7 @@ pub struct Recovery {
 }
 
 /// A line of `collection list`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CollectionSummary {
     /// The collection's name.
     pub name: String,
@@ -61,6 +63,16 @@ pub struct CollectionSummary {
     pub points: u64,
     /// Why it cannot be opened, if so; the other collections serve.
     pub broken: Option<String>,
+}
+
+/// Memory that a database holds beside what its searches use while they run. Segments are not counted: they are mapped,
+/// and the system takes their pages back when it needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryUse {
+    /// Points that are not yet in a segment.
+    pub memtable_bytes: u64,
+    /// About what running flushes, merges and index builds hold; 0 when nothing runs.
+    pub building_bytes: u64,
 }
 
 impl fmt::Debug for Database {
@@ -73,6 +85,9 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// Opens the database in `folder` with the default components, making it where there is none.
+    ///
+    /// Only collections with writes in the log are opened right away; a broken one does not keep the others from serving
+    /// and is reported by [`Self::collection`] and [`Self::collections`].
     pub fn open(folder: impl AsRef<Path>, options: Options) -> Result<Self> {
         Self::open_with(&Env::default(), folder, options)
     }
@@ -160,61 +175,35 @@ impl Database {
         self.registry.create(name, config)
     }
 
-    /// The collection of this name.
+    /// The collection of this name, which is opened by the first call that asks for it.
     pub fn collection(&self, name: &str) -> Result<Collection> {
-        let collections = self.registry.collections.read();
-        match collections.get(name) {
-            Some(Named {
-                slot: Slot::Open(inner),
-                ..
-            }) => Ok(Collection {
-                inner: inner.clone(),
-            }),
-            Some(Named {
-                slot: Slot::Broken { kind, reason },
-                ..
-            }) => Err(Error::new(
-                *kind,
-                format!("collection {name:?} cannot be opened: {reason}"),
-            )),
-            None => {
-                let known: Vec<_> = collections.keys().take(10).map(String::as_str).collect();
-                let known = if known.is_empty() {
-                    "none".to_owned()
-                } else {
-                    known.join(", ")
-                };
-                Err(Error::new(
-                    ErrorKind::NotFound,
-                    format!("no collection is named {name:?} (there are: {known})"),
-                ))
-            }
-        }
+        self.registry.get(name)
     }
 
-    /// All collections by name.
+    /// All collections by name. Opens them all.
     pub fn collections(&self) -> Vec<CollectionSummary> {
-        let collections = self.registry.collections.read();
-        collections
-            .iter()
-            .map(|(name, named)| match &named.slot {
-                Slot::Open(inner) => CollectionSummary {
-                    name: name.clone(),
-                    points: inner.snapshot().live_rows(),
-                    broken: None,
-                },
-                Slot::Broken { reason, .. } => CollectionSummary {
-                    name: name.clone(),
-                    points: 0,
-                    broken: Some(reason.clone()),
-                },
-            })
-            .collect()
+        self.registry.summaries()
     }
 
     /// Removes a collection with all its points.
     pub fn drop_collection(&self, name: &str) -> Result<()> {
         self.registry.drop_collection(name)
+    }
+
+    /// Memory in use as of now. Cheap, but not for every request: it looks at every open collection.
+    pub fn memory(&self) -> MemoryUse {
+        let mut memory = MemoryUse::default();
+        for collection in self.registry.open_collections() {
+            let (memtable, building) = collection.memory();
+            memory.memtable_bytes += memtable;
+            memory.building_bytes += building;
+        }
+        memory
+    }
+
+    /// Writes everything that is in memory to segments. Every collection is tried; the first error is given.
+    pub fn flush_all(&self) -> Result<()> {
+        self.registry.flush_all(|collection| collection.flush())
     }
 
     /// Checks every file of the database, the log included, while it goes on serving.
@@ -245,16 +234,8 @@ impl Database {
                 return Err(Error::new(ErrorKind::Io, "a background thread panicked"));
             }
         }
-        let mut outcome = Ok(());
-        for collection in collections
-            .iter()
-            .filter(|collection| collection.log_needed_after().is_some())
-        {
-            let flushed = collection.flush().and_then(|()| collection.merge_tiny());
-            outcome = outcome.and(
-                flushed.map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))),
-            );
-        }
+        let flush = |collection: &Inner| collection.flush().and_then(|()| collection.merge_tiny());
+        let outcome = self.registry.flush_all(flush);
         self.registry.trim_log(0);
         let log = &self.registry.log;
         // Collections opened elsewhere may still hold the log: it is made durable here and closed with the last of them.

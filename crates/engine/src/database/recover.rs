@@ -1,6 +1,6 @@
-//! Opening: the sealed data of every collection, then the log replayed into them.
+//! Opening: the log, replayed into the sealed data of the collections it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,33 +10,27 @@ use vecdb_storage::{Disk, Log, Position, StorageError, Wal, WalOptions};
 use super::Recovery;
 use super::catalog::{Catalog, CatalogEntry, collection_folder};
 use super::registry::{Named, Registry, Slot};
+use super::replay::replay;
 use crate::batch::WriteBatch;
 use crate::collection::{Inner, Shared};
 use crate::error::{Error, Result};
 use crate::options::OnCorruption;
+use crate::snapshot::remove_staging;
 
 impl Registry {
-    /// Opens the collections and replays the log into them.
+    /// Replays the log into the collections that it names. They are opened for it; the others wait for their first use.
     pub(super) fn recover(root: PathBuf, shared: Shared, catalog: Catalog) -> Result<Self> {
-        let mut collections = BTreeMap::new();
-        let mut by_id = BTreeMap::new();
-        for CatalogEntry { name, id } in &catalog.collections {
-            let folder = collection_folder(&root, *id);
-            let slot = match Inner::open(shared.clone(), name, *id, &folder) {
-                Ok(inner) => {
-                    let inner = Arc::new(inner);
-                    by_id.insert(*id, inner.clone());
-                    Slot::Open(inner)
-                }
-                Err(error) => Slot::Broken {
-                    kind: error.kind(),
-                    reason: error.to_string(),
-                },
-            };
-            collections.insert(name.clone(), Named { id: *id, slot });
-        }
         remove_dropped(&shared, &root, &catalog);
-
+        remove_staging(shared.disk.as_ref(), &root);
+        let known: BTreeMap<u32, &CatalogEntry> = catalog
+            .collections
+            .iter()
+            .map(|entry| (entry.id, entry))
+            .collect();
+        let open = |CatalogEntry { name, id }: &CatalogEntry| {
+            let folder = collection_folder(&root, *id);
+            Inner::open(shared.clone(), name, *id, &folder)
+        };
         let dir = root.join("wal");
         let options = WalOptions {
             on_corruption: match shared.options.on_corruption {
@@ -45,74 +39,48 @@ impl Registry {
             },
             ..WalOptions::default()
         };
-        let mut broken: BTreeMap<u32, Error> = BTreeMap::new();
-        let mut replayed = 0;
         let mut unreadable = None;
-        let mut replay = |position: Position,
-                          bytes: &[u8]|
-         -> std::result::Result<(), StorageError> {
-            let outcome = WriteBatch::collection_of(bytes).and_then(|id| match by_id.get(&id) {
-                Some(inner) if !broken.contains_key(&id) => {
-                    let needed = position > inner.snapshot().position;
-                    replayed += u64::from(needed);
-                    inner
-                        .replay(position, bytes)
-                        .map_err(|error| (id, error))
-                        .or_else(|(id, error)| {
-                            broken.insert(id, error.context(format_args!("log entry {position}")));
-                            Ok(())
-                        })
+        let (opened, mut replayed) = replay(&shared.pool, open, |take| {
+            let mut deliver = |position: Position, bytes: &[u8]| {
+                let id = WriteBatch::collection_of(bytes).map_err(|error| {
+                    let message = format!("log entry {position}: {error}");
+                    unreadable = Some(Error::new(error.kind(), message.clone()));
+                    StorageError::Usage(message)
+                })?;
+                // Entries of collections that were dropped since are nobody's.
+                if let Some(collection) = known.get(&id) {
+                    take(collection, position, bytes);
                 }
-                _ => Ok(()),
-            });
-            outcome.map_err(|error| {
-                let message = format!("log entry {position}: {error}");
-                unreadable = Some(Error::new(error.kind(), message.clone()));
-                StorageError::Usage(message)
-            })
-        };
-        let opened = Wal::open(
-            shared.disk.clone(),
-            &dir,
-            options,
-            catalog.log_from,
-            &mut replay,
-        );
+                Ok(())
+            };
+            let disk = shared.disk.clone();
+            Wal::open(disk, &dir, options, catalog.log_from, &mut deliver)
+        });
         let (log, recovery) = opened.map_err(|error| unreadable.take().unwrap_or(error.into()))?;
-        let flushed = by_id
-            .values()
-            .map(|inner| inner.flushed())
-            .max()
-            .unwrap_or(0);
-        if log.last() < flushed {
-            return Err(Error::corrupt(
-                &dir,
-                format_args!(
-                    "the log ends at {} although the collections reach {flushed}",
-                    log.last()
-                ),
-            ));
+        let log_end = log.last();
+        for inner in replayed.collections.values().flatten() {
+            inner.check_reach(log_end)?;
         }
         let log = Arc::new(log);
-        by_id.values().for_each(|inner| inner.attach(log.clone()));
-        for named in collections.values_mut() {
-            if let Some(error) = broken.remove(&named.id) {
-                named.slot = Slot::Broken {
-                    kind: error.kind(),
-                    reason: error.to_string(),
-                };
-            }
+        let mut collections = BTreeMap::new();
+        for CatalogEntry { name, id } in &catalog.collections {
+            let slot = replayed.collections.remove(id).map(|outcome| {
+                let inner = outcome.inspect(|inner| inner.attach(log.clone()));
+                // Of a broken one the entries are still wanted once it is repaired.
+                Slot::new(inner, true)
+            });
+            collections.insert(name.clone(), Named::new(*id, slot));
         }
-        let recovery = Recovery {
-            replayed,
-            torn_bytes_cut: recovery.torn_bytes_cut,
-            skipped: recovery.skipped,
-        };
         Ok(Self {
             root,
             shared,
             log,
-            recovery,
+            log_end,
+            recovery: Recovery {
+                replayed: replayed.entries,
+                torn_bytes_cut: recovery.torn_bytes_cut,
+                skipped: recovery.skipped,
+            },
             collections: RwLock::new(collections),
             catalog: Mutex::new(catalog),
         })
@@ -146,12 +114,10 @@ pub(super) fn refuse_foreign_folder(disk: &dyn Disk, root: &Path) -> Result<()> 
 /// Folders of collections that are no longer in the catalog.
 fn remove_dropped(shared: &Shared, root: &Path, catalog: &Catalog) {
     let parent = root.join("collections");
+    let known: HashSet<u32> = catalog.collections.iter().map(|c| c.id).collect();
     for entry in shared.disk.list(&parent).unwrap_or_default() {
-        let known = entry
-            .name
-            .parse()
-            .is_ok_and(|id: u32| catalog.collections.iter().any(|c| c.id == id));
-        if entry.is_dir && entry.name.parse::<u32>().is_ok() && !known {
+        let dropped = |id: u32| !known.contains(&id);
+        if entry.is_dir && entry.name.parse().is_ok_and(dropped) {
             let _ = shared.disk.remove_dir_all(&parent.join(&entry.name));
         }
     }

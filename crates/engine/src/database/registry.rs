@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use vecdb_storage::{Log, Position, Wal};
 
-use super::Recovery;
 use super::catalog::{Catalog, CatalogEntry, collection_folder};
+use super::{CollectionSummary, Recovery};
 use crate::collection::{Collection, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{CollectionConfig, check_collection_name};
@@ -18,18 +18,50 @@ const TRIM_BYTES_MIN: u64 = 16 << 20;
 
 pub(super) enum Slot {
     Open(Arc<Inner>),
-    Broken { kind: ErrorKind, reason: String },
+    Broken {
+        kind: ErrorKind,
+        reason: String,
+        /// The log has entries of it.
+        needs_log: bool,
+    },
 }
 
+impl Slot {
+    pub(super) fn new(opened: Result<Inner>, needs_log: bool) -> Self {
+        match opened {
+            Ok(inner) => Slot::Open(Arc::new(inner)),
+            Err(error) => Slot::Broken {
+                kind: error.kind(),
+                reason: error.to_string(),
+                needs_log,
+            },
+        }
+    }
+}
+
+/// A collection of the catalog. Its slot is empty until it is opened.
+#[derive(Clone)]
 pub(super) struct Named {
     pub(super) id: u32,
-    pub(super) slot: Slot,
+    slot: Arc<OnceLock<Slot>>,
+}
+
+impl Named {
+    pub(super) fn new(id: u32, slot: Option<Slot>) -> Self {
+        let slot = slot.map_or_else(OnceLock::new, OnceLock::from);
+        Self {
+            id,
+            slot: Arc::new(slot),
+        }
+    }
 }
 
 pub(super) struct Registry {
     pub(super) root: PathBuf,
     pub(super) shared: Shared,
     pub(super) log: Arc<Wal>,
+    /// Where the log ended when the database was opened.
+    pub(super) log_end: Position,
     pub(super) recovery: Recovery,
     /// By name. Written while a collection is created or dropped.
     pub(super) collections: RwLock<BTreeMap<String, Named>>,
@@ -37,13 +69,96 @@ pub(super) struct Registry {
 }
 
 impl Registry {
+    /// The collections that are open by now.
     pub(super) fn open_collections(&self) -> Vec<Arc<Inner>> {
         let collections = self.collections.read();
-        let open = |named: &Named| match &named.slot {
-            Slot::Open(inner) => Some(inner.clone()),
-            Slot::Broken { .. } => None,
+        let open = |named: &Named| match named.slot.get() {
+            Some(Slot::Open(inner)) => Some(inner.clone()),
+            _ => None,
         };
         collections.values().filter_map(open).collect()
+    }
+
+    /// What became of a collection, which is opened if it is not yet. Whoever asks meanwhile waits for it.
+    fn slot<'a>(&self, name: &str, named: &'a Named) -> &'a Slot {
+        named.slot.get_or_init(|| {
+            let folder = collection_folder(&self.root, named.id);
+            let opened = Inner::open(self.shared.clone(), name, named.id, &folder);
+            // Nothing was replayed into it, so the log has nothing of it.
+            let opened = opened.and_then(|inner| {
+                inner.check_reach(self.log_end)?;
+                inner.attach(self.log.clone());
+                Ok(inner)
+            });
+            Slot::new(opened, false)
+        })
+    }
+
+    /// Opens, over the threads of the pool, the collections that are not open yet.
+    pub(super) fn open_all(&self) {
+        use rayon::prelude::*;
+        let mut unopened = self.named();
+        unopened.retain(|(_, named)| named.slot.get().is_none());
+        self.shared.pool.install(|| {
+            unopened.par_iter().for_each(|(name, named)| {
+                if !self.shared.signals.is_stopped() {
+                    self.slot(name, named);
+                }
+            })
+        });
+    }
+
+    fn named(&self) -> Vec<(String, Named)> {
+        let collections = self.collections.read();
+        let pair = |(name, named): (&String, &Named)| (name.clone(), named.clone());
+        collections.iter().map(pair).collect()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Collection> {
+        let named = self.collections.read().get(name).cloned();
+        let Some(named) = named else {
+            return Err(self.not_found(name));
+        };
+        match self.slot(name, &named) {
+            Slot::Open(inner) => Ok(Collection {
+                inner: inner.clone(),
+            }),
+            Slot::Broken { kind, reason, .. } => Err(Error::new(
+                *kind,
+                format!("collection {name:?} cannot be opened: {reason}"),
+            )),
+        }
+    }
+
+    fn not_found(&self, name: &str) -> Error {
+        let collections = self.collections.read();
+        let known: Vec<_> = collections.keys().take(10).map(String::as_str).collect();
+        let known = if known.is_empty() {
+            "none".to_owned()
+        } else {
+            known.join(", ")
+        };
+        Error::new(
+            ErrorKind::NotFound,
+            format!("no collection is named {name:?} (there are: {known})"),
+        )
+    }
+
+    /// All collections by name; opens them all.
+    pub(super) fn summaries(&self) -> Vec<CollectionSummary> {
+        self.open_all();
+        let summary = |(name, named): (String, Named)| {
+            let (points, broken) = match self.slot(&name, &named) {
+                Slot::Open(inner) => (inner.snapshot().live_rows(), None),
+                Slot::Broken { reason, .. } => (0, Some(reason.clone())),
+            };
+            CollectionSummary {
+                name,
+                points,
+                broken,
+            }
+        };
+        self.named().into_iter().map(summary).collect()
     }
 
     pub(super) fn create(&self, name: &str, config: CollectionConfig) -> Result<Collection> {
@@ -73,59 +188,38 @@ impl Registry {
             disk.remove_dir_all(&folder)
                 .map_err(|e| Error::io("remove folder", &folder, e))?;
         }
-        let inner = Arc::new(Inner::create(
-            self.shared.clone(),
-            name,
-            id,
-            &folder,
-            config,
-        )?);
+        let inner = Inner::create(self.shared.clone(), name, id, &folder, config)?;
         inner.attach(self.log.clone());
         next.write(disk, &self.root)?;
         *catalog = next;
-        self.collections.write().insert(
-            name.to_owned(),
-            Named {
-                id,
-                slot: Slot::Open(inner.clone()),
-            },
-        );
+        let inner = Arc::new(inner);
+        let named = Named::new(id, Some(Slot::Open(inner.clone())));
+        self.collections.write().insert(name.to_owned(), named);
         Ok(Collection { inner })
     }
 
     pub(super) fn drop_collection(&self, name: &str) -> Result<()> {
         let mut catalog = self.catalog.lock();
-        let missing = || {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("no collection is named {name:?}"),
-            )
-        };
-        let id = self
-            .collections
-            .read()
-            .get(name)
-            .map(|named| named.id)
-            .ok_or_else(missing)?;
+        let named = self.collections.read().get(name).cloned();
+        let named = named.ok_or_else(|| self.not_found(name))?;
         let mut next = catalog.clone();
-        next.collections.retain(|entry| entry.id != id);
-        if let Err(error) = next.write(self.shared.disk.as_ref(), &self.root) {
+        next.collections.retain(|entry| entry.id != named.id);
+        let written = next.write(self.shared.disk.as_ref(), &self.root);
+        // One that nobody has opened is not opened any more; one that is being opened is waited for.
+        let slot = named.slot.get_or_init(|| {
+            let gone = Error::new(ErrorKind::NotFound, "it was being dropped");
+            Slot::new(Err(gone), false)
+        });
+        if let Err(error) = written {
             // Nobody knows whether it is gone: no write to it may be acknowledged any more.
-            return Err(match self.collections.read().get(name) {
-                Some(Named {
-                    slot: Slot::Open(inner),
-                    ..
-                }) => inner.poison(error),
-                _ => error,
+            return Err(match slot {
+                Slot::Open(inner) => inner.poison(error),
+                Slot::Broken { .. } => error,
             });
         }
         *catalog = next;
-        let removed = self.collections.write().remove(name);
-        if let Some(Named {
-            slot: Slot::Open(inner),
-            ..
-        }) = &removed
-        {
+        self.collections.write().remove(name);
+        if let Slot::Open(inner) = slot {
             inner.mark_dropped();
         }
         // Readers that still hold its maps keep reading: an unlinked file lives as long as it is mapped. What cannot
@@ -133,7 +227,7 @@ impl Registry {
         let _ = self
             .shared
             .disk
-            .remove_dir_all(&collection_folder(&self.root, id));
+            .remove_dir_all(&collection_folder(&self.root, named.id));
         Ok(())
     }
 
@@ -142,12 +236,15 @@ impl Registry {
         let collections = self.collections.read();
         let mut needed = self.log.last();
         for named in collections.values() {
-            match &named.slot {
-                Slot::Open(inner) => {
+            match named.slot.get() {
+                Some(Slot::Open(inner)) => {
                     needed = inner.log_needed_after().unwrap_or(needed).min(needed)
                 }
-                // Its entries are still wanted once it is repaired.
-                Slot::Broken { .. } => return 0,
+                Some(Slot::Broken {
+                    needs_log: true, ..
+                }) => return 0,
+                // The log has nothing of it.
+                Some(Slot::Broken { .. }) | None => {}
             }
         }
         needed
@@ -191,6 +288,21 @@ impl Registry {
             }
             Err(error) => report.problems.push(error.to_string()),
         }
+    }
+
+    /// Lets `flush` write down what is in memory. Every collection is tried; the first error is given.
+    pub(super) fn flush_all(&self, flush: impl Fn(&Inner) -> Result<()>) -> Result<()> {
+        let mut outcome = Ok(());
+        for collection in self.open_collections() {
+            if collection.log_needed_after().is_some() {
+                let flushed = flush(&collection);
+                outcome = outcome.and(
+                    flushed
+                        .map_err(|e| e.context(format_args!("flush of {:?}", collection.name()))),
+                );
+            }
+        }
+        outcome
     }
 
     /// Drops what the segments hold from the log, and flushes whoever keeps it too long.

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use vecdb_filter::{FieldIndexes, Filter, Metadata, decode_metadata};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
@@ -29,6 +30,7 @@ use vecdb_vector::{RowId, RowMask, VectorRows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Layout, Part, Sketching};
 use crate::point::{PointId, hash_id_bytes};
+use crate::stop::StopSignal;
 
 pub(crate) const ROWS_KIND: [u8; 4] = *b"ROWS";
 pub(crate) const INDEX_KIND: [u8; 4] = *b"INDX";
@@ -112,11 +114,18 @@ pub(crate) struct Segment {
     index: Option<Box<dyn AnnIndex>>,
     index_columns: Vec<Column>,
     sketches: Option<Sketches>,
-    checked: OnceLock<Result<(), (ErrorKind, String)>>,
+    checked: OnceLock<Checked>,
+    checking: Mutex<()>,
     disk: Arc<dyn Disk>,
     folder: PathBuf,
     obsolete: AtomicBool,
 }
+
+/// Whether what searches read is sound, or what is wrong with it.
+type Checked = Result<(), (ErrorKind, String)>;
+
+/// Bytes checked between two looks at a stop signal: a fraction of a millisecond's work.
+const CHECK_BYTES: usize = 1 << 20;
 
 /// A section and its bytes.
 struct Column {
@@ -182,27 +191,42 @@ impl Segment {
     }
 
     /// Checks the checksums of everything a search reads without checking: vectors, norms, index. Once per open.
-    pub(crate) fn check_searched_bytes(&self) -> Result<()> {
-        let outcome = self.checked.get_or_init(|| {
-            let searched = [Some(&self.vectors), self.norms.as_ref()]
-                .into_iter()
-                .flatten()
-                .chain(&self.index_columns);
-            for column in searched {
-                column
-                    .section
-                    .verify_range(0..column.bytes.len())
-                    .map_err(|e| {
-                        let error = Error::from(e);
-                        (error.kind(), error.to_string())
-                    })?;
+    ///
+    /// # Errors
+    /// Damage; or that of `stop`, and then the next call goes on from there.
+    pub(crate) fn check_searched_bytes(&self, stop: &StopSignal) -> Result<()> {
+        let outcome = match self.checked.get() {
+            Some(outcome) => outcome,
+            None => {
+                let outcome = self.check_all_searched(stop)?;
+                self.checked.get_or_init(|| outcome)
             }
-            Ok(())
-        });
+        };
         outcome
             .as_ref()
             .map_err(|(kind, message)| Error::new(*kind, message.clone()))
             .copied()
+    }
+
+    fn check_all_searched(&self, stop: &StopSignal) -> Result<Checked> {
+        let searched = [Some(&self.vectors), self.norms.as_ref()]
+            .into_iter()
+            .flatten()
+            .chain(&self.index_columns);
+        for column in searched {
+            let bytes = column.bytes.len();
+            for start in (0..bytes).step_by(CHECK_BYTES) {
+                stop.check()?;
+                // One at a time: others find the blocks checked, which the section remembers.
+                let _one = self.checking.lock();
+                let range = start..bytes.min(start + CHECK_BYTES);
+                if let Err(error) = column.section.verify_range(range) {
+                    let error = Error::from(error);
+                    return Ok(Err((error.kind(), error.to_string())));
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 
     fn damaged(&self, what: impl std::fmt::Display) -> Error {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use vecdb_filter::FieldIndexes;
 use vecdb_index::IndexSpec;
 use vecdb_storage::{Disk, SectionFile};
@@ -85,6 +86,7 @@ impl Segment {
             index_columns,
             sketches: None,
             checked: OnceLock::new(),
+            checking: Mutex::new(()),
             disk: disk.clone(),
             folder: folder.to_owned(),
             obsolete: AtomicBool::new(false),

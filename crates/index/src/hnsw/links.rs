@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use parking_lot::{Mutex, MutexGuard};
 use vecdb_vector::RowId;
 
-use crate::IndexError;
+use crate::{HnswParams, IndexError};
 
 /// A slot without a link; the links of a row end at the first one.
 pub(super) const EMPTY: u32 = u32::MAX;
@@ -73,6 +73,13 @@ pub(super) struct LinkTable {
     stripes: Vec<Mutex<()>>,
     /// Who links to each row on layer 0; kept only from the first delete on.
     incoming: Option<Mutex<Vec<Vec<u32>>>>,
+}
+
+/// About what [`LinkTable::memory_bytes`] will be. Upper layers have `m` slots for every `m - 1` rows: at most two a row.
+pub(crate) fn build_bytes(params: &HnswParams, rows: u32) -> u64 {
+    let layer0 = (2 * params.m as usize).div_ceil(LINE) * size_of::<Line>();
+    let offset_and_upper = 3 * size_of::<u32>();
+    u64::from(rows) * (layer0 + offset_and_upper) as u64
 }
 
 impl LinkTable {

@@ -36,6 +36,7 @@ use crate::{
     VerifyReport,
 };
 use insert::InsertScratch;
+pub(crate) use links::build_bytes;
 use links::{LinkTable, Links};
 pub(crate) use pool::{Pool, WalkHeap};
 pub use search::{EF_DEFAULT, MaskedStrategy, masked_strategy};
@@ -208,7 +209,7 @@ macro_rules! graph_index {
                 k: usize,
                 mask: Option<&RowMask>,
                 params: &SearchParams,
-                budget: &Budget,
+                budget: &Budget<'_>,
                 scratch: &mut Scratch,
                 out: &mut Vec<Neighbor>,
             ) -> Result<SearchStats, IndexError> {

@@ -101,7 +101,7 @@ impl<L: Links> Walk<'_, L> {
         layer: u8,
         start: Neighbor,
         ef: usize,
-        budget: &Budget,
+        budget: &Budget<'_>,
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) -> Result<bool, IndexError> {
@@ -142,7 +142,7 @@ impl<L: Links> Walk<'_, L> {
         start: Neighbor,
         ef: usize,
         mask: &RowMask,
-        budget: &Budget,
+        budget: &Budget<'_>,
         scratch: &mut Scratch,
         counters: &mut Counters,
     ) -> Result<bool, IndexError> {
@@ -240,7 +240,7 @@ pub(super) struct Request<'a> {
     pub(super) k: usize,
     pub(super) mask: Option<&'a RowMask>,
     pub(super) params: &'a SearchParams,
-    pub(super) budget: &'a Budget,
+    pub(super) budget: &'a Budget<'a>,
 }
 
 impl<L: Links> Graph<'_, L> {

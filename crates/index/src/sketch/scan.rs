@@ -1,10 +1,12 @@
 //! The search: estimates of all rows, exact distances of the few that may be near enough.
 
 use vecdb_vector::{
-    CODE_GROUP, Kernels, Query, RowId, RowMask, Scorer, TopK, VectorRows, plane_dots, scan,
+    CODE_GROUP, Kernels, Query, RowId, RowMask, Scorer, TopK, VectorRows, plane_dots,
 };
 
 use super::{SketchQuery, SketchSpace, Sketches};
+use crate::exact::scan_exact;
+use crate::{Budget, Counters, SearchStats};
 
 /// Rows estimated at a time: their codes stay in the first-level cache, and four words of a mask cover them.
 const BLOCK: usize = 256;
@@ -14,6 +16,8 @@ const STRIDE: usize = 32;
 const BATCH: usize = 32;
 /// Up to so many rows, measuring all is as quick as estimating.
 const FEW: usize = 256;
+/// Rows between two looks at the budget.
+const CHECK: usize = 1024;
 
 /// Reusable memory of [`scan_sketched`]; one per thread.
 #[derive(Debug, Default)]
@@ -27,9 +31,9 @@ pub struct SketchScratch {
 }
 
 /// Offers to `top` the rows of `rows` (allowed by `mask`) that can be among its nearest, with exact rank values, like
-/// [`vecdb_vector::scan`]: what `top` already holds helps to exclude rows. Returns how many distances were computed.
+/// [`scan_exact`]: what `top` already holds helps to exclude rows.
 ///
-/// A near row is missed only where the error of its estimate exceeds the bound.
+/// A near row is missed only where the error of its estimate exceeds the bound, or when the budget is spent first.
 ///
 /// # Panics
 /// When space, sketches, queries and rows do not belong together.
@@ -45,13 +49,14 @@ pub fn scan_sketched(
     query: &Query,
     rows: VectorRows<'_>,
     mask: Option<&RowMask>,
+    budget: &Budget<'_>,
     top: &mut TopK,
     scratch: &mut SketchScratch,
-) -> u64 {
+) -> SearchStats {
     assert_eq!(sketches.len(), rows.len(), "sketches and rows");
     let allowed = mask.map_or(rows.len(), |mask| mask.count().min(rows.len())) as usize;
     if top.k() == 0 || allowed == 0 {
-        return 0;
+        return SearchStats::default();
     }
     assert!(
         query.metric() == space.metric()
@@ -63,7 +68,7 @@ pub fn scan_sketched(
     );
     let first_pick = 2 * top.k().min(allowed) + 32;
     if sketch_query.blind || allowed <= FEW.max(first_pick) {
-        return scan(kernels, query, rows, mask, top);
+        return scan_exact(kernels, query, rows, mask, budget, top);
     }
     let mask = mask.filter(|mask| allowed < rows.len() as usize || !mask.is_all());
     // A threshold from other rows is as good as one from the best rows of these.
@@ -72,19 +77,30 @@ pub fn scan_sketched(
     } else {
         first_pick
     };
-    scratch.estimate(kernels, sketches, sketch_query, mask, pick);
+    scratch.estimate(kernels, sketches, sketch_query, mask, pick, budget);
     let mut measure = Measure {
         scorer: Scorer::new(kernels, query, rows),
+        budget,
         top,
         computed: 0,
     };
     measure.best(scratch, sketches.errors(), sketch_query.error);
-    measure.rest(scratch, sketches.errors(), sketch_query.error);
-    measure.computed
+    let complete = measure.rest(scratch, sketches.errors(), sketch_query.error);
+    let computed = measure.computed;
+    SearchStats {
+        counters: Counters {
+            distance_computations: computed,
+            nodes_visited: computed,
+            hops: 0,
+        },
+        truncated: !complete || scratch.estimates.len() < sketches.errors().len(),
+        exact: false,
+    }
 }
 
 impl SketchScratch {
-    /// Estimates all rows and leaves the `pick` rows (or none) of the least estimates in `best`.
+    /// Estimates all rows and leaves the `pick` rows (or none) of the least estimates in `best`. Once the budget is spent
+    /// the rows that follow get no estimate.
     fn estimate(
         &mut self,
         kernels: Kernels,
@@ -92,6 +108,7 @@ impl SketchScratch {
         query: &SketchQuery,
         mask: Option<&RowMask>,
         pick: usize,
+        budget: &Budget<'_>,
     ) {
         let filled = sketches.errors().len();
         self.estimates.resize(filled, f32::NAN);
@@ -103,6 +120,10 @@ impl SketchScratch {
             limit: f32::INFINITY,
         };
         for first in (0..filled).step_by(BLOCK) {
+            if first.is_multiple_of(CHECK) && budget.is_spent(0) {
+                self.estimates.truncate(first);
+                break;
+            }
             let rows = BLOCK.min(filled - first);
             let estimates = &mut self.estimates[first..first + rows];
             if mask.is_some_and(|mask| words_at(mask, first).all(|word| word == 0)) {
@@ -195,6 +216,7 @@ fn any<T>(items: &[T], test: impl Fn(&T) -> bool) -> bool {
 /// Exact distances, offered to the pool.
 struct Measure<'a, 'r> {
     scorer: Scorer<'r>,
+    budget: &'a Budget<'a>,
     top: &'a mut TopK,
     computed: u64,
 }
@@ -203,20 +225,32 @@ impl Measure<'_, '_> {
     /// Measures the rows picked, unless another part has already found nearer ones.
     fn best(&mut self, scratch: &mut SketchScratch, errors: &[f32], error: f32) {
         let threshold = self.top.threshold();
-        for &(estimate, row) in &scratch.best {
+        for at in 0..scratch.best.len() {
+            let (estimate, row) = scratch.best[at];
             if estimate - error * errors[row.index()] <= threshold {
                 scratch.batch.push(row);
             }
             scratch.estimates[row.index()] = f32::NAN;
+            if scratch.batch.len() == CHECK {
+                self.flush(scratch);
+                if self.budget.is_spent(self.computed) {
+                    break;
+                }
+            }
         }
         self.flush(scratch);
     }
 
-    /// Measures all further rows whose bound reaches below the threshold.
-    fn rest(&mut self, scratch: &mut SketchScratch, errors: &[f32], error: f32) {
-        let mut first = 0;
+    /// Measures all further rows whose bound reaches below the threshold; whether it came to the end of them.
+    fn rest(&mut self, scratch: &mut SketchScratch, errors: &[f32], error: f32) -> bool {
+        let mut first = 0usize;
+        let mut complete = true;
         let estimates = std::mem::take(&mut scratch.estimates);
         for (estimates, errors) in estimates.chunks(STRIDE).zip(errors.chunks(STRIDE)) {
+            if first.is_multiple_of(CHECK) && self.budget.is_spent(self.computed) {
+                complete = false;
+                break;
+            }
             let threshold = self.top.threshold();
             let near = estimates.iter().zip(errors).fold(0u32, |n, (&e, &f)| {
                 n + u32::from(e - error * f <= threshold)
@@ -235,6 +269,7 @@ impl Measure<'_, '_> {
         }
         scratch.estimates = estimates;
         self.flush(scratch);
+        complete
     }
 
     fn flush(&mut self, scratch: &mut SketchScratch) {
@@ -251,3 +286,4 @@ impl Measure<'_, '_> {
 
 // A block is whole groups of codes and whole words of a mask.
 const _: () = assert!(BLOCK.is_multiple_of(CODE_GROUP) && BLOCK.is_multiple_of(64));
+const _: () = assert!(CHECK.is_multiple_of(BLOCK) && BLOCK.is_multiple_of(STRIDE));

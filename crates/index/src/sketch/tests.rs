@@ -1,5 +1,7 @@
 //! The search by sketches against the exact scan: synthetic and real rows, and the edges of number ranges.
 
+use std::sync::atomic::AtomicBool;
+
 use vecdb_testkit::data::test_data;
 use vecdb_testkit::synthetic::ClusteredGaussian;
 use vecdb_vector::{
@@ -8,6 +10,7 @@ use vecdb_vector::{
 };
 
 use super::*;
+use crate::{Budget, SearchStats};
 
 const K: usize = 10;
 const METRICS: [Metric; 3] = [Metric::L2, Metric::Cosine, Metric::Dot];
@@ -22,7 +25,7 @@ fn sketched(
 ) -> (Vec<Neighbor>, u64) {
     let prepared = SketchQuery::new(space, query).unwrap();
     let (mut top, mut scratch) = (TopK::new(k), SketchScratch::default());
-    let computed = scan_sketched(
+    let stats = scan_sketched(
         Kernels::detect(),
         space,
         sketches,
@@ -30,10 +33,11 @@ fn sketched(
         query,
         rows,
         mask,
+        &Budget::UNLIMITED,
         &mut top,
         &mut scratch,
     );
-    (top.into_sorted_vec(), computed)
+    (top.into_sorted_vec(), stats.counters.distance_computations)
 }
 
 fn exact(rows: VectorRows<'_>, query: &Query, mask: Option<&RowMask>, k: usize) -> Vec<Neighbor> {
@@ -243,7 +247,7 @@ fn the_threshold_of_other_parts_saves_distances() {
         if let Some(rank) = held {
             top.push(rank, RowId(7_777));
         }
-        let computed = scan_sketched(
+        let stats = scan_sketched(
             Kernels::detect(),
             &space,
             &sketches,
@@ -251,10 +255,14 @@ fn the_threshold_of_other_parts_saves_distances() {
             &query,
             rows,
             None,
+            &Budget::UNLIMITED,
             &mut top,
             &mut SketchScratch::default(),
         );
-        (computed, top.into_sorted_vec()[0])
+        (
+            stats.counters.distance_computations,
+            top.into_sorted_vec()[0],
+        )
     };
     let (alone, nearest) = computed(None);
     let (helped, held) = computed(Some(0.0));
@@ -262,6 +270,57 @@ fn the_threshold_of_other_parts_saves_distances() {
     assert_eq!(held.row, RowId(7_777));
     let (_, found) = computed(Some(nearest.distance * 1.01));
     assert_eq!(found, nearest);
+}
+
+#[test]
+fn a_spent_budget_ends_the_scan_and_what_it_leaves_misleads_no_later_one() {
+    let (base, queries) = ClusteredGaussian {
+        rows: 10_000,
+        dim: 64,
+        clusters: 8,
+        spread: 1.0,
+        seed: 12,
+    }
+    .with_queries(1);
+    let rows = VectorRows::from_f32(64, &base).unwrap();
+    let (space, sketches) = made(Metric::L2, rows);
+    let query = query_of(Metric::L2, rows, &queries);
+    let prepared = SketchQuery::new(&space, &query).unwrap();
+    let mut scratch = SketchScratch::default();
+    let mut search = |budget: &Budget<'_>| -> (SearchStats, Vec<Neighbor>) {
+        let mut top = TopK::new(K);
+        let stats = scan_sketched(
+            Kernels::detect(),
+            &space,
+            &sketches,
+            &prepared,
+            &query,
+            rows,
+            None,
+            budget,
+            &mut top,
+            &mut scratch,
+        );
+        (stats, top.into_sorted_vec())
+    };
+    let set = AtomicBool::new(true);
+    let stopped = Budget {
+        stop: Some(&set),
+        ..Budget::UNLIMITED
+    };
+    let few = Budget {
+        max_distances: Some(50),
+        ..Budget::UNLIMITED
+    };
+    let (whole, answer) = search(&Budget::UNLIMITED);
+    assert!(!whole.truncated && whole.counters.distance_computations > 200);
+    for budget in [stopped, few] {
+        let (cut, hits) = search(&budget);
+        assert!(cut.truncated);
+        assert!(cut.counters.distance_computations < 200, "{cut:?}");
+        assert!(hits.len() <= K);
+        assert_eq!(search(&Budget::UNLIMITED), (whole, answer.clone()));
+    }
 }
 
 #[test]
@@ -403,6 +462,7 @@ fn all_instruction_sets_find_the_same() {
             &query,
             rows,
             None,
+            &Budget::UNLIMITED,
             &mut top,
             &mut scratch,
         );

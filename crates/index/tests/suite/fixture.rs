@@ -137,7 +137,7 @@ impl Rows {
         k: usize,
         mask: Option<&RowMask>,
         params: &SearchParams,
-        budget: &Budget,
+        budget: &Budget<'_>,
     ) -> Result<(Vec<Neighbor>, SearchStats), IndexError> {
         let mut out = Vec::new();
         let mut scratch = Scratch::new();

@@ -1,6 +1,7 @@
 //! The checks that every kind must pass.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use vecdb_index::{Budget, BuildOptions, IndexError, IndexSpec, SearchParams};
@@ -199,20 +200,26 @@ pub(crate) fn stops_when_the_budget_is_spent(spec: &IndexSpec) {
     let query = &rows.queries[0];
     let few = Budget {
         max_distances: Some(100),
-        deadline: None,
+        ..Budget::UNLIMITED
     };
     let late = Budget {
-        max_distances: None,
         deadline: Some(Instant::now()),
+        ..Budget::UNLIMITED
+    };
+    let (set, unset) = (AtomicBool::new(true), AtomicBool::new(false));
+    let stopped = Budget {
+        stop: Some(&set),
+        ..Budget::UNLIMITED
     };
     let ample = Budget {
         max_distances: Some(1 << 40),
         deadline: Some(Instant::now() + Duration::from_secs(3600)),
+        stop: Some(&unset),
     };
     let half = random_mask(rows.count, 0.5, 9);
     for mask in [None, Some(&half)] {
         for params in [SearchParams::default(), exact_params()] {
-            for budget in [few, late] {
+            for budget in [few, late, stopped] {
                 let result = rows.try_search(&*index, query, 5, mask, &params, &budget);
                 let (_, stats) = result.unwrap();
                 assert!(stats.truncated && !stats.exact, "{budget:?}");

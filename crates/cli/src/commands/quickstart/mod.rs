@@ -6,13 +6,10 @@ mod sample;
 use std::time::Instant;
 
 use vecdb_dataset::{PointOptions, Vectors, read_vectors};
-use vecdb_engine::{
-    Collection, CollectionConfig, Database, ElementType, ErrorKind, Metric, SearchParams,
-    SearchRequest,
-};
+use vecdb_engine::{CollectionConfig, ElementType, ErrorKind, Metric, SearchParams, SearchRequest};
 
 use super::import::{Source, load, summary, wait};
-use super::session::{Intent, open};
+use super::session::{Collection, Intent, Session};
 use crate::args::Globals;
 use crate::failure::{Failure, Outcome};
 use crate::measure::{Latencies, recall};
@@ -25,18 +22,15 @@ const RECALL_AT: usize = 10;
 
 pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
     let files = Unpacked::new()?;
-    let database = open(console, globals, Intent::Create)?;
-    let outcome = tour(console, globals, &database, &files);
-    let closed = database.close();
-    outcome?;
-    Ok(closed?)
+    Session::open(console, globals, Intent::Create)?
+        .run(|session| tour(console, globals, session, &files))
 }
 
-fn tour(console: &Console, globals: &Globals, database: &Database, files: &Unpacked) -> Outcome {
+fn tour(console: &Console, globals: &Globals, session: &Session, files: &Unpacked) -> Outcome {
     let place = shown_path(globals);
     console.line(format_args!("Database: {place}"))?;
-    let loaded = collection(console, database, files)?;
-    let collection = &loaded.collection;
+    let loaded = collection(console, session, files)?;
+    let collection = loaded.collection;
     let asks = asks(files)?;
     let mut answers = Vec::new();
     for ask in &asks {
@@ -45,31 +39,36 @@ fn tour(console: &Console, globals: &Globals, database: &Database, files: &Unpac
         answers.push(Answer::new(ask, &response));
     }
     let quality = quality(collection, &files.vectors(QUERIES)?)?;
-    let info = collection.info();
+    let info = collection.info()?;
     let report = Report::new(globals, &loaded, &info, answers, quality);
     console.json(&report)?;
     print_quality(console, &place, &report)
 }
 
 /// The sample's collection, and what it took to have it.
-struct Loaded {
-    collection: Collection,
+struct Loaded<'a> {
+    collection: Collection<'a>,
     found_again: bool,
     import_seconds: Option<f64>,
     build_seconds: Option<f64>,
 }
 
-fn collection(console: &Console, database: &Database, files: &Unpacked) -> Outcome<Loaded> {
+fn collection<'a>(
+    console: &Console,
+    session: &'a Session,
+    files: &Unpacked,
+) -> Outcome<Loaded<'a>> {
     let sample = read_vectors(&files.path(VECTORS))?;
     let rows = u64::from(sample.rows());
-    let collection = match database.collection(COLLECTION) {
+    let info = match session.backend().collection(COLLECTION) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let config = CollectionConfig::new(DIMENSION, Metric::Cosine).element(ElementType::F16);
-            database.create_collection(COLLECTION, config)?
+            session.backend().create_collection(COLLECTION, config)?
         }
         other => other?,
     };
-    let dimension = collection.config().vector()?.dimension;
+    let collection = session.collection(COLLECTION);
+    let dimension = info.config.vector()?.dimension;
     if dimension != DIMENSION {
         return Err(Failure::new(
             ErrorKind::AlreadyExists,
@@ -90,7 +89,7 @@ fn collection(console: &Console, database: &Database, files: &Unpacked) -> Outco
             "Found the data again: {} packages. Nothing is imported.",
             count(rows)
         ))?;
-        loaded.build_seconds = Some(wait(console, &loaded.collection)?);
+        loaded.build_seconds = Some(wait(console, loaded.collection)?);
         return Ok(loaded);
     }
     console.line(format_args!(
@@ -104,8 +103,8 @@ fn collection(console: &Console, database: &Database, files: &Unpacked) -> Outco
         &options,
         false,
     )?;
-    let mut import = load(console, &loaded.collection, &mut source, None, 1_000)?;
-    import.build_seconds = Some(wait(console, &loaded.collection)?);
+    let mut import = load(console, loaded.collection, &mut source, None, 1_000)?;
+    import.build_seconds = Some(wait(console, loaded.collection)?);
     console.line(summary(&import))?;
     loaded.import_seconds = Some(import.import_seconds);
     loaded.build_seconds = import.build_seconds;
@@ -121,7 +120,7 @@ struct Quality {
     nodes_visited: f64,
 }
 
-fn quality(collection: &Collection, queries: &Vectors) -> Outcome<Quality> {
+fn quality(collection: Collection<'_>, queries: &Vectors) -> Outcome<Quality> {
     let values = queries.to_f32();
     let request = |vector: &[f32], exact: bool| {
         SearchRequest::new(vector)

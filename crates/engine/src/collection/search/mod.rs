@@ -56,16 +56,22 @@ impl Collection {
 }
 
 /// A checked request.
-struct Plan {
+struct Plan<'a> {
     query: Query,
     filter: Option<Filter>,
-    budget: Budget,
+    /// Spent when the time limit is reached, and when the search is to end with an error.
+    budget: Budget<'a>,
     /// Hits must not be farther.
     max_distance: f32,
 }
 
 impl Inner {
-    fn plan(&self, state: &State, request: &SearchRequest, started: Instant) -> Result<Plan> {
+    fn plan<'a>(
+        &self,
+        state: &State,
+        request: &'a SearchRequest,
+        started: Instant,
+    ) -> Result<Plan<'a>> {
         let field = self.vector_field()?;
         if request.limit == 0 || request.limit > LIMIT_MAX {
             return Err(Error::invalid(format!(
@@ -82,6 +88,12 @@ impl Inner {
             threshold("max_distance", request.max_distance)?.unwrap_or(f32::INFINITY);
         let of_score = threshold("min_score", request.min_score)?
             .map(|score| field.metric.distance_of_score(score));
+        let limits = [
+            request
+                .timeout
+                .and_then(|timeout| started.checked_add(timeout)),
+            request.stop.deadline(),
+        ];
         Ok(Plan {
             query: Query::new(
                 field.metric,
@@ -95,7 +107,8 @@ impl Inner {
                 .map(|filter| filter.check(&state.fields))
                 .transpose()?,
             budget: Budget {
-                deadline: request.timeout.map(|timeout| started + timeout),
+                deadline: limits.into_iter().flatten().min(),
+                stop: request.stop.flag(),
                 ..Budget::default()
             },
             max_distance: of_score.map_or(max_distance, |distance| max_distance.min(distance)),

@@ -1,7 +1,7 @@
 //! One search of one state: walks the graphs first, so that what must be scanned can be passed over sooner.
 
-use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_sketched};
-use vecdb_vector::{Neighbor, RowId, RowMask, Scorer, TopK, VectorRows, scan};
+use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_exact, scan_sketched};
+use vecdb_vector::{Neighbor, RowId, RowMask, TopK};
 
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
 use crate::collection::state::{AnyView, State};
@@ -9,8 +9,8 @@ use crate::error::Result;
 use crate::part::Part;
 use crate::point::PointId;
 
-/// Rows between two looks at the clock.
-const SCAN_BLOCK_ROWS: usize = 4096;
+/// Hits read between two looks at the stop signal.
+const HITS_PER_CHECK: usize = 64;
 
 /// A candidate with the part it comes from. The distance is the metric's rank value.
 struct Found {
@@ -29,7 +29,7 @@ pub(crate) struct SearchScratch {
 
 pub(super) struct Run<'a> {
     inner: &'a Inner,
-    plan: &'a Plan,
+    plan: &'a Plan<'a>,
     request: &'a SearchRequest,
     found: Vec<Found>,
     /// The rank values of the nearest found so far: nothing farther than its worst can be an answer.
@@ -51,7 +51,7 @@ impl Drop for Run<'_> {
 }
 
 impl<'a> Run<'a> {
-    pub(super) fn new(inner: &'a Inner, plan: &'a Plan, request: &'a SearchRequest) -> Self {
+    pub(super) fn new(inner: &'a Inner, plan: &'a Plan<'a>, request: &'a SearchRequest) -> Self {
         Self {
             inner,
             plan,
@@ -87,6 +87,7 @@ impl<'a> Run<'a> {
 
     /// Searches the live rows that match; how many these are.
     fn search_part(&mut self, at: usize, view: &AnyView<'_>) -> Result<u64> {
+        self.request.stop.check()?;
         let part = view.part();
         self.stats.searched_vectors += u64::from(view.live_rows());
         let filter = self.plan.filter.as_ref();
@@ -97,7 +98,7 @@ impl<'a> Run<'a> {
             return Ok(0);
         }
         if let AnyView::Segment(view) = view {
-            view.part.check_searched_bytes()?;
+            view.part.check_searched_bytes(&self.request.stop)?;
             self.stats.segments += 1;
         }
         let neighbors = match part.index().is_some() {
@@ -135,7 +136,7 @@ impl<'a> Run<'a> {
         )?;
         self.stats.distance_computations += outcome.counters.distance_computations;
         self.stats.nodes_visited += outcome.counters.nodes_visited;
-        self.truncated |= outcome.truncated;
+        self.note_truncated(outcome.truncated)?;
         Ok(neighbors)
     }
 
@@ -144,8 +145,8 @@ impl<'a> Run<'a> {
         let mut top = TopK::below(self.request.limit, self.nearest.threshold());
         let kernels = self.inner.shared.kernels;
         let sketches = part.sketches().filter(|_| !self.request.params.exact);
-        self.stats.distance_computations += match (sketches, self.inner.sketching.space()) {
-            _ if !self.plan.budget.is_unlimited() => self.scan_in_time(rows, mask, &mut top),
+        let budget = &self.plan.budget;
+        let outcome = match (sketches, self.inner.sketching.space()) {
             (Some(sketches), Some(space)) => {
                 if !self.sketch_query_made {
                     self.scratch.sketch_query.set(space, &self.plan.query)?;
@@ -161,49 +162,25 @@ impl<'a> Run<'a> {
                     &self.plan.query,
                     rows,
                     mask,
+                    budget,
                     &mut top,
                     &mut self.scratch.sketch,
                 )
             }
-            _ => scan(kernels, &self.plan.query, rows, mask, &mut top),
+            _ => scan_exact(kernels, &self.plan.query, rows, mask, budget, &mut top),
         };
+        self.stats.distance_computations += outcome.counters.distance_computations;
+        self.note_truncated(outcome.truncated)?;
         Ok(top.into_sorted_vec())
     }
 
-    /// An exact scan that looks at the clock between blocks of rows.
-    fn scan_in_time(
-        &mut self,
-        rows: VectorRows<'_>,
-        mask: Option<&RowMask>,
-        top: &mut TopK,
-    ) -> u64 {
-        let scorer = Scorer::new(self.inner.shared.kernels, &self.plan.query, rows);
-        let (mut ids, mut distances) = (Vec::with_capacity(SCAN_BLOCK_ROWS), Vec::new());
-        let mut computed = 0;
-        for start in (0..rows.len()).step_by(SCAN_BLOCK_ROWS) {
-            if self
-                .plan
-                .budget
-                .is_spent(self.stats.distance_computations + computed)
-            {
-                self.truncated = true;
-                break;
-            }
-            let end = rows.len().min(start + SCAN_BLOCK_ROWS as u32);
-            ids.clear();
-            ids.extend(
-                (start..end)
-                    .map(RowId)
-                    .filter(|&row| mask.is_none_or(|mask| mask.contains(row))),
-            );
-            distances.resize(ids.len(), 0.0);
-            scorer.score_rows(&ids, &mut distances);
-            for (&row, &distance) in ids.iter().zip(&distances) {
-                top.push(distance, row);
-            }
-            computed += ids.len() as u64;
+    /// A spent budget is a truncated answer, or the end of the search if that was told to stop.
+    fn note_truncated(&mut self, truncated: bool) -> Result<()> {
+        self.truncated |= truncated;
+        match truncated {
+            true => self.request.stop.check(),
+            false => Ok(()),
         }
-        computed
     }
 
     /// The `limit` nearest of all parts with what the request asks of them.
@@ -218,6 +195,9 @@ impl<'a> Run<'a> {
             .drain(..)
             .filter(|found| found.distance <= farthest)
         {
+            if keyed.len().is_multiple_of(HITS_PER_CHECK) {
+                self.request.stop.check()?;
+            }
             let id = parts[found.part].part().id(found.row)?;
             keyed.push((found, id));
         }
@@ -232,6 +212,9 @@ impl<'a> Run<'a> {
             let distance = metric.distance(found.distance);
             if distance > self.plan.max_distance {
                 break;
+            }
+            if hits.len().is_multiple_of(HITS_PER_CHECK) {
+                self.request.stop.check()?;
             }
             let (part, row) = (parts[found.part].part(), found.row);
             let vector = self

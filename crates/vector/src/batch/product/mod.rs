@@ -156,7 +156,7 @@ fn finish(
     let complete = !pool.is_full() || top.threshold() * queries.scales[query] < pool.threshold();
     if queries.outliers[query] || !complete {
         top.clear(batch.k);
-        scan_with(&scorer, batch.rows.mask, &mut top);
+        scan_with(&scorer, batch.rows.mask, &mut top, |_| true);
     }
     top.into_sorted_vec()
 }

@@ -1,0 +1,140 @@
+//! The operations.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use vecdb_engine::{
+    CollectionConfig, CollectionInfo, CollectionSummary, Durability, Filter, MetadataUpdate, Point,
+    PointId, Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
+    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+};
+
+/// Which points a call is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Selection {
+    /// Those of these ids.
+    Ids(Vec<PointId>),
+    /// Those that match.
+    Filter(Filter),
+}
+
+/// How a database is doing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Of the software.
+    pub version: String,
+    /// Since it was opened.
+    pub uptime: Duration,
+    /// How many there are, broken ones included.
+    pub collections: u64,
+    /// Live points of all collections.
+    pub points: u64,
+    /// Resident memory of the process that is not backed by files, in bytes.
+    pub memory_bytes: u64,
+    /// What it may use, if it is limited.
+    pub memory_bytes_max: Option<u64>,
+    /// What recovery did.
+    pub recovery: Recovery,
+}
+
+/// The operations of a database. Calls block; any thread may make them at any time.
+///
+/// `stop` ends a call early with `ErrorKind::Cancelled` or `ErrorKind::DeadlineExceeded`; a write that was cut short
+/// may or may not have happened.
+pub trait Backend: Send + Sync + 'static {
+    /// Makes a collection. Its name must be free.
+    fn create_collection(&self, name: &str, config: CollectionConfig) -> Result<CollectionInfo>;
+    /// All collections by name.
+    fn collections(&self) -> Result<Vec<CollectionSummary>>;
+    /// Settings, counts, segments and background work of a collection.
+    fn collection(&self, name: &str) -> Result<CollectionInfo>;
+    /// Removes a collection with all its points.
+    fn drop_collection(&self, name: &str) -> Result<()>;
+
+    /// Inserts points, or replaces those of the same ids: all of them or none. `durability` is the collection's
+    /// where none is given.
+    fn upsert(
+        &self,
+        collection: &str,
+        points: Vec<Point>,
+        durability: Option<Durability>,
+        stop: &StopSignal,
+    ) -> Result<WriteResult>;
+    /// Changes metadata and leaves the vectors.
+    fn update_metadata(
+        &self,
+        collection: &str,
+        ids: &[PointId],
+        update: &MetadataUpdate,
+        stop: &StopSignal,
+    ) -> Result<WriteResult>;
+    /// Deletes points.
+    fn delete(
+        &self,
+        collection: &str,
+        selection: &Selection,
+        stop: &StopSignal,
+    ) -> Result<WriteResult>;
+
+    /// Points by id, in the order of the ids; `None` for those that do not exist.
+    fn get(
+        &self,
+        collection: &str,
+        ids: &[PointId],
+        with_vector: bool,
+        with_metadata: bool,
+        stop: &StopSignal,
+    ) -> Result<Vec<Option<Record>>>;
+    /// A page of all points, or of those that match a filter.
+    fn scroll(
+        &self,
+        collection: &str,
+        request: &ScrollRequest,
+        stop: &StopSignal,
+    ) -> Result<ScrollPage>;
+    /// How many points there are, or match a filter.
+    fn count(&self, collection: &str, filter: Option<&Filter>, stop: &StopSignal) -> Result<u64>;
+    /// The points nearest to a vector.
+    fn search(
+        &self,
+        collection: &str,
+        request: &SearchRequest,
+        stop: &StopSignal,
+    ) -> Result<SearchResponse>;
+    /// Several searches of one state of the collection.
+    fn search_batch(
+        &self,
+        collection: &str,
+        requests: &[SearchRequest],
+        stop: &StopSignal,
+    ) -> Result<Vec<SearchResponse>>;
+
+    /// Writes what is in memory to segments.
+    fn flush(&self, collection: &str) -> Result<()>;
+    /// Merges all segments into one and drops what is dead.
+    fn compact(&self, collection: &str) -> Result<()>;
+    /// Does now, and waits for, what the background work would do in time: flushes, merges and the index.
+    fn wait_until_idle(&self, collection: &str) -> Result<()>;
+    /// Checks every file of a collection, or of the whole database.
+    fn verify(&self, collection: Option<&str>) -> Result<VerifyReport>;
+
+    /// Copies collections, or all where none is named, to the snapshot store. Without a name the snapshot gets one
+    /// made of the time.
+    fn create_snapshot(&self, name: Option<&str>, collections: &[String]) -> Result<SnapshotInfo>;
+    /// All snapshots in the store.
+    fn list_snapshots(&self) -> Result<Vec<SnapshotInfo>>;
+    /// Makes collections from a snapshot: the one named, under the name `restore_as` if given, else all. The names
+    /// must be free.
+    fn restore_snapshot(
+        &self,
+        name: &str,
+        collection: Option<&str>,
+        restore_as: Option<&str>,
+        stop: &StopSignal,
+    ) -> Result<Vec<CollectionSummary>>;
+    /// Removes a snapshot from the store.
+    fn delete_snapshot(&self, name: &str) -> Result<()>;
+
+    /// How it is doing.
+    fn status(&self) -> Result<Status>;
+}

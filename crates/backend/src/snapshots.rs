@@ -1,0 +1,46 @@
+//! The snapshot store of a database in this process: `vecdb-remote`'s with the feature `snapshots`, none without.
+
+#[cfg(feature = "snapshots")]
+pub use vecdb_remote::SnapshotStore;
+
+/// Without the feature `snapshots` there is no store.
+#[cfg(not(feature = "snapshots"))]
+#[derive(Debug)]
+pub enum SnapshotStore {}
+
+#[cfg(not(feature = "snapshots"))]
+mod none {
+    use vecdb_engine::{CollectionSummary, Database, Result, SnapshotInfo, StopSignal};
+
+    use super::SnapshotStore;
+
+    impl SnapshotStore {
+        pub(crate) fn create(
+            &self,
+            _: &Database,
+            _: Option<&str>,
+            _: &[String],
+        ) -> Result<SnapshotInfo> {
+            match *self {}
+        }
+
+        pub(crate) fn list(&self) -> Result<Vec<SnapshotInfo>> {
+            match *self {}
+        }
+
+        pub(crate) fn restore(
+            &self,
+            _: &Database,
+            _: &str,
+            _: Option<&str>,
+            _: Option<&str>,
+            _: &StopSignal,
+        ) -> Result<Vec<CollectionSummary>> {
+            match *self {}
+        }
+
+        pub(crate) fn delete(&self, _: &str) -> Result<()> {
+            match *self {}
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! `vecdb serve` and `vecdb-server`: the real programs, their signals, and `kill -9` under load.
+
+mod harness;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::World;
+use serde_json::Value;
+use vecdb_backend::{Backend, Remote, RemoteOptions};
+use vecdb_engine::{CollectionConfig, Metric, Point, StopSignal};
+
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server process; killed when dropped.
+struct Running {
+    child: Child,
+    /// What it said about itself.
+    about: Value,
+}
+
+impl Running {
+    /// `serve` with ports of the system's choice.
+    fn start(world: &World, args: &[&str]) -> Self {
+        let any = "127.0.0.1:0";
+        let base = [
+            "serve",
+            "--json",
+            "--grpc",
+            any,
+            "--http",
+            any,
+            "--metrics",
+            any,
+        ];
+        let mut child = world
+            .command(&[&base, args].concat())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        if line.is_empty() {
+            let output = child.wait_with_output().unwrap();
+            panic!("the server ended: {}", harness::stderr(&output));
+        }
+        let about = serde_json::from_str(&line).unwrap();
+        Self { child, about }
+    }
+
+    fn remote(&self) -> Remote {
+        let options = RemoteOptions {
+            timeout: Some(PATIENCE),
+            retries: Some(0),
+            ..RemoteOptions::default()
+        };
+        Remote::connect(self.about["grpc"].as_str().unwrap(), options).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// Waits for the end; exit code and log.
+    fn end(&mut self) -> (Option<i32>, String) {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut log = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut log).unwrap();
+        (status.code(), log)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn point(id: u64) -> Point {
+    Point::new(id, vec![id as f32, 1.0, 0.5]).with("n", id as i64)
+}
+
+#[test]
+fn every_acknowledged_upsert_is_there_after_kill_9() {
+    let world = World::new();
+    let mut acknowledged: Vec<u64> = Vec::new();
+    for round in 0..3_u64 {
+        let mut running = Running::start(&world, &[]);
+        let remote = running.remote();
+        if round == 0 {
+            let config = CollectionConfig::new(3, Metric::L2);
+            remote.create_collection("c", config).unwrap();
+        }
+        let writers: Vec<_> = (0..4_u64)
+            .map(|writer| {
+                let remote = running.remote();
+                std::thread::spawn(move || {
+                    let stop = StopSignal::default();
+                    let mut done = Vec::new();
+                    for at in 0..100_000 {
+                        let first = round * 10_000_000 + writer * 1_000_000 + at * 3;
+                        let batch = (first..first + 3).map(point).collect();
+                        match remote.upsert("c", batch, None, &stop) {
+                            Ok(_) => done.extend(first..first + 3),
+                            Err(_) => break,
+                        }
+                    }
+                    done
+                })
+            })
+            .collect();
+        // Killed while all of them write, at another moment each round.
+        std::thread::sleep(Duration::from_millis(150 + 130 * round));
+        running.child.kill().unwrap();
+        let (code, _) = running.end();
+        assert_eq!(code, None, "it was killed");
+        let before = acknowledged.len();
+        for writer in writers {
+            acknowledged.extend(writer.join().unwrap());
+        }
+        assert!(
+            acknowledged.len() > before,
+            "round {round}: nothing was written"
+        );
+
+        let running = Running::start(&world, &[]);
+        let remote = running.remote();
+        let stop = StopSignal::default();
+        for ids in acknowledged.chunks(500) {
+            let wanted: Vec<_> = ids.iter().map(|id| (*id).into()).collect();
+            let found = remote.get("c", &wanted, true, true, &stop).unwrap();
+            for (id, record) in ids.iter().zip(found) {
+                let record = record
+                    .unwrap_or_else(|| panic!("round {round}: acknowledged point {id} is lost"));
+                let expected = point(*id);
+                assert_eq!(record.vector.as_deref(), Some(expected.vector.as_slice()));
+                assert_eq!(record.metadata.as_ref(), Some(&expected.metadata));
+            }
+        }
+        let report = remote.verify(None).unwrap();
+        assert!(report.problems.is_empty(), "{report:?}");
+    }
+}
+
+#[test]
+fn signals_end_it_well_and_read_its_settings_again() {
+    let world = World::new();
+    let file = world.write("c.yaml", "log: {format: json}");
+    let mut running = Running::start(&world, &["--config", "c.yaml"]);
+    let remote = running.remote();
+    remote
+        .create_collection("c", CollectionConfig::new(3, Metric::L2))
+        .unwrap();
+    remote
+        .upsert("c", vec![point(1)], None, &StopSignal::default())
+        .unwrap();
+
+    // A key, from the next call on.
+    let keys =
+        "auth: {keys: [{name: a, key: 0123456789abcdef, access: admin}]}\nlog: {format: json}";
+    std::fs::write(&file, keys).unwrap();
+    running.signal("HUP");
+    let begun = Instant::now();
+    while remote.collections().is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "the key is not asked for");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Nonsense changes nothing.
+    std::fs::write(&file, "auht: {}").unwrap();
+    running.signal("HUP");
+
+    running.signal("TERM");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    for line in log.lines() {
+        let line: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(
+            line["level"].is_string() && line["message"].is_string(),
+            "{line}"
+        );
+    }
+    assert!(!log.contains("0123456789abcdef"), "{log}");
+    assert!(log.contains("the server accepts connections"), "{log}");
+    // Closed well: nothing to replay.
+    let status = world.json(&["status"]);
+    assert_eq!(status["recovery"]["replayed"], 0, "{status}");
+    assert_eq!(status["points"], 1);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let world = World::new();
+    let mut running = Running::start(&world, &[]);
+    // A request whose body does not come keeps the server from ending.
+    let mut half = TcpStream::connect(running.about["http"].as_str().unwrap()).unwrap();
+    half.write_all(b"PUT /v1/collections/c HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+        .unwrap();
+    let remote = running.remote();
+    remote.collections().unwrap();
+    running.signal("TERM");
+    // Once it has begun to end it takes no more connections.
+    let begun = Instant::now();
+    while TcpStream::connect(running.about["http"].as_str().unwrap()).is_ok() {
+        assert!(begun.elapsed() < PATIENCE, "it does not begin to end");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    running.signal("INT");
+    let begun = Instant::now();
+    let (code, log) = running.end();
+    assert_eq!(code, Some(130), "{log}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{log}");
+}
+
+#[test]
+fn the_banner_is_for_people() {
+    let world = World::new();
+    let any = "127.0.0.1:0";
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vecdb-server"))
+        .args([
+            "--path",
+            "here",
+            "--grpc",
+            any,
+            "--http",
+            any,
+            "--metrics",
+            any,
+        ])
+        .current_dir(world.path("."))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut banner = Vec::new();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        banner.push(line);
+        if banner.last().is_some_and(|line| line.starts_with('╚')) {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let text = banner.join("\n");
+    for part in [
+        "VecDB Server v",
+        "Configuration:",
+        "Storage: here",
+        "HNSW (M=",
+        "Endpoints:",
+        "gRPC:    127.0.0.1:",
+        "/metrics",
+        "Status: Ready to accept connections",
+    ] {
+        assert!(text.contains(part), "{part:?} is missing in:\n{text}");
+    }
+    let width = banner[0].chars().count();
+    for line in &banner {
+        assert_eq!(line.chars().count(), width, "{text}");
+    }
+}
+
+#[test]
+fn settings_are_printed_and_refused() {
+    let world = World::new();
+    world.write(
+        "c.toml",
+        "[limits]\nsearch_threads = 2\n[auth.jwt]\nsecret = \"hidden-secret\"\n",
+    );
+    let printed = world.text(&[
+        "serve",
+        "--config",
+        "c.toml",
+        "--set",
+        "limits.write_threads=5",
+        "--path",
+        "d",
+        "--print-config",
+    ]);
+    for part in ["search_threads: 2", "write_threads: 5", "path: d", "'***'"] {
+        let other = part.replace('\'', "\"");
+        assert!(
+            printed.contains(part) || printed.contains(&other),
+            "{part}: {printed}"
+        );
+    }
+    assert!(!printed.contains("hidden-secret"));
+    assert!(!world.path("d").exists(), "nothing was begun");
+
+    world.write("wrong.yaml", "limits: {serch_threads: 2}");
+    std::fs::create_dir(world.path("foreign")).unwrap();
+    world.write("foreign/file", "");
+    let any = [
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--metrics",
+        "off",
+    ];
+    let serve = |args: &[&'static str]| [&["serve"][..], &any, args].concat();
+    let taken = Running::start(&world, &["--path", "taken"]);
+    let port = taken.about["grpc"].as_str().unwrap().to_owned();
+    harness::check(
+        &world,
+        &[
+            (
+                &serve(&["--config", "wrong.yaml"]),
+                2,
+                "invalid_argument",
+                &[
+                    "limits.serch_threads",
+                    "did you mean limits.search_threads?",
+                ],
+            ),
+            (
+                &serve(&["--config", "none.yaml"]),
+                3,
+                "not_found",
+                &["none.yaml"],
+            ),
+            (
+                &serve(&["--set", "nonsense"]),
+                2,
+                "invalid_argument",
+                &["section.key=value"],
+            ),
+            (
+                &["serve", "--grpc", "0.0.0.0:0", "--path", "x"],
+                2,
+                "invalid_argument",
+                &["auth.keys", "allow_insecure"],
+            ),
+            (
+                &[
+                    "serve",
+                    "--grpc",
+                    &port,
+                    "--http",
+                    "127.0.0.1:0",
+                    "--metrics",
+                    "off",
+                    "--path",
+                    "x",
+                ],
+                5,
+                "unavailable",
+                &[&port, "listen.grpc"],
+            ),
+            (&serve(&["--path", "taken"]), 5, "unavailable", &["taken"]),
+            (
+                &serve(&["--path", "foreign"]),
+                2,
+                "invalid_argument",
+                &["foreign"],
+            ),
+        ],
+    );
+}

@@ -1,0 +1,146 @@
+//! Making a snapshot.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use vecdb_storage::disk::temporary_name;
+use vecdb_storage::{Disk, verify_file};
+
+use super::{
+    PlacedFile, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotManifest, checksum_of,
+};
+use crate::collection::Manifest;
+use crate::database::Database;
+use crate::error::{Error, ErrorKind, Result};
+use crate::stop::StopSignal;
+
+impl Database {
+    /// Copies collections, all where none is named, to a new or empty folder `into`. Reads and writes go on meanwhile;
+    /// every write that was acknowledged before the call is in the copy.
+    ///
+    /// Files are given second names where the file system allows it, else copied. Every byte is read and compared with
+    /// its checksum: what is damaged is not passed on as a backup.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown collection, that of a broken one for it, `AlreadyExists` if `into` is not empty. After
+    /// an error nothing is left there.
+    pub fn snapshot(
+        &self,
+        collections: &[String],
+        into: impl AsRef<Path>,
+    ) -> Result<SnapshotManifest> {
+        let into = into.as_ref();
+        let names = self.snapshot_names(collections)?;
+        let disk = self.disk().as_ref();
+        let existed = disk
+            .exists(into)
+            .map_err(|e| Error::io("look for", into, e))?;
+        claim(disk, into)?;
+        let made = self.fill(&names, disk, into);
+        if made.is_err() {
+            clean_up(disk, into, existed);
+        }
+        made
+    }
+
+    fn snapshot_names(&self, collections: &[String]) -> Result<Vec<String>> {
+        if collections.is_empty() {
+            return Ok(self.names());
+        }
+        let mut seen = BTreeSet::new();
+        match collections.iter().find(|name| !seen.insert(name.as_str())) {
+            Some(twice) => Err(Error::invalid(format!(
+                "collection {twice:?} is named twice; name each once"
+            ))),
+            None => Ok(collections.to_vec()),
+        }
+    }
+
+    fn fill(&self, names: &[String], disk: &dyn Disk, into: &Path) -> Result<SnapshotManifest> {
+        let open = names.iter().map(|name| self.collection(name));
+        let open = open.collect::<Result<Vec<_>>>()?;
+        // All at nearly the same moment, before the first byte is copied. A state holds its files.
+        let pinned: Vec<_> = open.iter().map(|c| (c, c.inner.snapshot())).collect();
+        let created_at = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros() as i64);
+        let mut placed = Vec::with_capacity(pinned.len());
+        for (at, (collection, state)) in pinned.into_iter().enumerate() {
+            let folder = into.join(SnapshotManifest::folder(at));
+            let files = collection.inner.copy_state(&state, &folder)?;
+            placed.push((collection.name(), state.live_rows(), folder, files));
+        }
+        let mut snapshot = SnapshotManifest {
+            created_at,
+            collections: Vec::with_capacity(placed.len()),
+        };
+        for (name, points, folder, files) in placed {
+            let files = files.into_iter().map(|file| seal(disk, &folder, file));
+            snapshot.collections.push(SnapshotCollection {
+                name: name.to_owned(),
+                points,
+                files: files.collect::<Result<_>>()?,
+            });
+        }
+        let path = into.join(SNAPSHOT_FILE);
+        disk.replace(&path, &snapshot.text())
+            .map_err(|e| Error::io("replace", &path, e))?;
+        Ok(snapshot)
+    }
+}
+
+/// Makes the folder and takes it: of two snapshots into one folder the second is refused.
+fn claim(disk: &dyn Disk, into: &Path) -> Result<()> {
+    disk.create_dir(into)
+        .map_err(|e| Error::io("create folder", into, e))?;
+    let inside = disk.list(into).map_err(|e| Error::io("list", into, e))?;
+    let claim = temporary_name(&into.join(SNAPSHOT_FILE));
+    let taken = match inside.iter().map(|entry| entry.name.as_str()).next() {
+        Some(name) => Some(name),
+        None => match disk.create(&claim) {
+            Ok(_) => None,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Some("another snapshot"),
+            Err(e) => return Err(Error::io("create", &claim, e)),
+        },
+    };
+    match taken {
+        None => Ok(()),
+        Some(name) => Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!(
+                "{} is not empty (it holds {name}); a snapshot needs a new or empty folder",
+                into.display()
+            ),
+        )),
+    }
+}
+
+/// Checks every byte of a placed file and takes its checksum.
+fn seal(disk: &dyn Disk, folder: &Path, file: PlacedFile) -> Result<SnapshotFile> {
+    let path = folder.join(&file.name);
+    if file.name != Manifest::FILE {
+        verify_file(disk, &path)?;
+    }
+    let crc32c = match file.crc32c {
+        Some(crc) => crc,
+        None => checksum_of(disk, &path, &StopSignal::default())?.1,
+    };
+    Ok(SnapshotFile {
+        name: file.name,
+        bytes: file.bytes,
+        crc32c,
+    })
+}
+
+/// The list of files first: without it the rest is no snapshot.
+fn clean_up(disk: &dyn Disk, into: &Path, existed: bool) {
+    let list = into.join(SNAPSHOT_FILE);
+    let _ = disk.remove_file(&list);
+    let _ = disk.remove_dir_all(&into.join("collections"));
+    let _ = disk.remove_file(&temporary_name(&list));
+    if !existed {
+        let _ = disk.remove_dir_all(into);
+    }
+}

@@ -1,0 +1,257 @@
+//! Round trips, and what is refused.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use vecdb_engine::{
+    CollectionConfig, CollectionInfo, CollectionSummary, Database, Durability, ElementType, Error,
+    ErrorKind, Filter, HnswParams, IndexSpec, Metric, Options, Point, PointId, Record, Recovery,
+    ScrollPage, ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo,
+    StopSignal, Value, VerifyReport, WriteResult,
+};
+
+use super::*;
+use crate::v1;
+
+fn point() -> Point {
+    Point::new("a", vec![1.0, -2.5])
+        .with("none", Value::Null)
+        .with("bool", true)
+        .with("int", i64::MIN)
+        .with("float", -0.5)
+        .with("when", Value::DateTime(-1))
+        .with("text", "naïve")
+        .with("list", vec!["x", "y"])
+}
+
+#[test]
+fn points_and_ids_round_trip() {
+    assert_eq!(points(vec![point().into()]).unwrap(), [point()]);
+    let uuid = "67e55044-10b1-426f-9247-bb680e5fe0c8";
+    let all = vec![PointId::from(5), PointId::from("5"), PointId::from(uuid)];
+    let sent = all.iter().cloned().map(Into::into).collect();
+    assert_eq!(ids(sent).unwrap(), all);
+}
+
+#[test]
+fn bad_points_are_named() {
+    let value = |kind| v1::Value { kind: Some(kind) };
+    let nested = v1::value::Kind::Array(v1::Array { items: vec![] });
+    let array = v1::value::Kind::Array(v1::Array {
+        items: vec![value(nested)],
+    });
+    let with = |value| {
+        let mut message = v1::Point::from(point());
+        message.metadata.insert("f".to_owned(), value);
+        message
+    };
+    for (bad, says) in [
+        (v1::Point::default(), "point 1: the id is missing"),
+        (with(value(array)), "metadata f: item 0: an array inside"),
+        (
+            with(value(v1::value::Kind::Float(f64::NAN))),
+            "metadata f: NaN is not a finite",
+        ),
+        (with(v1::Value { kind: None }), "metadata f: the value has"),
+    ] {
+        let error = points(vec![point().into(), bad]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let empty = v1::point_id::Kind::Text(String::new());
+    let error = ids(vec![v1::PointId { kind: Some(empty) }]).unwrap_err();
+    assert!(error.to_string().contains("must not be empty"), "{error}");
+    assert!(collection_name(String::new()).is_err());
+}
+
+#[test]
+fn a_get_keeps_the_order_of_its_ids() {
+    let record = |id: u64| Record {
+        id: id.into(),
+        vector: Some(vec![id as f32]),
+        metadata: Some(point().metadata),
+    };
+    let asked: Vec<PointId> = [3, 1, 3, 2].map(PointId::from).to_vec();
+    let found = vec![Some(record(3)), None, Some(record(3)), Some(record(2))];
+    let response = get_response(asked.clone(), found.clone());
+    assert_eq!(response.missing, [PointId::from(1).into()]);
+    assert_eq!(records(&asked, response.clone()).unwrap(), found);
+    assert!(records(&asked[..2], response).is_err());
+}
+
+#[test]
+fn settings_and_state_of_a_collection_round_trip() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path(), Options::default()).unwrap();
+    let hnsw = IndexSpec::Hnsw(HnswParams {
+        m: 32,
+        ..HnswParams::default()
+    });
+    let config = CollectionConfig::new(2, Metric::Dot)
+        .element(ElementType::F16)
+        .index(hnsw)
+        .durability(Durability::IntervalMs(7))
+        .field("tags", "string[]".parse().unwrap());
+    let collection = db.create_collection("c", config).unwrap();
+    collection.upsert(vec![point()]).unwrap();
+    collection.flush().unwrap();
+    let mut info = collection.info();
+    info.maintenance.building = Some((0, 9));
+    info.maintenance.last_error = Some("disk".to_owned());
+    let message = v1::CollectionInfo::try_from(info.clone()).unwrap();
+    let back = CollectionInfo::try_from(message).unwrap();
+    assert_eq!(format!("{back:?}"), format!("{info:?}"));
+}
+
+#[test]
+fn bad_settings_list_the_good_ones() {
+    let config = |metric: &str| v1::CollectionConfig {
+        dimension: 2,
+        metric: metric.to_owned(),
+        ..Default::default()
+    };
+    for metric in ["", "euclid"] {
+        let error = CollectionConfig::try_from(config(metric)).unwrap_err();
+        assert!(error.to_string().contains("cosine"), "{error}");
+    }
+    let plain = CollectionConfig::try_from(config("l2")).unwrap();
+    assert_eq!(plain, CollectionConfig::new(2, Metric::L2));
+    let durability = |level, interval_ms| durability(Some(v1::Durability { level, interval_ms }));
+    assert_eq!(durability(0, 0).unwrap(), None);
+    assert_eq!(durability(2, 5).unwrap(), Some(Durability::IntervalMs(5)));
+    for (level, interval_ms) in [(1, 5), (2, 0), (4, 0)] {
+        assert!(durability(level, interval_ms).is_err(), "{level}");
+    }
+}
+
+#[test]
+fn searches_and_scrolls_round_trip() {
+    let mut request = SearchRequest::new([1.0, 2.0])
+        .limit(3)
+        .filter(Filter::gt("price", 1.5))
+        .params(SearchParams {
+            ef: Some(9),
+            exact: true,
+        })
+        .max_distance(0.5)
+        .min_score(0.25)
+        .with_vector(true)
+        .with_metadata(false);
+    request.timeout = Some(Duration::from_millis(20));
+    let back = SearchRequest::try_from(v1::SearchRequest::from(request.clone())).unwrap();
+    assert_eq!(format!("{back:?}"), format!("{request:?}"));
+    let plain = SearchRequest::try_from(v1::SearchRequest::default()).unwrap();
+    assert_eq!((plain.limit, plain.with_metadata), (10, true));
+
+    let scroll = ScrollRequest {
+        cursor: Some("1-2".to_owned()),
+        limit: 4,
+        filter: Some(Filter::eq("a", "b")),
+        with_vector: true,
+        with_metadata: false,
+        stop: StopSignal::default(),
+    };
+    let back = ScrollRequest::try_from(v1::ScrollRequest::from(scroll.clone())).unwrap();
+    assert_eq!(format!("{back:?}"), format!("{scroll:?}"));
+    let page = ScrollPage {
+        points: Vec::new(),
+        next_cursor: Some("7".to_owned()),
+    };
+    let back = ScrollPage::try_from(v1::ScrollResponse::from(page.clone()));
+    assert_eq!(back.unwrap(), page);
+
+    let empty = v1::Filter::default();
+    assert!(filter(Some(empty)).is_err());
+    let other = v1::SearchRequest {
+        collection: "b".to_owned(),
+        ..Default::default()
+    };
+    let batch = v1::SearchBatchRequest {
+        collection: "a".to_owned(),
+        searches: vec![v1::SearchRequest::default(), other],
+    };
+    let error = searches(batch).unwrap_err().to_string();
+    assert!(error.contains("query 1") && error.contains("\"b\""));
+}
+
+#[test]
+fn an_answer_round_trips() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = Database::open(folder.path(), Options::default()).unwrap();
+    let config = CollectionConfig::new(2, Metric::L2);
+    let collection = db.create_collection("c", config).unwrap();
+    let wrote = collection.upsert(vec![point()]).unwrap();
+    let back = WriteResult::try_from(v1::WriteResult::from(wrote));
+    assert_eq!(back.unwrap(), wrote);
+
+    let request = SearchRequest::new([1.0, 2.0]).with_vector(true);
+    let mut answer = collection.search(&request).unwrap();
+    answer.elapsed = Duration::from_micros(1500);
+    answer.stats.matching = Some(0);
+    let message = v1::SearchResponse::from(answer.clone());
+    assert_eq!(message.latency_ms, 1.5);
+    let back = SearchResponse::try_from(message.clone()).unwrap();
+    assert_eq!(back, answer);
+    let broken = v1::SearchResponse {
+        latency_ms: -1.0,
+        ..message
+    };
+    assert!(SearchResponse::try_from(broken).is_err());
+}
+
+#[test]
+fn reports_round_trip() {
+    let report = VerifyReport {
+        segments: 1,
+        files: 2,
+        bytes: 3,
+        rows: 4,
+        field_values: 5,
+        log_entries: 6,
+        links: 7,
+        unreachable: 8,
+        problems: vec!["bad".to_owned()],
+    };
+    let back = VerifyReport::from(v1::VerifyResponse::from(report.clone()));
+    assert_eq!(back, report);
+    let recovery = Recovery {
+        replayed: 1,
+        torn_bytes_cut: 2,
+        skipped: 3,
+    };
+    assert_eq!(Recovery::from(v1::Recovery::from(recovery)), recovery);
+    let snapshot = SnapshotInfo {
+        name: "s".to_owned(),
+        created_at: -5,
+        bytes: 9,
+        collections: vec![CollectionSummary {
+            name: "c".to_owned(),
+            points: 2,
+            broken: Some("torn".to_owned()),
+        }],
+    };
+    let back = SnapshotInfo::from(v1::SnapshotInfo::from(snapshot.clone()));
+    assert_eq!(back, snapshot);
+}
+
+#[test]
+fn every_kind_of_error_comes_back() {
+    for kind in ErrorKind::all() {
+        let error = Error::new(kind, "naïve").with_retry_after(Duration::from_millis(1500));
+        let status = status_of(&error);
+        assert_eq!(status.code() as i32, kind.grpc_code());
+        let back = error_of(&status);
+        assert_eq!((back.kind(), back.to_string()), (kind, "naïve".to_owned()));
+        assert_eq!(back.retry_after(), error.retry_after());
+        // Without the metadata, as from a proxy, the code says the same.
+        let bare = error_of(&Status::new(status.code(), "x"));
+        assert_eq!(bare.kind(), kind);
+    }
+    assert_eq!(error_of(&Status::unknown("x")).kind(), ErrorKind::Io);
+    assert_eq!(
+        error_of(&Status::new(Code::Aborted, "")).kind(),
+        ErrorKind::Unavailable
+    );
+    let long = status_of(&Error::new(ErrorKind::Io, "é".repeat(5000)));
+    assert!(long.message().len() < 2100 && long.message().ends_with("..."));
+}

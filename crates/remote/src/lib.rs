@@ -1,0 +1,25 @@
+//! Where snapshots are kept: a folder, or object storage. A face without async over a private runtime.
+//!
+//! ```no_run
+//! use vecdb_engine::{Database, Options, StopSignal};
+//! use vecdb_remote::SnapshotStore;
+//!
+//! # fn main() -> vecdb_engine::Result<()> {
+//! let db = Database::open("data", Options::default())?;
+//! let store = SnapshotStore::open("s3://backups/vecdb")?;
+//! let made = store.create(&db, None, &[])?;
+//! store.restore(&db, &made.name, Some("products"), Some("products-before"), &StopSignal::default())?;
+//! # Ok(())
+//! # }
+//! ```
+//! A store holds each snapshot under its name, laid out as `vecdb_engine::Database::snapshot` does. SNAPSHOT.json is
+//! written last and removed first; what has none is no snapshot. While one is being written, SNAPSHOT.json.tmp holds
+//! its name.
+
+mod bucket;
+mod folder;
+mod location;
+mod store;
+mod transfer;
+
+pub use store::SnapshotStore;

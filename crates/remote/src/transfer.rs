@@ -1,0 +1,123 @@
+//! Moving one file to or from an object store, in pieces, in bounded memory.
+
+use std::future::Future;
+use std::path::Path as FilePath;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use vecdb_engine::{Error, Result, StopSignal};
+use vecdb_storage::{Disk, StorageError};
+
+use crate::bucket::Failure;
+
+/// Bytes of a piece; at most [`PIECES_AT_ONCE`] are in memory.
+const PIECE: u64 = 8 << 20;
+const PIECES_AT_ONCE: usize = 4;
+/// S3 takes up to 10,000 parts of one size: the pieces of a larger file grow.
+const PIECES_MAX: u64 = 9_000;
+/// How often a running request looks whether it is still wanted.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// Stores a file as `to`.
+pub(crate) async fn upload(
+    objects: &dyn ObjectStore,
+    disk: &dyn Disk,
+    from: &FilePath,
+    to: &Path,
+    failure: &Failure<'_>,
+) -> Result<()> {
+    let file = disk
+        .open(from)
+        .map_err(|e| StorageError::io("open", from, e))?;
+    let piece = PIECE.max(file.len().div_ceil(PIECES_MAX));
+    let read = |at: u64| -> Result<Vec<u8>> {
+        let mut bytes = vec![0; piece.min(file.len() - at) as usize];
+        file.read_at(at, &mut bytes)
+            .map_err(|e| StorageError::io("read", from, e))?;
+        Ok(bytes)
+    };
+    if file.len() <= piece {
+        let payload = PutPayload::from(read(0)?);
+        let put = objects.put(to, payload).await;
+        return put.map(drop).map_err(|e| failure.of("store", to, e));
+    }
+    let parts = objects
+        .put_multipart(to)
+        .await
+        .map_err(|e| failure.of("store", to, e))?;
+    let mut out = WriteMultipart::new_with_chunk_size(parts, piece as usize);
+    let mut at = 0;
+    while at < file.len() {
+        let ready = out.wait_for_capacity(PIECES_AT_ONCE).await;
+        let bytes = match ready.map_err(|e| failure.of("store", to, e)) {
+            Ok(()) => read(at),
+            Err(error) => Err(error),
+        };
+        match bytes {
+            Ok(bytes) => {
+                at += bytes.len() as u64;
+                out.put(bytes.into());
+            }
+            Err(error) => {
+                // Parts that stay are removed by the store's own rules for unfinished uploads.
+                let _ = out.abort().await;
+                return Err(error);
+            }
+        }
+    }
+    let stored = out.finish().await;
+    stored.map(drop).map_err(|e| failure.of("store", to, e))
+}
+
+/// Fetches `from`, which must have `bytes` bytes, into the new file `to`.
+pub(crate) async fn download(
+    objects: &dyn ObjectStore,
+    from: &Path,
+    bytes: u64,
+    disk: &dyn Disk,
+    to: &FilePath,
+    failure: &Failure<'_>,
+) -> Result<()> {
+    let found = objects
+        .head(from)
+        .await
+        .map_err(|e| failure.of("look for", from, e))?;
+    if found.size != bytes {
+        return Err(failure.wrong_length(from, found.size, bytes));
+    }
+    let mut out = disk
+        .create(to)
+        .map_err(|e| StorageError::io("create", to, e))?;
+    let pieces = (0..bytes.div_ceil(PIECE)).map(|n| n * PIECE..bytes.min((n + 1) * PIECE));
+    let mut pieces = stream::iter(pieces)
+        .map(|range| objects.get_range(from, range))
+        .buffered(PIECES_AT_ONCE);
+    while let Some(piece) = pieces
+        .try_next()
+        .await
+        .map_err(|e| failure.of("fetch", from, e))?
+    {
+        out.write(&piece)
+            .map_err(|e| StorageError::io("write", to, e))?;
+    }
+    // The restore gives it a second name instead of a copy: it has to be durable under the first.
+    out.sync().map_err(|e| StorageError::io("sync", to, e))?;
+    Ok(())
+}
+
+/// Does `work` unless `stop` says that nobody waits for it any more.
+pub(crate) async fn unless_stopped<T>(
+    stop: &StopSignal,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        stop.check()?;
+        if let Ok(outcome) = tokio::time::timeout(STOP_CHECK, work.as_mut()).await {
+            return outcome;
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! A lane: threads of its own and the bounded queue before them. Work for the database blocks, so it never runs on the
+//! threads that serve connections.
+//!
+//! Under overload a queue that is served in order makes every caller wait as long as a caller may. So a lane with a
+//! limit on waiting serves the newest job once the oldest has waited for half of the limit, and refuses the oldest at the
+//! limit: those that are served are served soon (adaptive LIFO; Maurer, "Fail at scale", ACM Queue 13(8), 2015).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use vecdb_engine::{Error, ErrorKind, Result};
+
+/// Threads and their queue. Dropping it ends the threads once the queue is empty.
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+}
+
+/// How much of a lane is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneLoad {
+    /// `read`, `write` or `admin`.
+    pub lane: &'static str,
+    /// Jobs that wait for a thread.
+    pub queued: usize,
+    /// Jobs that run.
+    pub running: usize,
+    /// Threads.
+    pub threads: usize,
+}
+
+/// What a job is told when it leaves the queue. It must not panic.
+pub(super) type Job = Box<dyn FnOnce(Turn) + Send>;
+
+/// How a job leaves the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It runs now.
+    Run,
+    /// It has waited for so long that it is refused.
+    TooLate(Duration),
+}
+
+struct Shared {
+    name: &'static str,
+    threads: usize,
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    running: AtomicUsize,
+    queue_max: AtomicUsize,
+    /// 0: no limit.
+    wait_us_max: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    /// Oldest first, with the time it came.
+    jobs: VecDeque<(Instant, Job)>,
+    closed: bool,
+}
+
+/// A caller that was refused for want of a thread tries again after this.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+impl Lane {
+    pub(super) fn new(name: &'static str, threads: usize, queue_max: usize) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            name,
+            threads,
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            running: AtomicUsize::new(0),
+            queue_max: AtomicUsize::new(queue_max),
+            wait_us_max: AtomicU64::new(0),
+        });
+        // From here on a failure closes the queue, which ends the threads that there are.
+        let lane = Self { shared };
+        for at in 0..threads {
+            let shared = lane.shared.clone();
+            std::thread::Builder::new()
+                .name(format!("vecdb-{name}-{at}"))
+                .spawn(move || shared.work())
+                .map_err(|e| {
+                    Error::new(
+                        ErrorKind::ResourceExhausted,
+                        format!("cannot start thread {at} of {threads} of the {name} lane: {e}"),
+                    )
+                })?;
+        }
+        Ok(lane)
+    }
+
+    /// Changes how many jobs may wait, and for how long.
+    pub(super) fn set_limits(&self, queue_max: usize, wait_max: Option<Duration>) {
+        let micros = wait_max.map_or(0, |wait| {
+            u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)
+        });
+        self.shared.queue_max.store(queue_max, Ordering::Relaxed);
+        self.shared.wait_us_max.store(micros, Ordering::Relaxed);
+    }
+
+    /// Puts a job into the queue, or refuses it at once where that is full.
+    pub(super) fn push(&self, job: Job) -> Result<()> {
+        let mut queue = self.shared.queue.lock();
+        if queue.jobs.len() >= self.shared.queue_max.load(Ordering::Relaxed) {
+            let waiting = queue.jobs.len();
+            drop(queue);
+            return Err(self.full(waiting));
+        }
+        queue.jobs.push_back((Instant::now(), job));
+        drop(queue);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    /// Refuses while more than half of the queue is taken: for callers who can wait with their next job.
+    pub(super) fn has_room(&self) -> Result<()> {
+        let waiting = self.shared.queue.lock().jobs.len();
+        if waiting > self.shared.queue_max.load(Ordering::Relaxed) / 2 {
+            return Err(self.full(waiting));
+        }
+        Ok(())
+    }
+
+    pub(super) fn load(&self) -> LaneLoad {
+        LaneLoad {
+            lane: self.shared.name,
+            queued: self.shared.queue.lock().jobs.len(),
+            running: self.shared.running.load(Ordering::Relaxed),
+            threads: self.shared.threads,
+        }
+    }
+
+    fn full(&self, waiting: usize) -> Error {
+        let (name, threads) = (self.shared.name, self.shared.threads);
+        Error::new(
+            ErrorKind::ResourceExhausted,
+            format!(
+                "the server is busy: {waiting} calls wait for the {threads} threads of the {name} lane"
+            ),
+        )
+        .with_retry_after(RETRY_AFTER)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.shared.queue.lock().closed = true;
+        self.shared.wake.notify_all();
+    }
+}
+
+impl Turn {
+    /// Why the job does not run, if so.
+    pub(super) fn check(self) -> Result<()> {
+        match self {
+            Turn::Run => Ok(()),
+            Turn::TooLate(waited) => Err(Error::new(
+                ErrorKind::ResourceExhausted,
+                format!(
+                    "the server is busy: the call waited {} ms for a thread, more than limits.queue_wait_ms_max",
+                    waited.as_millis()
+                ),
+            )
+            .with_retry_after(RETRY_AFTER)),
+        }
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        let mut queue = self.queue.lock();
+        loop {
+            let wait_max = match self.wait_us_max.load(Ordering::Relaxed) {
+                0 => None,
+                micros => Some(Duration::from_micros(micros)),
+            };
+            if let Some((job, turn)) = queue.next(wait_max) {
+                drop(queue);
+                self.running.fetch_add(1, Ordering::Relaxed);
+                job(turn);
+                self.running.fetch_sub(1, Ordering::Relaxed);
+                queue = self.queue.lock();
+            } else if queue.closed {
+                return;
+            } else {
+                self.wake.wait(&mut queue);
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn next(&mut self, wait_max: Option<Duration>) -> Option<(Job, Turn)> {
+        let (oldest, _) = self.jobs.front()?;
+        let waited = oldest.elapsed();
+        let (job, turn) = match wait_max {
+            Some(max) if waited > max => (self.jobs.pop_front(), Turn::TooLate(waited)),
+            Some(max) if waited > max / 2 => (self.jobs.pop_back(), Turn::Run),
+            _ => (self.jobs.pop_front(), Turn::Run),
+        };
+        job.map(|(_, job)| (job, turn))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// Keeps the only thread of `lane` busy until the sender is dropped.
+    fn occupy(lane: &Lane) -> mpsc::Sender<()> {
+        let (release, released) = mpsc::channel();
+        let (started, running) = mpsc::channel();
+        lane.push(Box::new(move |_| {
+            started.send(()).unwrap();
+            let _ = released.recv_timeout(SOON);
+        }))
+        .unwrap();
+        running.recv_timeout(SOON).unwrap();
+        release
+    }
+
+    fn noted(done: &mpsc::Sender<(u32, Turn)>, number: u32) -> Job {
+        let done = done.clone();
+        Box::new(move |turn| done.send((number, turn)).unwrap())
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
+        let lane = Lane::new("read", 1, 2).unwrap();
+        let release = occupy(&lane);
+        let (done, results) = mpsc::channel();
+        assert!(lane.has_room().is_ok());
+        lane.push(noted(&done, 1)).unwrap();
+        lane.push(noted(&done, 2)).unwrap();
+        let refused = lane.push(noted(&done, 3)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
+        assert!(
+            refused
+                .to_string()
+                .contains("2 calls wait for the 1 threads")
+        );
+        assert_eq!(refused.retry_after(), Some(RETRY_AFTER));
+        assert!(lane.has_room().is_err());
+        let load = lane.load();
+        assert_eq!((load.queued, load.running, load.threads), (2, 1, 1));
+
+        drop(release);
+        assert_eq!(results.recv_timeout(SOON).unwrap(), (1, Turn::Run));
+        assert_eq!(results.recv_timeout(SOON).unwrap(), (2, Turn::Run));
+        drop(done);
+        // The refused job was dropped, not kept.
+        assert_eq!(
+            results.recv_timeout(SOON),
+            Err(mpsc::RecvTimeoutError::Disconnected)
+        );
+    }
+
+    #[test]
+    fn what_is_queued_still_runs_when_the_lane_ends() {
+        let lane = Lane::new("write", 1, 8).unwrap();
+        let release = occupy(&lane);
+        let (done, results) = mpsc::channel();
+        lane.push(noted(&done, 1)).unwrap();
+        drop(lane);
+        drop(release);
+        assert_eq!(results.recv_timeout(SOON).unwrap(), (1, Turn::Run));
+    }
+
+    #[test]
+    fn under_overload_the_newest_goes_first_and_the_oldest_is_refused() {
+        let ago = |millis| {
+            Instant::now()
+                .checked_sub(Duration::from_millis(millis))
+                .unwrap()
+        };
+        let (done, results) = mpsc::channel();
+        let mut queue = Queue::default();
+        for (number, age) in [(1, 900), (2, 300), (3, 0)] {
+            queue.jobs.push_back((ago(age), noted(&done, number)));
+        }
+        let max = Some(Duration::from_millis(500));
+        let mut served = Vec::new();
+        while let Some((job, turn)) = queue.next(max) {
+            job(turn);
+            served.push(results.try_recv().unwrap());
+        }
+        let [(1, Turn::TooLate(waited)), (3, Turn::Run), (2, Turn::Run)] = served[..] else {
+            panic!("{served:?}");
+        };
+        assert!(waited >= Duration::from_millis(900));
+        let error = Turn::TooLate(waited).check().unwrap_err();
+        assert!(
+            error.to_string().contains("limits.queue_wait_ms_max"),
+            "{error}"
+        );
+
+        for (number, age) in [(4, 900), (5, 0)] {
+            queue.jobs.push_back((ago(age), noted(&done, number)));
+        }
+        for number in [4, 5] {
+            let (job, turn) = queue.next(None).unwrap();
+            job(turn);
+            assert_eq!(results.try_recv().unwrap(), (number, Turn::Run));
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! Every call on its way to the database: rights, state, memory, queue, time limit, and the record of it.
+//!
+//! ```text
+//! call       what a face knows about a request
+//! operation  which operations there are and what they need
+//! state      opening, ready, draining, failed
+//! memory     what the process and its requests may use
+//! intake     a request body that counts while it arrives
+//! lane       threads and the queue before them
+//! calls      which calls are under way, and when the last has ended
+//! record     what is written down about each call
+//! ```
+//!
+//! Invariants: no work for the database runs on the threads that serve connections; a call that nobody waits for any
+//! more is told to stop, and is not begun if it has not been; what a call holds (memory, the database) is given back when its
+//! work ends, not when its caller goes away.
+
+mod call;
+mod calls;
+mod intake;
+mod lane;
+mod memory;
+mod operation;
+mod record;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use call::{Call, Face, REQUEST_ID};
+pub(crate) use intake::{Intake, Meter};
+pub use lane::LaneLoad;
+pub use operation::{Access, Operation};
+pub use state::GatewayState;
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{oneshot, watch};
+use vecdb_backend::Backend;
+use vecdb_engine::{Error, ErrorKind, Result, StopSignal};
+
+use crate::auth::{Authority, Caller};
+use crate::config::{Config, Limits};
+use crate::observe::{Metrics, Recorder, Refusal};
+use calls::Calls;
+use lane::{Lane, Turn};
+use memory::{Memory, ReliefTask};
+use operation::Lane as LaneOf;
+use record::Record;
+use state::Phase;
+
+/// The way to the database. Both faces share one.
+pub struct Gateway {
+    authority: Arc<Authority>,
+    metrics: Arc<Metrics>,
+    recorder: Recorder,
+    phase: ArcSwap<Phase>,
+    changes: watch::Sender<GatewayState>,
+    calls: Arc<Calls>,
+    memory: Arc<Memory>,
+    read: Lane,
+    write: Lane,
+    admin: Lane,
+    timeout_ms: AtomicU64,
+    request_bytes_max: usize,
+}
+
+/// Long operations that may wait for one of the [`ADMIN_THREADS`].
+const ADMIN_QUEUE_MAX: usize = 64;
+const ADMIN_THREADS: usize = 2;
+/// How often a stream looks whether there is room for its next write.
+const ROOM_EVERY: Duration = Duration::from_millis(5);
+
+impl Gateway {
+    /// Starts the threads and opens the records. Calls are refused until [`Self::attach`].
+    pub fn new(
+        settings: &Config,
+        authority: Arc<Authority>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>> {
+        let limits = &settings.limits;
+        let search_threads = match limits.search_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        };
+        let gateway = Self {
+            authority,
+            recorder: Recorder::new(settings, metrics.clone())?,
+            metrics,
+            phase: ArcSwap::from_pointee(Phase::Opening),
+            changes: watch::Sender::new(GatewayState::Opening),
+            calls: Arc::default(),
+            memory: Arc::new(Memory::new(limits.memory_bytes_max)),
+            read: Lane::new("read", search_threads, limits.search_queue_max)?,
+            write: Lane::new("write", limits.write_threads.max(1), limits.write_queue_max)?,
+            admin: Lane::new("admin", ADMIN_THREADS, ADMIN_QUEUE_MAX)?,
+            timeout_ms: AtomicU64::new(limits.timeout_ms),
+            request_bytes_max: usize::try_from(limits.request_bytes_max).unwrap_or(usize::MAX),
+        };
+        gateway.set_limits(limits);
+        Ok(Arc::new(gateway))
+    }
+
+    /// Serves `backend` from now on.
+    pub fn attach(&self, backend: Arc<dyn Backend>) {
+        self.enter(Phase::Ready(backend));
+    }
+
+    /// Refuses calls from now on, because the database cannot be opened.
+    pub fn fail(&self, reason: impl Into<String>) {
+        self.enter(Phase::Failed(reason.into()));
+    }
+
+    /// Refuses new calls, lets go of the database, and comes back when the last running call has ended.
+    pub async fn drain(&self) {
+        self.enter(Phase::Draining);
+        self.calls.all_ended().await;
+    }
+
+    /// Takes over what can change while the server runs: limits on memory, queues and time, and what is recorded.
+    pub fn reload(&self, settings: &Config) -> Result<()> {
+        self.set_limits(&settings.limits);
+        self.recorder.reload(settings)
+    }
+
+    /// Where calls are written down.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// What the server is doing.
+    pub fn state(&self) -> GatewayState {
+        self.phase.load().state()
+    }
+
+    /// The state, and its changes from now on.
+    pub fn watch(&self) -> watch::Receiver<GatewayState> {
+        self.changes.subscribe()
+    }
+
+    /// The database, where it serves: for metrics, which are no calls.
+    pub fn backend(&self) -> Option<Arc<dyn Backend>> {
+        self.phase.load().backend().ok().cloned()
+    }
+
+    /// How busy the threads are.
+    pub fn load(&self) -> [LaneLoad; 3] {
+        [self.read.load(), self.write.load(), self.admin.load()]
+    }
+
+    /// Resident memory of the process that is not backed by files, in bytes, at most 50 ms old.
+    pub fn memory_bytes(&self) -> u64 {
+        self.memory.used()
+    }
+
+    /// What the process may use, if that is limited.
+    pub fn memory_bytes_max(&self) -> Option<u64> {
+        self.memory.limit()
+    }
+
+    /// Bytes of requests whose work has not ended.
+    pub fn request_bytes(&self) -> u64 {
+        self.memory.requests()
+    }
+
+    /// Largest request that a face reads.
+    pub fn request_bytes_max(&self) -> usize {
+        self.request_bytes_max
+    }
+
+    /// Runs `work` if `call` may do `operation` on `collection` (empty: the database as a whole) and there is room.
+    ///
+    /// # Errors
+    /// Those of `work`. `Unauthenticated` and `PermissionDenied` by the caller's rights. `Unavailable` while the server
+    /// does not serve. `ResourceExhausted`, with the time to wait, where memory or threads are used up.
+    /// `DeadlineExceeded` when the time of the call is over, whether its work has ended or not. `Io` if `work` panics.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        call: &Call,
+        operation: Operation,
+        collection: &str,
+        request_bytes: usize,
+        work: impl FnOnce(&dyn Backend, &StopSignal) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let work = move |backend: &dyn Backend, stop: &StopSignal, _: &Caller| work(backend, stop);
+        self.run_as(call, operation, collection, request_bytes, work)
+            .await
+    }
+
+    /// [`Self::run`], with the caller for work that depends on the caller's rights.
+    pub async fn run_as<T: Send + 'static>(
+        &self,
+        call: &Call,
+        operation: Operation,
+        collection: &str,
+        request_bytes: usize,
+        work: impl FnOnce(&dyn Backend, &StopSignal, &Caller) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let mut record = Record::new(&self.recorder, call, operation, collection);
+        let result = async {
+            let certificate = call.certificate.as_ref();
+            let access = operation.access();
+            let caller =
+                self.authority
+                    .check(&call.credentials, certificate, access, collection)?;
+            record.allowed(caller.clone());
+            let work = move |backend: &dyn Backend, stop: &StopSignal| work(backend, stop, &caller);
+            self.run_allowed(call, operation, request_bytes, &mut record, work)
+                .await
+        }
+        .await;
+        record.finish(&result);
+        result
+    }
+
+    /// Counts the bytes of a request's body from their arrival on.
+    pub(crate) fn intake<B>(&self, body: B) -> Intake<B> {
+        Intake::new(body, &self.memory)
+    }
+
+    /// Waits until there is room for another write, but not beyond the time that a call may take: a stream stops reading
+    /// meanwhile, and so its sender stops sending.
+    pub(crate) async fn room_for_write(&self) {
+        let timeout = Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed));
+        let begun = Instant::now();
+        while self.has_room().is_err() && begun.elapsed() < timeout {
+            tokio::time::sleep(ROOM_EVERY).await;
+        }
+    }
+
+    fn has_room(&self) -> Result<()> {
+        // Refusals other than for want of room are for the call itself to give.
+        if let Ok(backend) = self.phase.load().backend() {
+            self.admit_write(backend)?;
+            self.memory.has_room()?;
+            self.write.has_room()?;
+        }
+        Ok(())
+    }
+
+    async fn run_allowed<T: Send + 'static>(
+        &self,
+        call: &Call,
+        operation: Operation,
+        request_bytes: usize,
+        record: &mut Record<'_>,
+        work: impl FnOnce(&dyn Backend, &StopSignal) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // Before the state is read: `drain` changes the state and then counts.
+        let under_way = self.calls.begin();
+        let refused = |reason| move |_: &Error| self.metrics.refuse(reason);
+        let phase = self.phase.load();
+        let backend = phase
+            .backend()
+            .inspect_err(refused(Refusal::NotServing))?
+            .clone();
+        drop(phase);
+        if operation.access() == Access::Write {
+            self.admit_write(&backend)
+                .inspect_err(refused(Refusal::Memory))?;
+        }
+        let reservation = self
+            .memory
+            .reserve(request_bytes)
+            .inspect_err(refused(Refusal::Memory))?;
+        let deadline = self.deadline(call, operation);
+        let stop = match deadline {
+            Some(deadline) => StopSignal::new().with_deadline(deadline),
+            None => StopSignal::new(),
+        };
+        let _stop_if_dropped = StopOnDrop(stop.clone());
+        let (answer, answered) = oneshot::channel();
+        let request_id = call.request_id.clone();
+        let pushed = Instant::now();
+        let job = move |turn: Turn| {
+            let queued = pushed.elapsed();
+            let work = || {
+                turn.check()?;
+                stop.check()?;
+                work(backend.as_ref(), &stop)
+            };
+            let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+                tracing::error!(
+                    request_id,
+                    operation = operation.name(),
+                    "the operation panicked"
+                );
+                Err(Error::new(
+                    ErrorKind::Io,
+                    "an internal error ended the operation; the server's log says more",
+                ))
+            });
+            // Whoever has the answer can rely on that.
+            drop((backend, reservation, under_way));
+            // Nobody listens if the caller is gone.
+            let _ = answer.send((result, turn, queued));
+        };
+        self.lane(operation)
+            .push(Box::new(job))
+            .inspect_err(refused(Refusal::Queue))?;
+        let answer = match deadline {
+            None => answered.await,
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), answered)
+                .await
+                .map_err(|_| {
+                    Error::new(
+                        ErrorKind::DeadlineExceeded,
+                        "the time limit of the call has passed",
+                    )
+                })?,
+        };
+        let (result, turn, queued) = answer
+            .map_err(|_| Error::new(ErrorKind::Unavailable, "the server ended before the call"))?;
+        record.queued(queued);
+        if turn != Turn::Run {
+            self.metrics.refuse(Refusal::Queue);
+        }
+        result
+    }
+
+    fn lane(&self, operation: Operation) -> &Lane {
+        match operation.lane() {
+            LaneOf::Read => &self.read,
+            LaneOf::Write => &self.write,
+            LaneOf::Admin => &self.admin,
+        }
+    }
+
+    /// The caller's, but not beyond the server's; long operations have the caller's alone.
+    pub(crate) fn deadline(&self, call: &Call, operation: Operation) -> Option<Instant> {
+        if operation.lane() == LaneOf::Admin {
+            return call.deadline;
+        }
+        let timeout = Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed));
+        let latest = call.received.checked_add(timeout);
+        match (call.deadline, latest) {
+            (Some(own), Some(latest)) => Some(own.min(latest)),
+            (own, latest) => own.or(latest),
+        }
+    }
+
+    /// Refuses a write for want of memory, and has memtables written to segments meanwhile.
+    fn admit_write(&self, backend: &Arc<dyn Backend>) -> Result<()> {
+        self.memory.admit_write().inspect_err(|_| {
+            if let Some(task) = self.memory.relief() {
+                self.flush_all(backend.clone(), task);
+            }
+        })
+    }
+
+    fn flush_all(&self, backend: Arc<dyn Backend>, task: ReliefTask) {
+        tracing::warn!(
+            memory_bytes = self.memory.used(),
+            memory_bytes_max = self.memory.limit(),
+            "memory is used up: writes are refused, all collections flushed"
+        );
+        let under_way = self.calls.begin();
+        let job = move |_| {
+            let flush_all = || {
+                for collection in backend.collections()? {
+                    if collection.broken.is_none() {
+                        backend.flush(&collection.name)?;
+                    }
+                }
+                Ok::<(), Error>(())
+            };
+            match catch_unwind(AssertUnwindSafe(flush_all)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "flushing all collections failed"),
+                Err(_) => tracing::error!("flushing all collections panicked"),
+            }
+            drop((backend, task, under_way));
+        };
+        if let Err(error) = self.admin.push(Box::new(job)) {
+            tracing::warn!(%error, "collections cannot be flushed now");
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        let state = phase.state();
+        self.phase.store(Arc::new(phase));
+        self.changes.send_replace(state);
+    }
+
+    fn set_limits(&self, limits: &Limits) {
+        let wait_max = Duration::from_millis(limits.queue_wait_ms_max);
+        self.read
+            .set_limits(limits.search_queue_max, Some(wait_max));
+        self.write.set_limits(limits.write_queue_max, None);
+        self.memory.set_limit(limits.memory_bytes_max);
+        self.timeout_ms.store(limits.timeout_ms, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Stops the work of a call whose future is dropped.
+struct StopOnDrop(StopSignal);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}

@@ -1,0 +1,487 @@
+//! The rpcs. Each names its operation and its collection, and does with the backend what the message says.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tonic::{Request, Response, Status, Streaming};
+use vecdb_backend::{Backend, Selection};
+use vecdb_engine::{
+    CollectionConfig, Error, ErrorKind, Result, ScrollRequest, SearchRequest, StopSignal,
+    WriteResult,
+};
+use vecdb_protocol::convert::{self, collection_name, status_of};
+use vecdb_protocol::v1;
+use vecdb_protocol::v1::vec_db_server::VecDb;
+
+use super::upserts;
+use crate::auth::Caller;
+use crate::gateway::{Access, Call, Face, Gateway, Meter, Operation};
+
+pub(super) struct Service {
+    gateway: Arc<Gateway>,
+}
+
+type Answer<T> = std::result::Result<Response<T>, Status>;
+
+impl Service {
+    pub(super) fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway }
+    }
+
+    /// Runs `work` for one message. `collection` is what the rights have to cover; empty: the database as a whole.
+    async fn run<Q, A>(
+        &self,
+        operation: Operation,
+        request: Request<Q>,
+        collection: impl FnOnce(&Q) -> String,
+        work: impl FnOnce(&dyn Backend, Q, &StopSignal) -> Result<A> + Send + 'static,
+    ) -> Answer<A>
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+    {
+        let work = move |backend: &dyn Backend, message, stop: &StopSignal, _: &Caller| {
+            work(backend, message, stop)
+        };
+        self.run_as(operation, request, collection, work).await
+    }
+
+    /// [`Self::run`] for work that depends on the caller's rights.
+    async fn run_as<Q, A>(
+        &self,
+        operation: Operation,
+        request: Request<Q>,
+        collection: impl FnOnce(&Q) -> String,
+        work: impl FnOnce(&dyn Backend, Q, &StopSignal, &Caller) -> Result<A> + Send + 'static,
+    ) -> Answer<A>
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+    {
+        let (call, meter, message) = into_parts(request);
+        let collection = collection(&message);
+        let bytes = meter.map_or(0, |meter| meter.take());
+        let work = move |backend: &dyn Backend, stop: &StopSignal, caller: &Caller| {
+            work(backend, message, stop, caller)
+        };
+        self.gateway
+            .run_as(&call, operation, &collection, bytes, work)
+            .await
+            .map(Response::new)
+            .map_err(|error| status_of(&error))
+    }
+}
+
+/// What [`Front`](super::front::Front) put beside the message.
+pub(super) fn into_parts<Q>(request: Request<Q>) -> (Call, Option<Meter>, Q) {
+    let (metadata, mut extensions, message) = request.into_parts();
+    let meter = extensions.remove::<Meter>();
+    let call = extensions.remove::<Call>().unwrap_or_else(|| {
+        Call::from_parts(metadata.as_ref(), &http::Extensions::new(), Face::Grpc)
+    });
+    (call, meter, message)
+}
+
+/// The answer to a write with the time that it took in the engine.
+fn timed<A>(
+    write: impl FnOnce() -> Result<WriteResult>,
+    answer: impl FnOnce(v1::WriteResult, f32) -> A,
+) -> Result<A> {
+    let begun = Instant::now();
+    let result = write()?;
+    let latency_ms = begun.elapsed().as_secs_f32() * 1_000.0;
+    Ok(answer(result.into(), latency_ms))
+}
+
+/// Writes a batch.
+pub(super) fn upsert(
+    backend: &dyn Backend,
+    request: v1::UpsertRequest,
+    stop: &StopSignal,
+) -> Result<v1::UpsertResponse> {
+    let collection = collection_name(request.collection)?;
+    let durability = convert::durability(request.durability)?;
+    let points = convert::points(request.points)?;
+    timed(
+        || backend.upsert(&collection, points, durability, stop),
+        |result, latency_ms| v1::UpsertResponse {
+            result: Some(result),
+            latency_ms,
+        },
+    )
+}
+
+fn text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+#[tonic::async_trait]
+impl VecDb for Service {
+    async fn create_collection(
+        &self,
+        request: Request<v1::CreateCollectionRequest>,
+    ) -> Answer<v1::CreateCollectionResponse> {
+        let operation = Operation::CreateCollection;
+        self.run(
+            operation,
+            request,
+            |q| q.name.clone(),
+            |backend, q, _| {
+                let (name, config): (String, CollectionConfig) = q.try_into()?;
+                let info = backend.create_collection(&name, config)?;
+                Ok(v1::CreateCollectionResponse {
+                    collection: Some(info.try_into()?),
+                })
+            },
+        )
+        .await
+    }
+
+    async fn get_collection(
+        &self,
+        request: Request<v1::GetCollectionRequest>,
+    ) -> Answer<v1::GetCollectionResponse> {
+        let operation = Operation::GetCollection;
+        self.run(
+            operation,
+            request,
+            |q| q.name.clone(),
+            |backend, q, _| {
+                let info = backend.collection(&collection_name(q.name)?)?;
+                Ok(v1::GetCollectionResponse {
+                    collection: Some(info.try_into()?),
+                })
+            },
+        )
+        .await
+    }
+
+    /// Those that the caller may read.
+    async fn list_collections(
+        &self,
+        request: Request<v1::ListCollectionsRequest>,
+    ) -> Answer<v1::ListCollectionsResponse> {
+        let operation = Operation::ListCollections;
+        self.run_as(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, _, caller| {
+                let collections = backend.collections()?.into_iter();
+                let readable = collections.filter(|one| caller.may(Access::Read, &one.name));
+                Ok(v1::ListCollectionsResponse {
+                    collections: readable.map(Into::into).collect(),
+                })
+            },
+        )
+        .await
+    }
+
+    async fn drop_collection(
+        &self,
+        request: Request<v1::DropCollectionRequest>,
+    ) -> Answer<v1::DropCollectionResponse> {
+        let operation = Operation::DropCollection;
+        self.run(
+            operation,
+            request,
+            |q| q.name.clone(),
+            |backend, q, _| {
+                backend.drop_collection(&collection_name(q.name)?)?;
+                Ok(v1::DropCollectionResponse {})
+            },
+        )
+        .await
+    }
+
+    async fn upsert(&self, request: Request<v1::UpsertRequest>) -> Answer<v1::UpsertResponse> {
+        self.run(Operation::Upsert, request, |q| q.collection.clone(), upsert)
+            .await
+    }
+
+    type UpsertStreamStream = upserts::Answers;
+
+    async fn upsert_stream(
+        &self,
+        request: Request<Streaming<v1::UpsertRequest>>,
+    ) -> Answer<Self::UpsertStreamStream> {
+        let (call, meter, requests) = into_parts(request);
+        let answers = upserts::answers(self.gateway.clone(), call, meter, requests);
+        Ok(Response::new(answers))
+    }
+
+    async fn update_metadata(
+        &self,
+        request: Request<v1::UpdateMetadataRequest>,
+    ) -> Answer<v1::UpdateMetadataResponse> {
+        let operation = Operation::UpdateMetadata;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                let (ids, update) = convert::metadata_update(q)?;
+                timed(
+                    || backend.update_metadata(&collection, &ids, &update, stop),
+                    |result, latency_ms| v1::UpdateMetadataResponse {
+                        result: Some(result),
+                        latency_ms,
+                    },
+                )
+            },
+        )
+        .await
+    }
+
+    async fn delete(&self, request: Request<v1::DeleteRequest>) -> Answer<v1::DeleteResponse> {
+        let operation = Operation::Delete;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                let selection = Selection::try_from(q)?;
+                timed(
+                    || backend.delete(&collection, &selection, stop),
+                    |result, latency_ms| v1::DeleteResponse {
+                        result: Some(result),
+                        latency_ms,
+                    },
+                )
+            },
+        )
+        .await
+    }
+
+    async fn get(&self, request: Request<v1::GetRequest>) -> Answer<v1::GetResponse> {
+        let operation = Operation::Get;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, stop| {
+                let collection = collection_name(q.collection)?;
+                let ids = convert::ids(q.ids)?;
+                let with_metadata = q.with_metadata.unwrap_or(true);
+                let found = backend.get(&collection, &ids, q.with_vector, with_metadata, stop)?;
+                Ok(convert::get_response(ids, found))
+            },
+        )
+        .await
+    }
+
+    async fn scroll(&self, request: Request<v1::ScrollRequest>) -> Answer<v1::ScrollResponse> {
+        let operation = Operation::Scroll;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                let request = ScrollRequest::try_from(q)?;
+                Ok(backend.scroll(&collection, &request, stop)?.into())
+            },
+        )
+        .await
+    }
+
+    async fn count(&self, request: Request<v1::CountRequest>) -> Answer<v1::CountResponse> {
+        let operation = Operation::Count;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, stop| {
+                let collection = collection_name(q.collection)?;
+                let filter = convert::filter(q.filter)?;
+                let count = backend.count(&collection, filter.as_ref(), stop)?;
+                Ok(v1::CountResponse { count })
+            },
+        )
+        .await
+    }
+
+    async fn search(&self, request: Request<v1::SearchRequest>) -> Answer<v1::SearchResponse> {
+        let operation = Operation::Search;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                let request = SearchRequest::try_from(q)?;
+                Ok(backend.search(&collection, &request, stop)?.into())
+            },
+        )
+        .await
+    }
+
+    async fn search_batch(
+        &self,
+        request: Request<v1::SearchBatchRequest>,
+    ) -> Answer<v1::SearchBatchResponse> {
+        let operation = Operation::SearchBatch;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, stop| {
+                let collection = collection_name(q.collection.clone())?;
+                let requests = convert::searches(q)?;
+                let responses = backend.search_batch(&collection, &requests, stop)?;
+                Ok(v1::SearchBatchResponse {
+                    responses: responses.into_iter().map(Into::into).collect(),
+                })
+            },
+        )
+        .await
+    }
+
+    async fn flush_collection(
+        &self,
+        request: Request<v1::FlushCollectionRequest>,
+    ) -> Answer<v1::FlushCollectionResponse> {
+        let operation = Operation::FlushCollection;
+        self.run(
+            operation,
+            request,
+            |q| q.name.clone(),
+            |backend, q, _| {
+                backend.flush(&collection_name(q.name)?)?;
+                Ok(v1::FlushCollectionResponse {})
+            },
+        )
+        .await
+    }
+
+    async fn compact_collection(
+        &self,
+        request: Request<v1::CompactCollectionRequest>,
+    ) -> Answer<v1::CompactCollectionResponse> {
+        let operation = Operation::CompactCollection;
+        self.run(
+            operation,
+            request,
+            |q| q.name.clone(),
+            |backend, q, _| {
+                let name = collection_name(q.name)?;
+                match q.pending_only {
+                    true => backend.wait_until_idle(&name)?,
+                    false => backend.compact(&name)?,
+                }
+                Ok(v1::CompactCollectionResponse {
+                    collection: Some(backend.collection(&name)?.try_into()?),
+                })
+            },
+        )
+        .await
+    }
+
+    async fn verify(&self, request: Request<v1::VerifyRequest>) -> Answer<v1::VerifyResponse> {
+        let operation = Operation::Verify;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, _| Ok(backend.verify(text(&q.collection))?.into()),
+        )
+        .await
+    }
+
+    /// One collection takes the right on it, all or several the right on all.
+    async fn create_snapshot(
+        &self,
+        request: Request<v1::CreateSnapshotRequest>,
+    ) -> Answer<v1::CreateSnapshotResponse> {
+        let operation = Operation::CreateSnapshot;
+        let covered = |q: &v1::CreateSnapshotRequest| match q.collections.as_slice() {
+            [only] => only.clone(),
+            _ => String::new(),
+        };
+        self.run(operation, request, covered, |backend, q, _| {
+            let info = backend.create_snapshot(text(&q.name), &q.collections)?;
+            Ok(v1::CreateSnapshotResponse {
+                snapshot: Some(info.into()),
+            })
+        })
+        .await
+    }
+
+    async fn list_snapshots(
+        &self,
+        request: Request<v1::ListSnapshotsRequest>,
+    ) -> Answer<v1::ListSnapshotsResponse> {
+        let operation = Operation::ListSnapshots;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, _| {
+                let snapshots = backend.list_snapshots()?.into_iter();
+                Ok(v1::ListSnapshotsResponse {
+                    snapshots: snapshots.map(Into::into).collect(),
+                })
+            },
+        )
+        .await
+    }
+
+    /// Takes the right on the collection as it was and as it will be.
+    async fn restore_snapshot(
+        &self,
+        request: Request<v1::RestoreSnapshotRequest>,
+    ) -> Answer<v1::RestoreSnapshotResponse> {
+        let operation = Operation::RestoreSnapshot;
+        self.run_as(operation, request, |q| q.collection.clone(), |backend, q, stop, caller| {
+            if !q.restore_as.is_empty() && !caller.may(Access::Admin, &q.restore_as) {
+                return Err(Error::new(
+                    ErrorKind::PermissionDenied,
+                    format!(
+                        "{:?} lacks the right \"admin\" on the collection {:?}, which the restored one is to be called",
+                        caller.name(),
+                        q.restore_as
+                    ),
+                ));
+            }
+            let (collection, restore_as) = (text(&q.collection), text(&q.restore_as));
+            let restored = backend.restore_snapshot(&q.name, collection, restore_as, stop)?;
+            Ok(v1::RestoreSnapshotResponse {
+                collections: restored.into_iter().map(Into::into).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn delete_snapshot(
+        &self,
+        request: Request<v1::DeleteSnapshotRequest>,
+    ) -> Answer<v1::DeleteSnapshotResponse> {
+        let operation = Operation::DeleteSnapshot;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, q, _| {
+                backend.delete_snapshot(&q.name)?;
+                Ok(v1::DeleteSnapshotResponse {})
+            },
+        )
+        .await
+    }
+
+    async fn get_status(
+        &self,
+        request: Request<v1::GetStatusRequest>,
+    ) -> Answer<v1::GetStatusResponse> {
+        let operation = Operation::GetStatus;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, _| Ok(backend.status()?.into()),
+        )
+        .await
+    }
+}

@@ -1,0 +1,176 @@
+//! The database as a whole: checks, snapshots, status.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vecdb_backend as backend;
+use vecdb_engine as engine;
+
+use super::collection::CollectionSummary;
+
+/// Nothing to say.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct Empty {}
+
+/// What to check: one collection, or all without a name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct VerifyRequest {
+    pub(in crate::http) collection: Option<String>,
+}
+
+/// What a check found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct VerifyResponse {
+    segments: u64,
+    /// Files whose every block was compared with its checksum.
+    files: u64,
+    bytes: u64,
+    /// Rows whose ids were compared with the id map.
+    rows: u64,
+    /// Values that were looked up in the field indexes.
+    field_values: u64,
+    log_entries: u64,
+    /// Links followed in the graphs.
+    links: u64,
+    /// Live points that no walk through their graph reaches.
+    unreachable: u64,
+    /// What is wrong, one line each; empty when all is well.
+    problems: Vec<String>,
+}
+
+impl From<engine::VerifyReport> for VerifyResponse {
+    fn from(report: engine::VerifyReport) -> Self {
+        Self {
+            segments: report.segments,
+            files: report.files,
+            bytes: report.bytes,
+            rows: report.rows,
+            field_values: report.field_values,
+            log_entries: report.log_entries,
+            links: report.links,
+            unreachable: report.unreachable,
+            problems: report.problems,
+        }
+    }
+}
+
+/// A snapshot to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"name": "before-upgrade", "collections": ["products"]})))]
+pub(in crate::http) struct CreateSnapshotRequest {
+    /// Made of the time where none is given.
+    #[schema(
+        min_length = 1,
+        max_length = 64,
+        pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
+    )]
+    pub(in crate::http) name: Option<String>,
+    /// All where none is named.
+    #[serde(default)]
+    pub(in crate::http) collections: Vec<String>,
+}
+
+/// A snapshot in the store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SnapshotInfo {
+    name: String,
+    /// Microseconds since 1970-01-01T00:00:00 UTC.
+    created_at: i64,
+    bytes: u64,
+    collections: Vec<CollectionSummary>,
+}
+
+impl From<engine::SnapshotInfo> for SnapshotInfo {
+    fn from(info: engine::SnapshotInfo) -> Self {
+        Self {
+            name: info.name,
+            created_at: info.created_at,
+            bytes: info.bytes,
+            collections: summaries(info.collections),
+        }
+    }
+}
+
+/// All snapshots in the store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ListSnapshotsResponse {
+    pub(in crate::http) snapshots: Vec<SnapshotInfo>,
+}
+
+/// What to restore from a snapshot: one collection, or all without a name.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"collection": "products", "restore_as": "products-yesterday"})))]
+pub(in crate::http) struct RestoreSnapshotRequest {
+    pub(in crate::http) collection: Option<String>,
+    /// Its name afterwards, where one collection is restored; as it was without.
+    pub(in crate::http) restore_as: Option<String>,
+}
+
+/// The collections that were made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct RestoreSnapshotResponse {
+    collections: Vec<CollectionSummary>,
+}
+
+impl From<Vec<engine::CollectionSummary>> for RestoreSnapshotResponse {
+    fn from(collections: Vec<engine::CollectionSummary>) -> Self {
+        Self {
+            collections: summaries(collections),
+        }
+    }
+}
+
+/// How the database is doing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct StatusResponse {
+    /// Of the software.
+    version: String,
+    /// Since the database was opened.
+    uptime_seconds: u64,
+    collections: u64,
+    points: u64,
+    /// Resident memory of the process that is not backed by files.
+    memory_bytes: u64,
+    /// Null where it is not limited.
+    memory_bytes_max: Option<u64>,
+    recovery: Recovery,
+}
+
+/// What recovery did when the database was opened.
+#[derive(Debug, Serialize, ToSchema)]
+struct Recovery {
+    /// Log entries applied.
+    replayed: u64,
+    /// Bytes cut from the torn end of the log.
+    torn_bytes_cut: u64,
+    /// Damaged stretches of the log left out.
+    skipped: u64,
+}
+
+impl From<backend::Status> for StatusResponse {
+    fn from(status: backend::Status) -> Self {
+        Self {
+            version: status.version,
+            uptime_seconds: status.uptime.as_secs(),
+            collections: status.collections,
+            points: status.points,
+            memory_bytes: status.memory_bytes,
+            memory_bytes_max: status.memory_bytes_max,
+            recovery: Recovery {
+                replayed: status.recovery.replayed,
+                torn_bytes_cut: status.recovery.torn_bytes_cut,
+                skipped: status.recovery.skipped,
+            },
+        }
+    }
+}
+
+fn summaries(collections: Vec<engine::CollectionSummary>) -> Vec<CollectionSummary> {
+    collections
+        .into_iter()
+        .map(CollectionSummary::from)
+        .collect()
+}

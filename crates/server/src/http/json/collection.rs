@@ -1,0 +1,212 @@
+//! Collections: their settings, and what there is to know about them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vecdb_engine as engine;
+
+use super::settings::{Durability, Element, FieldType, IndexConfig, Metric};
+
+/// The settings of a new collection.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "dimension": 3,
+    "metric": "cosine",
+    "index_config": {"type": "hnsw", "m": 16, "ef_construction": 200},
+    "fields": {"category": "string", "released": "datetime"}
+})))]
+pub(in crate::http) struct CreateCollectionRequest {
+    /// Number of values of a vector; for element type bits, of bits.
+    #[schema(minimum = 1, maximum = 65536)]
+    dimension: u32,
+    metric: Metric,
+    /// f32, or bits for the metrics that need them, where none is given.
+    element: Option<Element>,
+    /// hnsw with its defaults where none is given.
+    index_config: Option<IndexConfig>,
+    /// Metadata fields whose type is fixed; others take that of the first value seen.
+    #[serde(default)]
+    fields: BTreeMap<String, FieldType>,
+    /// every_write where none is given.
+    durability: Option<Durability>,
+}
+
+impl From<CreateCollectionRequest> for engine::CollectionConfig {
+    fn from(request: CreateCollectionRequest) -> Self {
+        let mut config = engine::CollectionConfig::new(request.dimension, request.metric.0);
+        if let Some(Element(element)) = request.element {
+            config = config.element(element);
+        }
+        if let Some(IndexConfig(index)) = request.index_config {
+            config = config.index(index);
+        }
+        if let Some(Durability(durability)) = request.durability {
+            config = config.durability(durability);
+        }
+        for (name, FieldType(kind)) in request.fields {
+            config = config.field(name, kind);
+        }
+        config
+    }
+}
+
+/// A collection's settings.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct CollectionConfig {
+    /// Number of values of a vector; for element type bits, of bits.
+    dimension: u32,
+    metric: Metric,
+    element: Element,
+    index_config: IndexConfig,
+    /// Metadata fields whose type is fixed.
+    fields: BTreeMap<String, FieldType>,
+    durability: Durability,
+}
+
+impl TryFrom<engine::CollectionConfig> for CollectionConfig {
+    type Error = engine::Error;
+
+    fn try_from(config: engine::CollectionConfig) -> engine::Result<Self> {
+        let vector = config.vector()?;
+        Ok(Self {
+            dimension: vector.dimension,
+            metric: Metric(vector.metric),
+            element: Element(vector.element),
+            index_config: IndexConfig(vector.index.clone()),
+            fields: config
+                .fields
+                .into_iter()
+                .map(|(name, kind)| (name, FieldType(kind)))
+                .collect(),
+            durability: Durability(config.durability),
+        })
+    }
+}
+
+/// What there is to know about a collection.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct CollectionInfo {
+    name: String,
+    config: CollectionConfig,
+    /// Live points.
+    points: u64,
+    segments: Vec<SegmentInfo>,
+    /// Points that are in memory and in the log, not yet in a segment.
+    memtable_points: u64,
+    memtable_bytes: u64,
+    /// Metadata fields seen or declared, by name.
+    fields: BTreeMap<String, FieldInfo>,
+    /// The position in the log of the last acknowledged write.
+    position: u64,
+    /// Every write up to here is in segments.
+    flushed_position: u64,
+    maintenance: MaintenanceStatus,
+}
+
+/// One metadata field.
+#[derive(Debug, Serialize, ToSchema)]
+struct FieldInfo {
+    /// bool, int, float, datetime or string; null while no value but null was seen.
+    kind: Option<&'static str>,
+    /// Whether it holds arrays; null while unknown.
+    array: Option<bool>,
+    /// Fixed when the collection was made.
+    declared: bool,
+}
+
+/// One sealed segment.
+#[derive(Debug, Serialize, ToSchema)]
+struct SegmentInfo {
+    name: String,
+    /// Dead rows included.
+    rows: u32,
+    live_rows: u32,
+    bytes: u64,
+    index_bytes: u64,
+    /// Null when it is scanned.
+    index: Option<String>,
+}
+
+/// What the background work of a collection is doing and has done.
+#[derive(Debug, Serialize, ToSchema)]
+struct MaintenanceStatus {
+    flushes: u64,
+    merges: u64,
+    /// Rows in the index being built; 0 when none is.
+    building_rows: u64,
+    /// How many there will be.
+    building_of: u64,
+    /// What the last flush or merge that failed said; tried again.
+    last_error: Option<String>,
+}
+
+impl TryFrom<engine::CollectionInfo> for CollectionInfo {
+    type Error = engine::Error;
+
+    fn try_from(info: engine::CollectionInfo) -> engine::Result<Self> {
+        let (building_rows, building_of) = info.maintenance.building.unwrap_or_default();
+        let fields = info.fields.fields().map(|(name, field)| {
+            let info = FieldInfo {
+                kind: field.kind.map(engine::FieldKind::name),
+                array: field.array,
+                declared: field.declared,
+            };
+            (name.to_owned(), info)
+        });
+        let fields = fields.collect();
+        let segment = |segment: engine::SegmentInfo| SegmentInfo {
+            name: segment.name,
+            rows: segment.rows,
+            live_rows: segment.live_rows,
+            bytes: segment.bytes,
+            index_bytes: segment.index_bytes,
+            index: segment.index,
+        };
+        Ok(Self {
+            name: info.name,
+            config: info.config.try_into()?,
+            points: info.points,
+            segments: info.segments.into_iter().map(segment).collect(),
+            memtable_points: info.memtable_points,
+            memtable_bytes: info.memtable_bytes,
+            fields,
+            position: info.position,
+            flushed_position: info.flushed_position,
+            maintenance: MaintenanceStatus {
+                flushes: info.maintenance.flushes,
+                merges: info.maintenance.merges,
+                building_rows,
+                building_of,
+                last_error: info.maintenance.last_error,
+            },
+        })
+    }
+}
+
+/// All collections that the caller may look at, by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ListCollectionsResponse {
+    pub(in crate::http) collections: Vec<CollectionSummary>,
+}
+
+/// A line of a list of collections.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct CollectionSummary {
+    name: String,
+    /// Live points; 0 if it is broken.
+    points: u64,
+    /// Why it cannot be opened; null when it serves.
+    broken: Option<String>,
+}
+
+impl From<engine::CollectionSummary> for CollectionSummary {
+    fn from(summary: engine::CollectionSummary) -> Self {
+        Self {
+            name: summary.name,
+            points: summary.points,
+            broken: summary.broken,
+        }
+    }
+}

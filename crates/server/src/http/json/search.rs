@@ -1,0 +1,178 @@
+//! Searches and what they find.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use vecdb_engine::{self as engine, LIMIT_MAX};
+
+use super::filter::Filter;
+use super::id::PointId;
+use super::metadata::Metadata;
+use super::vector::{Vector, finite_option};
+use super::{finite, milliseconds, yes};
+
+/// A search for the points nearest to a vector.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({
+    "vector": [1.0, 0.2, 0.0],
+    "limit": 5,
+    "filter": {"category": "games", "price": {"$lt": 50}},
+    "params": {"ef": 128}
+})))]
+pub(in crate::http) struct SearchRequest {
+    vector: Vector,
+    /// How many hits at most.
+    #[serde(default = "ten")]
+    #[schema(minimum = 1, maximum = 100000, default = 10)]
+    limit: u32,
+    filter: Option<Filter>,
+    #[serde(default)]
+    params: SearchParams,
+    /// Only hits at most this far.
+    #[serde(default, deserialize_with = "finite_option")]
+    #[schema(minimum = -3.4028234663852886e38, maximum = 3.4028234663852886e38)]
+    max_distance: Option<f32>,
+    /// Only hits of at least this score.
+    #[serde(default, deserialize_with = "finite_option")]
+    #[schema(minimum = -3.4028234663852886e38, maximum = 3.4028234663852886e38)]
+    min_score: Option<f32>,
+    #[serde(default)]
+    with_vector: bool,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    with_metadata: bool,
+    /// Stop after this time and give what was found, marked truncated.
+    #[schema(minimum = 0, maximum = 4294967295_u32)]
+    timeout_ms: Option<u32>,
+}
+
+fn ten() -> u32 {
+    10
+}
+
+/// Knobs of the index; one that the collection's kind does not know is an error.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct SearchParams {
+    /// Pool size of a graph search: larger finds more and costs more.
+    #[schema(minimum = 1, maximum = 1000000)]
+    ef: Option<u32>,
+    /// Compare every (allowed) row instead of using the structure.
+    #[serde(default)]
+    exact: bool,
+}
+
+impl From<SearchRequest> for engine::SearchRequest {
+    fn from(request: SearchRequest) -> Self {
+        Self {
+            limit: request.limit as usize,
+            filter: request.filter.map(|filter| filter.0),
+            params: engine::SearchParams {
+                ef: request.params.ef,
+                exact: request.params.exact,
+            },
+            max_distance: request.max_distance,
+            min_score: request.min_score,
+            with_vector: request.with_vector,
+            with_metadata: request.with_metadata,
+            timeout: request
+                .timeout_ms
+                .map(|ms| Duration::from_millis(ms.into())),
+            ..Self::new(request.vector.0)
+        }
+    }
+}
+
+/// Several searches of one state of the collection.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct SearchBatchRequest {
+    pub(in crate::http) searches: Vec<SearchRequest>,
+}
+
+/// The answer to a search.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SearchResponse {
+    /// Nearest first.
+    results: Vec<SearchResult>,
+    /// Live points the search was over.
+    searched_vectors: u64,
+    /// Time inside the engine.
+    latency_ms: f32,
+    /// The time limit came first: better hits may exist.
+    truncated: bool,
+    stats: SearchStats,
+}
+
+/// A point that was found.
+#[derive(Debug, Serialize, ToSchema)]
+struct SearchResult {
+    id: PointId,
+    /// Larger is better.
+    score: f32,
+    /// Smaller is nearer.
+    distance: f32,
+    /// Unless it was not wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    metadata: Option<Metadata>,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    vector: Option<Vector>,
+}
+
+/// What a search did.
+#[derive(Debug, Serialize, ToSchema)]
+struct SearchStats {
+    distance_computations: u64,
+    /// Distances estimated from sketches of rows that wait for their graph.
+    estimated_distances: u64,
+    nodes_visited: u64,
+    /// Sealed segments searched.
+    segments: u32,
+    /// Points that match the filter; null without one.
+    matching: Option<u64>,
+}
+
+impl From<engine::SearchResponse> for SearchResponse {
+    fn from(response: engine::SearchResponse) -> Self {
+        let stats = response.stats;
+        Self {
+            results: response.hits.into_iter().map(SearchResult::from).collect(),
+            searched_vectors: stats.searched_vectors,
+            latency_ms: milliseconds(response.elapsed),
+            truncated: response.truncated,
+            stats: SearchStats {
+                distance_computations: stats.distance_computations,
+                estimated_distances: stats.estimated_distances,
+                nodes_visited: stats.nodes_visited,
+                segments: stats.segments,
+                matching: stats.matching,
+            },
+        }
+    }
+}
+
+impl From<engine::Hit> for SearchResult {
+    fn from(hit: engine::Hit) -> Self {
+        Self {
+            id: PointId(hit.id),
+            score: finite(hit.score),
+            distance: finite(hit.distance),
+            metadata: hit.metadata.map(Metadata),
+            vector: hit.vector.map(Vector),
+        }
+    }
+}
+
+/// The answers in the order of the searches.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SearchBatchResponse {
+    pub(in crate::http) responses: Vec<SearchResponse>,
+}
+
+// The document says these limits in attributes, which take literals only.
+const _: () = assert!(LIMIT_MAX == 100_000 && engine::SearchParams::EF_MAX == 1_000_000);

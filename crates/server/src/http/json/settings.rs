@@ -1,0 +1,183 @@
+//! Settings that the engine knows by name: metrics, element types, indexes, field types, durability.
+
+use serde::de::{Deserialize, Deserializer, Error};
+use serde::ser::{Serialize, Serializer};
+use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
+use utoipa::{PartialSchema, ToSchema};
+use vecdb_engine as engine;
+
+/// How nearness is measured.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(in crate::http) struct Metric(pub(in crate::http) engine::Metric);
+
+impl PartialSchema for Metric {
+    fn schema() -> RefOr<Schema> {
+        one_of(
+            engine::Metric::ALL.map(engine::Metric::name),
+            "How nearness is measured: l2, cosine, dot, l1; hamming and jaccard on the element type bits.",
+        )
+    }
+}
+
+impl ToSchema for Metric {}
+
+/// How the numbers of a vector are stored.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(in crate::http) struct Element(pub(in crate::http) engine::ElementType);
+
+impl PartialSchema for Element {
+    fn schema() -> RefOr<Schema> {
+        one_of(
+            engine::ElementType::ALL.map(engine::ElementType::name),
+            "How the numbers of a vector are stored.",
+        )
+    }
+}
+
+impl ToSchema for Element {}
+
+/// The type of a metadata field as text: `int`, `string[]`.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct FieldType(pub(in crate::http) engine::FieldType);
+
+impl<'de> Deserialize<'de> for FieldType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for FieldType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl PartialSchema for FieldType {
+    fn schema() -> RefOr<Schema> {
+        let both = |kind| [false, true].map(|array| engine::FieldType { kind, array }.to_string());
+        one_of(
+            engine::FieldKind::ALL.into_iter().flat_map(both),
+            "The type of a metadata field; with [] for arrays of it.",
+        )
+    }
+}
+
+impl ToSchema for FieldType {}
+
+/// The index that segments get, with its parameters.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(in crate::http) struct IndexConfig(pub(in crate::http) engine::IndexSpec);
+
+impl PartialSchema for IndexConfig {
+    fn schema() -> RefOr<Schema> {
+        let kind = |name: &str| {
+            ObjectBuilder::new()
+                .property(
+                    "type",
+                    ObjectBuilder::new()
+                        .schema_type(Type::String)
+                        .enum_values(Some([name])),
+                )
+                .required("type")
+                .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+        };
+        let default = engine::HnswParams::default();
+        let number = |least: u32, most: usize, default: u64, what: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .minimum(Some(least))
+                .maximum(Some(most))
+                .default(Some(default.into()))
+                .description(Some(what))
+        };
+        let hnsw = kind("hnsw")
+            .property(
+                "m",
+                number(
+                    2,
+                    256,
+                    default.m.into(),
+                    "Links per row on the upper layers.",
+                ),
+            )
+            .property(
+                "ef_construction",
+                number(
+                    1,
+                    10_000,
+                    default.ef_construction.into(),
+                    "Pool size while inserting: larger builds slower and connects better.",
+                ),
+            )
+            .property(
+                "seed",
+                number(
+                    0,
+                    u64::MAX as usize,
+                    default.seed,
+                    "Seed of the level draw.",
+                ),
+            );
+        OneOfBuilder::new()
+            .item(
+                kind("flat")
+                    .description(Some("No structure: every search scans all rows, exactly.")),
+            )
+            .item(hnsw.description(Some("Hierarchical navigable small world graph.")))
+            .description(Some("The index that segments get, with its parameters."))
+            .examples([serde_json::json!({"type": "hnsw", "m": 32, "ef_construction": 200})])
+            .into()
+    }
+}
+
+impl ToSchema for IndexConfig {}
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(in crate::http) struct Durability(pub(in crate::http) engine::Durability);
+
+impl PartialSchema for Durability {
+    fn schema() -> RefOr<Schema> {
+        let interval = ObjectBuilder::new()
+            .property(
+                "interval_ms",
+                ObjectBuilder::new()
+                    .schema_type(Type::Integer)
+                    .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+                    .minimum(Some(0))
+                    .maximum(Some(u32::MAX as usize)),
+            )
+            .required("interval_ms")
+            .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)));
+        let names = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["every_write", "none"]));
+        OneOfBuilder::new()
+            .item(names)
+            .item(interval)
+            .description(Some(
+                "When a write is acknowledged: every_write after it was synced to the disk; none after the operating \
+                 system has it; interval_ms likewise, and it is synced every so many milliseconds.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Durability {}
+
+fn one_of<N: Into<serde_json::Value>>(
+    names: impl IntoIterator<Item = N>,
+    description: &str,
+) -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names))
+        .description(Some(description))
+        .into()
+}

@@ -1,0 +1,359 @@
+//! What each operation does between its parameters and its answer, and the list of all routes.
+
+use vecdb_backend::Selection;
+use vecdb_engine::{Error, ErrorKind, PointId, Result};
+
+use super::json::{
+    CollectionInfo, CountRequest, CountResponse, CreateCollectionRequest, CreateSnapshotRequest,
+    DeleteRequest, Empty, GetOptions, GetRequest, GetResponse, ListCollectionsResponse,
+    ListSnapshotsResponse, Record, RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest,
+    ScrollResponse, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse,
+    SnapshotInfo, StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest,
+    VerifyResponse, WriteResponse,
+};
+use super::route::{Endpoint, Job, Route, Verb};
+use crate::gateway::{Access, Operation};
+
+/// All routes of operations.
+pub(super) fn all() -> Vec<Route> {
+    use Operation as Op;
+    vec![
+        Endpoint::new(
+            Op::ListCollections,
+            Verb::Get,
+            "/v1/collections",
+            "All collections by name, broken ones with the reason",
+            list_collections,
+        )
+        .route(),
+        Endpoint::new(
+            Op::CreateCollection,
+            Verb::Put,
+            "/v1/collections/{collection}",
+            "Makes a collection; its name must be free",
+            create_collection,
+        )
+        .created()
+        .route(),
+        Endpoint::new(
+            Op::GetCollection,
+            Verb::Get,
+            "/v1/collections/{collection}",
+            "Settings, counts, segments and background work of a collection",
+            get_collection,
+        )
+        .route(),
+        Endpoint::new(
+            Op::DropCollection,
+            Verb::Delete,
+            "/v1/collections/{collection}",
+            "Removes a collection with all its points",
+            drop_collection,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Upsert,
+            Verb::Post,
+            "/v1/collections/{collection}/points",
+            "Inserts points, or replaces those of the same ids: all of them or none",
+            upsert,
+        )
+        .or_lines()
+        .route(),
+        Endpoint::new(
+            Op::Get,
+            Verb::Get,
+            "/v1/collections/{collection}/points/{id}",
+            "One point by id",
+            get_point,
+        )
+        .called("get_point")
+        .route(),
+        Endpoint::new(
+            Op::Get,
+            Verb::Post,
+            "/v1/collections/{collection}/points/get",
+            "Points by id",
+            get,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Delete,
+            Verb::Post,
+            "/v1/collections/{collection}/points/delete",
+            "Deletes points by id or by filter",
+            delete,
+        )
+        .route(),
+        Endpoint::new(
+            Op::UpdateMetadata,
+            Verb::Post,
+            "/v1/collections/{collection}/points/metadata",
+            "Changes metadata and leaves the vectors",
+            update_metadata,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Scroll,
+            Verb::Post,
+            "/v1/collections/{collection}/points/scroll",
+            "A page of all points, or of those that match a filter",
+            scroll,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Count,
+            Verb::Post,
+            "/v1/collections/{collection}/points/count",
+            "How many points there are, or match a filter",
+            count,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Search,
+            Verb::Post,
+            "/v1/collections/{collection}/search",
+            "The points nearest to a vector",
+            search,
+        )
+        .route(),
+        Endpoint::new(
+            Op::SearchBatch,
+            Verb::Post,
+            "/v1/collections/{collection}/search/batch",
+            "Several searches of one state of the collection",
+            search_batch,
+        )
+        .route(),
+        Endpoint::new(
+            Op::FlushCollection,
+            Verb::Post,
+            "/v1/collections/{collection}/flush",
+            "Writes what is in memory to segments",
+            flush,
+        )
+        .route(),
+        Endpoint::new(
+            Op::CompactCollection,
+            Verb::Post,
+            "/v1/collections/{collection}/compact",
+            "Merges all segments into one and drops what is dead",
+            compact,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Verify,
+            Verb::Post,
+            "/v1/verify",
+            "Checks every file of a collection or of the database",
+            verify,
+        )
+        .route(),
+        Endpoint::new(
+            Op::ListSnapshots,
+            Verb::Get,
+            "/v1/snapshots",
+            "All snapshots in the server's snapshot store",
+            list_snapshots,
+        )
+        .route(),
+        Endpoint::new(
+            Op::CreateSnapshot,
+            Verb::Post,
+            "/v1/snapshots",
+            "Copies collections, or all of them, to the snapshot store",
+            create_snapshot,
+        )
+        .created()
+        .route(),
+        Endpoint::new(
+            Op::DeleteSnapshot,
+            Verb::Delete,
+            "/v1/snapshots/{name}",
+            "Removes a snapshot from the store",
+            delete_snapshot,
+        )
+        .route(),
+        Endpoint::new(
+            Op::RestoreSnapshot,
+            Verb::Post,
+            "/v1/snapshots/{name}/restore",
+            "Makes collections from a snapshot; their names must be free",
+            restore_snapshot,
+        )
+        .created()
+        .route(),
+        Endpoint::new(
+            Op::GetStatus,
+            Verb::Get,
+            "/v1/status",
+            "Version, time since the start, memory and what recovery did",
+            status,
+        )
+        .route(),
+    ]
+}
+
+fn list_collections(job: &Job<'_>, _: Empty) -> Result<ListCollectionsResponse> {
+    let mut collections = job.backend.collections()?;
+    collections.retain(|collection| job.caller.may(Access::Read, &collection.name));
+    Ok(ListCollectionsResponse {
+        collections: collections.into_iter().map(Into::into).collect(),
+    })
+}
+
+fn create_collection(job: &Job<'_>, request: CreateCollectionRequest) -> Result<CollectionInfo> {
+    job.backend
+        .create_collection(&job.target.collection, request.into())?
+        .try_into()
+}
+
+fn get_collection(job: &Job<'_>, _: Empty) -> Result<CollectionInfo> {
+    job.backend.collection(&job.target.collection)?.try_into()
+}
+
+fn drop_collection(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.drop_collection(&job.target.collection)?;
+    Ok(Empty {})
+}
+
+fn upsert(job: &Job<'_>, request: UpsertRequest) -> Result<WriteResponse> {
+    let durability = request.durability();
+    let points = request.points.into_iter().map(Into::into).collect();
+    let result = job
+        .backend
+        .upsert(&job.target.collection, points, durability, job.stop)?;
+    Ok(WriteResponse::new(result, job.received.elapsed()))
+}
+
+fn get_point(job: &Job<'_>, options: GetOptions) -> Result<Record> {
+    let id = PointId::parse(&job.target.name)?;
+    let collection = &job.target.collection;
+    let found = job.backend.get(
+        collection,
+        std::slice::from_ref(&id),
+        options.with_vector,
+        options.with_metadata,
+        job.stop,
+    )?;
+    match found.into_iter().next().flatten() {
+        Some(record) => Ok(record.into()),
+        None => Err(Error::new(
+            ErrorKind::NotFound,
+            format!(
+                "there is no point {} in collection {collection:?}",
+                job.target.name
+            ),
+        )),
+    }
+}
+
+fn get(job: &Job<'_>, request: GetRequest) -> Result<GetResponse> {
+    let ids = request.ids();
+    let found = job.backend.get(
+        &job.target.collection,
+        &ids,
+        request.with_vector,
+        request.with_metadata,
+        job.stop,
+    )?;
+    Ok(GetResponse::new(ids, found))
+}
+
+fn delete(job: &Job<'_>, request: DeleteRequest) -> Result<WriteResponse> {
+    let selection = Selection::try_from(request)?;
+    let result = job
+        .backend
+        .delete(&job.target.collection, &selection, job.stop)?;
+    Ok(WriteResponse::new(result, job.received.elapsed()))
+}
+
+fn update_metadata(job: &Job<'_>, request: UpdateMetadataRequest) -> Result<WriteResponse> {
+    let (ids, update) = request.split();
+    let result = job
+        .backend
+        .update_metadata(&job.target.collection, &ids, &update, job.stop)?;
+    Ok(WriteResponse::new(result, job.received.elapsed()))
+}
+
+fn scroll(job: &Job<'_>, request: ScrollRequest) -> Result<ScrollResponse> {
+    let page = job
+        .backend
+        .scroll(&job.target.collection, &request.into(), job.stop)?;
+    Ok(page.into())
+}
+
+fn count(job: &Job<'_>, request: CountRequest) -> Result<CountResponse> {
+    let count = job
+        .backend
+        .count(&job.target.collection, request.filter(), job.stop)?;
+    Ok(CountResponse { count })
+}
+
+fn search(job: &Job<'_>, request: SearchRequest) -> Result<SearchResponse> {
+    let response = job
+        .backend
+        .search(&job.target.collection, &request.into(), job.stop)?;
+    Ok(response.into())
+}
+
+fn search_batch(job: &Job<'_>, request: SearchBatchRequest) -> Result<SearchBatchResponse> {
+    let searches: Vec<_> = request.searches.into_iter().map(Into::into).collect();
+    let responses = job
+        .backend
+        .search_batch(&job.target.collection, &searches, job.stop)?;
+    Ok(SearchBatchResponse {
+        responses: responses.into_iter().map(Into::into).collect(),
+    })
+}
+
+fn flush(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.flush(&job.target.collection)?;
+    Ok(Empty {})
+}
+
+fn compact(job: &Job<'_>, _: Empty) -> Result<CollectionInfo> {
+    job.backend.compact(&job.target.collection)?;
+    job.backend.collection(&job.target.collection)?.try_into()
+}
+
+fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {
+    let report = job.backend.verify(request.collection.as_deref())?;
+    Ok(report.into())
+}
+
+fn list_snapshots(job: &Job<'_>, _: Empty) -> Result<ListSnapshotsResponse> {
+    let snapshots = job.backend.list_snapshots()?;
+    Ok(ListSnapshotsResponse {
+        snapshots: snapshots.into_iter().map(Into::into).collect(),
+    })
+}
+
+fn create_snapshot(job: &Job<'_>, request: CreateSnapshotRequest) -> Result<SnapshotInfo> {
+    let info = job
+        .backend
+        .create_snapshot(request.name.as_deref(), &request.collections)?;
+    Ok(info.into())
+}
+
+fn delete_snapshot(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.delete_snapshot(&job.target.name)?;
+    Ok(Empty {})
+}
+
+fn restore_snapshot(
+    job: &Job<'_>,
+    request: RestoreSnapshotRequest,
+) -> Result<RestoreSnapshotResponse> {
+    let collections = job.backend.restore_snapshot(
+        &job.target.name,
+        request.collection.as_deref(),
+        request.restore_as.as_deref(),
+        job.stop,
+    )?;
+    Ok(collections.into())
+}
+
+fn status(job: &Job<'_>, _: Empty) -> Result<StatusResponse> {
+    Ok(job.backend.status()?.into())
+}

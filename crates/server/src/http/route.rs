@@ -1,0 +1,300 @@
+//! One route: which operation, where, what goes in and comes out. The router and the document are made from the same
+//! list, so that neither has what the other lacks.
+//!
+//! Parameters stand in the query of GET and DELETE, in the body of all else. An empty body is `{}`.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{Extension, Query, RawPathParams, Request, State};
+use axum::http::{Response, StatusCode, Uri};
+use axum::routing::{self, MethodRouter};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{HttpMethod, Ref, RefOr};
+use vecdb_backend::Backend;
+use vecdb_engine::{Error, ErrorKind, Result, StopSignal};
+
+use super::body::{self, ContentType, Incoming};
+use super::failure::{Failure, Outcome};
+use super::json::Empty;
+use super::{answer, lines};
+use crate::auth::Caller;
+use crate::gateway::{Call, Gateway, Operation};
+
+/// An operation on its path, before its types are forgotten.
+pub(super) struct Endpoint<I, O> {
+    operation: Operation,
+    verb: Verb,
+    path: &'static str,
+    id: &'static str,
+    summary: &'static str,
+    status: StatusCode,
+    takes_lines: bool,
+    work: fn(&Job<'_>, I) -> Result<O>,
+}
+
+/// The methods there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Get,
+    Put,
+    Post,
+    Delete,
+}
+
+impl Verb {
+    /// Whether parameters stand in the query.
+    pub(super) fn has_query(self) -> bool {
+        matches!(self, Verb::Get | Verb::Delete)
+    }
+
+    pub(super) fn method(self) -> HttpMethod {
+        match self {
+            Verb::Get => HttpMethod::Get,
+            Verb::Put => HttpMethod::Put,
+            Verb::Post => HttpMethod::Post,
+            Verb::Delete => HttpMethod::Delete,
+        }
+    }
+}
+
+/// What an operation works on. It runs on the gateway's threads.
+pub(super) struct Job<'a> {
+    pub(super) backend: &'a dyn Backend,
+    pub(super) stop: &'a StopSignal,
+    pub(super) caller: &'a Caller,
+    pub(super) target: &'a Target,
+    /// When the request arrived.
+    pub(super) received: Instant,
+}
+
+/// What the path names.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Target {
+    /// Empty: the database as a whole.
+    pub(super) collection: String,
+    /// A point's id or a snapshot's name.
+    pub(super) name: String,
+}
+
+impl<I, O> Endpoint<I, O>
+where
+    I: DeserializeOwned + ToSchema + Send + 'static,
+    O: Serialize + ToSchema + 'static,
+{
+    pub(super) fn new(
+        operation: Operation,
+        verb: Verb,
+        path: &'static str,
+        summary: &'static str,
+        work: fn(&Job<'_>, I) -> Result<O>,
+    ) -> Self {
+        Self {
+            operation,
+            verb,
+            path,
+            id: operation.name(),
+            summary,
+            status: StatusCode::OK,
+            takes_lines: false,
+            work,
+        }
+    }
+
+    /// Answers 201.
+    pub(super) fn created(self) -> Self {
+        let status = StatusCode::CREATED;
+        Self { status, ..self }
+    }
+
+    /// Has another name in the document than its operation.
+    pub(super) fn called(self, id: &'static str) -> Self {
+        Self { id, ..self }
+    }
+
+    /// Takes points as lines, too.
+    pub(super) fn or_lines(self) -> Self {
+        Self {
+            takes_lines: true,
+            ..self
+        }
+    }
+
+    pub(super) fn route(self) -> Route {
+        let endpoint = Arc::new(self);
+        let shared = endpoint.clone();
+        let handler = move |State(gateway): State<Arc<Gateway>>,
+                            Extension(call): Extension<Call>,
+                            path: Result<RawPathParams, RawPathParamsRejection>,
+                            request: Request| {
+            let endpoint = shared.clone();
+            async move {
+                let answered = endpoint.answer(&gateway, &call, path, request).await;
+                answered.unwrap_or_else(|failure| failure.answer(&call.request_id))
+            }
+        };
+        let handler = match endpoint.verb {
+            Verb::Get => routing::get(handler),
+            Verb::Put => routing::put(handler),
+            Verb::Post => routing::post(handler),
+            Verb::Delete => routing::delete(handler),
+        };
+        Route {
+            verb: endpoint.verb,
+            path: endpoint.path,
+            id: endpoint.id,
+            summary: endpoint.summary,
+            status: endpoint.status,
+            takes_lines: endpoint.takes_lines,
+            request: Shape::of::<I>(),
+            needs_request: serde_json::from_str::<I>("{}").is_err(),
+            response: Shape::of::<O>(),
+            handler,
+        }
+    }
+
+    async fn answer(
+        &self,
+        gateway: &Gateway,
+        call: &Call,
+        path: Result<RawPathParams, RawPathParamsRejection>,
+        request: Request,
+    ) -> Outcome<Response<Body>> {
+        let target = Target::of(path)?;
+        let (parts, body) = request.into_parts();
+        let given = if self.verb.has_query() {
+            Given::Query(parts.uri)
+        } else {
+            query::<Empty>(&parts.uri)?;
+            let content_type = ContentType::of(&parts.headers)?;
+            if self.takes_lines && content_type == ContentType::Lines {
+                return lines::upsert(gateway, call, &target.collection, body).await;
+            }
+            let mut incoming = Incoming::new(gateway, body, gateway.deadline(call, self.operation));
+            let body = incoming.whole(gateway.request_bytes_max()).await?;
+            content_type.must_be_json(&body)?;
+            // From here on the call itself counts the bytes.
+            incoming.meter().take();
+            Given::Body(body)
+        };
+        let work = self.work;
+        let (collection, received) = (target.collection.clone(), call.received);
+        let request_bytes = given.bytes();
+        let run = move |backend: &dyn Backend, stop: &StopSignal, caller: &Caller| {
+            let job = Job {
+                backend,
+                stop,
+                caller,
+                target: &target,
+                received,
+            };
+            let output = work(&job, given.read()?)?;
+            answer::text(&output)
+        };
+        let text = gateway
+            .run_as(call, self.operation, &collection, request_bytes, run)
+            .await?;
+        Ok(answer::of_type(self.status, answer::JSON, text))
+    }
+}
+
+/// Parameters as they came.
+enum Given {
+    Query(Uri),
+    Body(Bytes),
+}
+
+impl Given {
+    fn bytes(&self) -> usize {
+        match self {
+            Given::Query(_) => 0,
+            Given::Body(body) => body.len(),
+        }
+    }
+
+    fn read<I: DeserializeOwned>(&self) -> Result<I> {
+        match self {
+            Given::Query(uri) => query(uri),
+            Given::Body(body) if body.is_empty() => body::parse(b"{}"),
+            Given::Body(body) => body::parse(body),
+        }
+    }
+}
+
+fn query<I: DeserializeOwned>(uri: &Uri) -> Result<I> {
+    Query::try_from_uri(uri)
+        .map(|Query(input)| input)
+        .map_err(|error| {
+            let cause = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            Error::new(
+                ErrorKind::InvalidArgument,
+                format!("the query of the address: {}", body::with_nearest(cause)),
+            )
+        })
+}
+
+impl Target {
+    fn of(path: Result<RawPathParams, RawPathParamsRejection>) -> Outcome<Self> {
+        let path = path.map_err(|error| {
+            Failure::invalid(format!("the path of the address is not UTF-8: {error}"))
+        })?;
+        let mut target = Self::default();
+        for (name, value) in &path {
+            // The router lets empty segments pass, and an empty name would be the database as a whole.
+            if value.is_empty() {
+                return Err(Failure::new(
+                    StatusCode::NOT_FOUND,
+                    ErrorKind::NotFound,
+                    format!("the path names no {name}: there is an empty segment in its place"),
+                ));
+            }
+            match name {
+                "collection" => target.collection = value.to_owned(),
+                _ => target.name = value.to_owned(),
+            }
+        }
+        Ok(target)
+    }
+}
+
+/// One method of one path, as the router and the document need it.
+pub(super) struct Route {
+    pub(super) verb: Verb,
+    pub(super) path: &'static str,
+    /// Its name in the document.
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) status: StatusCode,
+    pub(super) takes_lines: bool,
+    pub(super) request: Shape,
+    /// Without a request there are parameters missing.
+    pub(super) needs_request: bool,
+    pub(super) response: Shape,
+    pub(super) handler: MethodRouter<Arc<Gateway>>,
+}
+
+/// A type as the document describes it.
+pub(super) struct Shape {
+    pub(super) name: String,
+    /// It and all it refers to, by name.
+    pub(super) schemas: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Shape {
+    pub(super) fn of<T: ToSchema>() -> Self {
+        let name = T::name().into_owned();
+        let mut schemas = vec![(name.clone(), T::schema())];
+        T::schemas(&mut schemas);
+        Self { name, schemas }
+    }
+
+    pub(super) fn reference(&self) -> Ref {
+        Ref::from_schema_name(&self.name)
+    }
+}

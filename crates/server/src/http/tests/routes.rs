@@ -1,0 +1,343 @@
+//! Every route once, on real data.
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Face, request, with_keys};
+use crate::config::Config;
+
+#[tokio::test]
+async fn collections_are_made_listed_described_and_dropped() {
+    let face = Face::with_products().await;
+    let list = face.get("/v1/collections").await;
+    let line = json!({"name": "products", "points": 3, "broken": null});
+    assert_eq!(list.body, json!({"collections": [line]}));
+
+    let info = face.get("/v1/collections/products").await.body;
+    assert_eq!(
+        (&info["points"], &info["memtable_points"]),
+        (&json!(3), &json!(3))
+    );
+    let config = json!({
+        "dimension": 3,
+        "metric": "cosine",
+        "element": "f32",
+        "index_config": {"type": "hnsw", "m": 8, "ef_construction": 200, "seed": 42},
+        "fields": {"released": "datetime"},
+        "durability": "none",
+    });
+    assert_eq!(info["config"], config);
+    assert_eq!(
+        info["fields"]["tags"],
+        json!({"kind": "string", "array": true, "declared": false})
+    );
+
+    let again = face
+        .put(
+            "/v1/collections/products",
+            json!({"dimension": 3, "metric": "l2"}),
+        )
+        .await;
+    assert_eq!(
+        (again.status, again.kind()),
+        (StatusCode::CONFLICT, "already_exists")
+    );
+    assert_eq!(
+        face.delete("/v1/collections/products").await.body,
+        json!({})
+    );
+    let gone = face.get("/v1/collections/products").await;
+    assert_eq!(
+        (gone.status, gone.kind()),
+        (StatusCode::NOT_FOUND, "not_found")
+    );
+}
+
+#[tokio::test]
+async fn points_are_read_by_id_page_and_count() {
+    let face = Face::with_products().await;
+    let one = face
+        .get("/v1/collections/products/points/sku-3?with_vector=true")
+        .await
+        .body;
+    assert_eq!(one["metadata"], json!({"released": "2026-01-31T00:00:00Z"}));
+    assert_eq!(one["vector"].as_array().unwrap().len(), 3);
+    let bare = face
+        .get("/v1/collections/products/points/1?with_metadata=false")
+        .await;
+    assert_eq!(bare.body, json!({"id": 1}));
+    let quoted = face.get("/v1/collections/products/points/%221%22").await;
+    assert_eq!(
+        quoted.status,
+        StatusCode::NOT_FOUND,
+        "the string 1 is not the number 1"
+    );
+
+    let got = face
+        .post(
+            "/v1/collections/products/points/get",
+            json!({"ids": ["sku-3", 9, 1], "with_metadata": false}),
+        )
+        .await;
+    let expected = json!({"points": [{"id": "sku-3"}, {"id": 1}], "missing": [9]});
+    assert_eq!(got.body, expected);
+
+    let path = "/v1/collections/products/points/scroll";
+    let first = face.post(path, json!({"limit": 2})).await.body;
+    assert_eq!(first["points"].as_array().unwrap().len(), 2);
+    let rest = face
+        .post(path, json!({"limit": 2, "cursor": first["next_cursor"]}))
+        .await
+        .body;
+    assert_eq!(rest["points"].as_array().unwrap().len(), 1);
+    assert_eq!(rest["next_cursor"], Value::Null);
+
+    let path = "/v1/collections/products/points/count";
+    let games = face
+        .post(
+            path,
+            json!({"filter": {"category": "games", "price": {"$gt": 30}}}),
+        )
+        .await;
+    assert_eq!(games.body, json!({"count": 1}));
+    let all = face
+        .send(request("POST", path).body(Body::empty()).unwrap())
+        .await;
+    assert_eq!(all.body, json!({"count": 3}), "an empty body is {{}}");
+}
+
+#[tokio::test]
+async fn metadata_is_updated_and_points_are_deleted() {
+    let face = Face::with_products().await;
+    let path = "/v1/collections/products/points/metadata";
+    let unknown = face
+        .post(path, json!({"ids": [1, 77], "metadata": {"price": 1}}))
+        .await;
+    assert_eq!(unknown.status, StatusCode::NOT_FOUND, "{}", unknown.body);
+    let updated = face
+        .post(path, json!({"ids": [1], "metadata": {"price": 25}}))
+        .await
+        .body;
+    assert_eq!(updated["result"]["updated"], 1);
+    let one = face.get("/v1/collections/products/points/1").await.body;
+    assert_eq!(
+        (&one["metadata"]["price"], &one["metadata"]["category"]),
+        (&json!(25.0), &json!("games"))
+    );
+
+    let path = "/v1/collections/products/points/delete";
+    let by_id = face.post(path, json!({"ids": ["sku-3", 77]})).await.body;
+    assert_eq!(by_id["result"]["deleted"], 1);
+    let by_filter = face.post(path, json!({"filter": {}})).await.body;
+    assert_eq!(by_filter["result"]["deleted"], 2);
+    let both = face.post(path, json!({"ids": [1], "filter": {}})).await;
+    assert_eq!(both.status, StatusCode::BAD_REQUEST, "{}", both.body);
+}
+
+#[tokio::test]
+async fn searches_find_the_nearest() {
+    let face = Face::with_products().await;
+    let search = json!({"vector": [1.0, 0.2, 0.0], "limit": 2, "filter": {"category": "games"}, "with_vector": true});
+    let found = face
+        .post("/v1/collections/products/search", search.clone())
+        .await
+        .body;
+    let ids: Vec<_> = found["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|hit| &hit["id"])
+        .collect();
+    assert_eq!(ids, [&json!(1), &json!(2)]);
+    assert_eq!(
+        (&found["searched_vectors"], &found["stats"]["matching"]),
+        (&json!(3), &json!(2))
+    );
+    assert_eq!(found["results"][0]["metadata"]["price"], 20.0);
+    let other = json!({"vector": [0, 0, 1], "limit": 1, "with_metadata": false});
+    let both = face
+        .post(
+            "/v1/collections/products/search/batch",
+            json!({"searches": [search, other]}),
+        )
+        .await
+        .body;
+    assert_eq!(both["responses"][0]["results"], found["results"]);
+    assert_eq!(both["responses"][1]["results"][0]["id"], "sku-3");
+}
+
+#[tokio::test]
+async fn distances_beyond_f32_are_numbers_all_the_same() {
+    let face = Face::new(&Config::default());
+    face.put(
+        "/v1/collections/far",
+        json!({"dimension": 2, "metric": "l2"}),
+    )
+    .await;
+    let points = json!({"points": [{"id": 1, "vector": [3e38, 3e38]}]});
+    face.post("/v1/collections/far/points", points).await;
+    let found = face
+        .post(
+            "/v1/collections/far/search",
+            json!({"vector": [-3e38, -3e38]}),
+        )
+        .await;
+    let distance = found.body["results"][0]["distance"].as_f64().unwrap();
+    assert_eq!(distance as f32, f32::MAX);
+}
+
+#[tokio::test]
+async fn lines_are_written_in_batches_and_an_error_says_how_many_are() {
+    let face = Face::new(&Config::default());
+    face.put(
+        "/v1/collections/many",
+        json!({"dimension": 64, "metric": "l2", "durability": "none"}),
+    )
+    .await;
+    let values = vec!["0.123456789"; 64].join(",");
+    let line = |id: usize| format!("{{\"id\":{id},\"vector\":[{values}]}}\n");
+    // Several batches, cut by the sender wherever it likes.
+    let text: String = (0..5_000).map(line).collect();
+    assert!(text.len() > 3_500_000);
+    let send = async |text: String| {
+        let pieces: Vec<_> = text
+            .into_bytes()
+            .chunks(100_003)
+            .map(<[u8]>::to_vec)
+            .collect();
+        let pieces = pieces.into_iter().map(Ok::<_, std::convert::Infallible>);
+        let body = Body::from_stream(futures_util::stream::iter(pieces));
+        let request = request("POST", "/v1/collections/many/points")
+            .header("content-type", "application/x-ndjson");
+        face.send(request.body(body).unwrap()).await
+    };
+    let sent = send(text.clone() + "\n" + line(5_000).trim_end()).await;
+    assert_eq!(sent.body["result"]["inserted"], 5_001, "{}", sent.body);
+
+    let broken = send(text + "{\"id\": 1, \"vectr\": [1]}\n").await;
+    assert_eq!(broken.status, StatusCode::BAD_REQUEST);
+    assert!(
+        broken.message().starts_with("line 5001: "),
+        "{}",
+        broken.message()
+    );
+    assert!(
+        broken.message().contains("did you mean `vector`?"),
+        "{}",
+        broken.message()
+    );
+    let written = broken.body["error"]["written"].as_u64().unwrap();
+    assert!((1..5_000).contains(&written), "{written}");
+    assert_eq!(send(String::new()).await.body["result"]["inserted"], 0);
+}
+
+#[tokio::test]
+async fn maintenance_snapshots_and_status() {
+    let face = Face::with_products().await;
+    assert_eq!(
+        face.post("/v1/collections/products/flush", json!({}))
+            .await
+            .body,
+        json!({})
+    );
+    let compacted = face
+        .post("/v1/collections/products/compact", json!({}))
+        .await
+        .body;
+    assert_eq!(compacted["segments"].as_array().unwrap().len(), 1);
+    let checked = face
+        .post("/v1/verify", json!({"collection": "products"}))
+        .await
+        .body;
+    assert_eq!(
+        (&checked["rows"], &checked["problems"]),
+        (&json!(3), &json!([]))
+    );
+
+    let made = face.post("/v1/snapshots", json!({"name": "one"})).await;
+    assert_eq!(
+        (made.status, &made.body["name"]),
+        (StatusCode::CREATED, &json!("one"))
+    );
+    let list = face.get("/v1/snapshots").await.body;
+    assert_eq!(list["snapshots"][0]["collections"][0]["points"], 3);
+    let restore = json!({"collection": "products", "restore_as": "copy"});
+    let restored = face.post("/v1/snapshots/one/restore", restore).await;
+    assert_eq!(restored.status, StatusCode::CREATED, "{}", restored.body);
+    assert_eq!(restored.body["collections"][0]["name"], "copy");
+    assert_eq!(face.delete("/v1/snapshots/one").await.body, json!({}));
+    assert_eq!(
+        face.get("/v1/snapshots").await.body,
+        json!({"snapshots": []})
+    );
+
+    let status = face.get("/v1/status").await.body;
+    assert_eq!(
+        (&status["collections"], &status["points"]),
+        (&json!(2), &json!(6))
+    );
+}
+
+#[tokio::test]
+async fn the_server_says_whether_it_is_ready() {
+    let face = Face::opening(&Config::default());
+    assert_eq!(face.get("/").await.body["name"], "VecDB");
+    assert_eq!(face.get("/livez").await.status, StatusCode::OK);
+    let ready = face.get("/readyz").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.body, json!({"state": "opening", "reason": null}));
+    let early = face.get("/v1/collections").await;
+    assert_eq!(
+        (early.status, early.kind()),
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    );
+    assert_eq!(early.headers["retry-after"], "1");
+    face.gateway.fail("the folder is locked");
+    assert_eq!(
+        face.get("/readyz").await.body["reason"],
+        "the folder is locked"
+    );
+    assert_eq!(face.get("/livez").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn callers_see_and_do_what_they_may() {
+    let face = Face::new(&with_keys());
+    let send = async |method: &str, path: &str, key: &str, body: Value| {
+        let secret = format!("Bearer {key}-0123456789abcdef0123456789abcdef");
+        let request = request(method, path)
+            .header("authorization", secret)
+            .header("content-type", "application/json");
+        face.send(request.body(Body::from(body.to_string())).unwrap())
+            .await
+    };
+    let settings = json!({"dimension": 2, "metric": "l2"});
+    for name in ["products", "secrets"] {
+        let made = send(
+            "PUT",
+            &format!("/v1/collections/{name}"),
+            "admin",
+            settings.clone(),
+        )
+        .await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    }
+    let seen = send("GET", "/v1/collections", "reader", Value::Null)
+        .await
+        .body;
+    assert_eq!(seen["collections"].as_array().unwrap().len(), 1, "{seen}");
+    let hidden = send("GET", "/v1/collections/secrets", "reader", Value::Null).await;
+    assert_eq!(
+        (hidden.status, hidden.kind()),
+        (StatusCode::FORBIDDEN, "permission_denied")
+    );
+    let refused = send("POST", "/v1/verify", "reader", json!({})).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let unknown = send("GET", "/v1/collections", "nobody", Value::Null).await;
+    assert_eq!(
+        (unknown.status, unknown.kind()),
+        (StatusCode::UNAUTHORIZED, "unauthenticated")
+    );
+    assert_eq!(unknown.headers["www-authenticate"], "Bearer");
+}

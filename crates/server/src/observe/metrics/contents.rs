@@ -1,0 +1,119 @@
+//! What the collections hold: gauges that are replaced as a whole at each look at the database.
+
+use std::fmt;
+
+use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use vecdb_engine::CollectionInfo;
+
+/// The gauges of all collections, by name.
+#[derive(Debug, Default)]
+pub(super) struct Contents(Mutex<Vec<(String, [f64; GAUGES.len()])>>);
+
+/// A gauge that every collection has.
+struct OfCollection {
+    name: &'static str,
+    help: &'static str,
+    value: fn(&CollectionInfo) -> f64,
+}
+
+const GAUGES: [OfCollection; 8] = [
+    OfCollection {
+        name: "vectors_total",
+        help: "Live points",
+        value: |info| info.points as f64,
+    },
+    OfCollection {
+        name: "index_size_bytes",
+        help: "Bytes of the indexes in segments",
+        value: |info| {
+            info.segments
+                .iter()
+                .map(|segment| segment.index_bytes)
+                .sum::<u64>() as f64
+        },
+    },
+    OfCollection {
+        name: "segment_bytes",
+        help: "Bytes of all files of the segments, indexes included",
+        value: |info| {
+            info.segments
+                .iter()
+                .map(|segment| segment.bytes)
+                .sum::<u64>() as f64
+        },
+    },
+    OfCollection {
+        name: "segments",
+        help: "Sealed segments",
+        value: |info| info.segments.len() as f64,
+    },
+    OfCollection {
+        name: "dead_rows",
+        help: "Rows in segments that were deleted or replaced and are not merged away yet",
+        value: |info| {
+            let dead = |segment: &vecdb_engine::SegmentInfo| {
+                segment.rows.saturating_sub(segment.live_rows)
+            };
+            info.segments
+                .iter()
+                .map(|segment| u64::from(dead(segment)))
+                .sum::<u64>() as f64
+        },
+    },
+    OfCollection {
+        name: "memtable_bytes",
+        help: "Bytes of points that are in memory and in the log, not yet in a segment",
+        value: |info| info.memtable_bytes as f64,
+    },
+    OfCollection {
+        name: "wal_lag",
+        help: "Positions of the log that a restart would read again for this collection",
+        value: |info| info.position.saturating_sub(info.flushed_position) as f64,
+    },
+    OfCollection {
+        name: "index_build_progress",
+        help: "Share of the rows that are in the index being built; 1 when none is built",
+        value: |info| match info.maintenance.building {
+            Some((done, all)) if all > 0 => done as f64 / all as f64,
+            _ => 1.0,
+        },
+    },
+];
+
+impl Contents {
+    /// Takes over the state of all collections that there are.
+    pub(super) fn replace(&self, collections: &[CollectionInfo]) {
+        let mut contents: Vec<_> = collections
+            .iter()
+            .map(|info| (info.name.clone(), GAUGES.map(|gauge| (gauge.value)(info))))
+            .collect();
+        contents.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        *self.0.lock() = contents;
+    }
+
+    /// Ends the series of a collection.
+    pub(super) fn forget(&self, collection: &str) {
+        self.0.lock().retain(|(name, _)| name != collection);
+    }
+}
+
+impl Collector for Contents {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let contents = self.0.lock();
+        for (at, gauge) in GAUGES.iter().enumerate() {
+            let mut family =
+                encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;
+            for (name, values) in contents.iter() {
+                if let Some(value) = values.get(at) {
+                    let labels = [("collection", name.as_str())];
+                    ConstGauge::new(*value).encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,113 @@
+//! Streams of upserts over a real connection: many batches under way, callers that go away, servers that end.
+
+use std::time::Duration;
+
+use tempfile::TempDir;
+use vecdb_client::Client;
+use vecdb_protocol::v1;
+use vecdb_server::Server;
+use vecdb_server::config::Config;
+
+const SOON: Duration = Duration::from_secs(8);
+const POINTS: u64 = 20;
+
+/// A server with an empty collection `c`.
+async fn serve() -> (Server, Client, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::default();
+    let any = "127.0.0.1:0".parse().unwrap();
+    config.listen.grpc = any;
+    config.listen.http = any;
+    config.listen.metrics = None;
+    config.storage.path = folder.path().join("data");
+    let server = Server::start(config).unwrap();
+    assert!(server.wait_ready(SOON), "{:?}", server.state());
+    let client = Client::connect(server.grpc_address().to_string()).unwrap();
+    let create = v1::CreateCollectionRequest {
+        name: "c".to_owned(),
+        config: Some(v1::CollectionConfig {
+            dimension: 4,
+            metric: "l2".to_owned(),
+            ..Default::default()
+        }),
+    };
+    client.create_collection(create).await.unwrap();
+    (server, client, folder)
+}
+
+/// Points whose ids no other batch has.
+fn batch(number: u64) -> v1::UpsertRequest {
+    let points = (0..POINTS).map(|at| v1::Point {
+        id: Some(v1::PointId {
+            kind: Some(v1::point_id::Kind::Number(number * POINTS + at)),
+        }),
+        vector: vec![number as f32, at as f32, 0.0, 0.0],
+        metadata: Default::default(),
+    });
+    v1::UpsertRequest {
+        collection: "c".to_owned(),
+        points: points.collect(),
+        durability: None,
+    }
+}
+
+async fn count(client: &Client) -> u64 {
+    let request = v1::CountRequest {
+        collection: "c".to_owned(),
+        filter: None,
+    };
+    client.count(request).await.unwrap().count
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_batch_of_a_stream_is_answered_after_its_sender_has_finished() {
+    let (server, client, _folder) = serve().await;
+    let batches = tokio_stream::iter((0..200).map(batch));
+    let mut answers = client.upsert_stream(batches).await.unwrap();
+    let mut inserted = 0;
+    while let Some(answer) = tokio::time::timeout(SOON, answers.next())
+        .await
+        .unwrap()
+        .unwrap()
+    {
+        inserted += answer.result.unwrap().inserted;
+    }
+    assert_eq!(inserted, 200 * POINTS);
+    assert_eq!(count(&client).await, inserted);
+    drop(client);
+    tokio::task::spawn_blocking(|| server.shutdown())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_answered_stays_when_the_caller_goes_away() {
+    let (server, client, _folder) = serve().await;
+    let address = server.grpc_address().to_string();
+    let caller = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let endless = tokio_stream::iter((0..).map(batch));
+            let client = Client::connect(address).unwrap();
+            let mut answers = client.upsert_stream(endless).await.unwrap();
+            for _ in 0..5 {
+                let answer = tokio::time::timeout(SOON, answers.next()).await.unwrap();
+                assert!(answer.unwrap().is_some());
+            }
+        });
+        // Its connection breaks off in the middle of a batch.
+        runtime.shutdown_background();
+    });
+    caller.await.unwrap();
+    let written = count(&client).await;
+    assert!(
+        written >= 5 * POINTS && written.is_multiple_of(POINTS),
+        "{written}"
+    );
+    drop(client);
+    tokio::task::spawn_blocking(|| server.shutdown())
+        .await
+        .unwrap()
+        .unwrap();
+}

@@ -1,0 +1,5 @@
+"""VecDB as a vector store of LangChain."""
+
+from .vectorstore import VecDBVectorStore
+
+__all__ = ["VecDBVectorStore"]

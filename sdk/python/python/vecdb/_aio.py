@@ -1,0 +1,355 @@
+"""The same calls for asyncio. They run in threads: the work itself holds no interpreter lock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, TypeVar
+
+from ._client import VecDBClient
+from ._results import AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
+from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
+
+T = TypeVar("T")
+
+
+class AsyncVecDBClient:
+    """:class:`VecDBClient` for asyncio: the same arguments, calls and errors.
+
+    ``concurrency`` calls run at a time; more wait their turn. A call that is cancelled is no longer waited for, but ends
+    by itself: give it a ``timeout`` where that matters.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        api_key: str | None = None,
+        ca_certificate: Certificate | None = None,
+        client_certificate: Certificate | None = None,
+        client_key: Certificate | None = None,
+        timeout: float | None = None,
+        retries: int = 3,
+        create: bool = True,
+        threads: int = 0,
+        snapshots: str | os.PathLike[str] | None = None,
+        concurrency: int = 32,
+    ) -> None:
+        self._client = VecDBClient(
+            url,
+            path=path,
+            api_key=api_key,
+            ca_certificate=ca_certificate,
+            client_certificate=client_certificate,
+            client_key=client_key,
+            timeout=timeout,
+            retries=retries,
+            create=create,
+            threads=threads,
+            snapshots=snapshots,
+        )
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="vecdb")
+
+    @property
+    def sync(self) -> VecDBClient:
+        """The client that does the work, for code that is not async."""
+        return self._client
+
+    async def create_collection(
+        self,
+        name: str,
+        dimension: int,
+        metric: Metric = "cosine",
+        index_config: Mapping[str, Any] | str | None = None,
+        *,
+        element: Element | None = None,
+        fields: Mapping[str, str] | None = None,
+        durability: Durability | None = None,
+    ) -> CollectionInfo:
+        """See :meth:`VecDBClient.create_collection`."""
+        return await self._call(
+            self._client.create_collection,
+            name,
+            dimension,
+            metric,
+            index_config,
+            element=element,
+            fields=fields,
+            durability=durability,
+        )
+
+    async def get_collection(self, name: str) -> CollectionInfo:
+        """See :meth:`VecDBClient.get_collection`."""
+        return await self._call(self._client.get_collection, name)
+
+    async def list_collections(self) -> list[AttributeDict]:
+        """See :meth:`VecDBClient.list_collections`."""
+        return await self._call(self._client.list_collections)
+
+    async def drop_collection(self, name: str) -> None:
+        """See :meth:`VecDBClient.drop_collection`."""
+        await self._call(self._client.drop_collection, name)
+
+    async def upsert(
+        self,
+        collection: str,
+        vectors: Iterable[Mapping[str, Any]] | Sequence[Vector] | Vector,
+        *,
+        ids: Sequence[PointId] | Any = None,
+        metadata: Sequence[Metadata | None] | None = None,
+        batch_size: int = 1000,
+        durability: Durability | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """See :meth:`VecDBClient.upsert`. ``progress`` is told in the thread that writes."""
+        return await self._call(
+            self._client.upsert,
+            collection,
+            vectors,
+            ids=ids,
+            metadata=metadata,
+            batch_size=batch_size,
+            durability=durability,
+            progress=progress,
+            timeout=timeout,
+        )
+
+    async def update_metadata(
+        self,
+        collection: str,
+        ids: Sequence[PointId],
+        metadata: Metadata,
+        *,
+        replace: bool = False,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """See :meth:`VecDBClient.update_metadata`."""
+        return await self._call(
+            self._client.update_metadata, collection, ids, metadata, replace=replace, timeout=timeout
+        )
+
+    async def delete(
+        self,
+        collection: str,
+        ids: Sequence[PointId] | None = None,
+        *,
+        filter: Filter | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """See :meth:`VecDBClient.delete`."""
+        return await self._call(self._client.delete, collection, ids, filter=filter, timeout=timeout)
+
+    async def get(
+        self,
+        collection: str,
+        ids: Sequence[PointId],
+        *,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        timeout: float | None = None,
+    ) -> list[Record | None]:
+        """See :meth:`VecDBClient.get`."""
+        return await self._call(
+            self._client.get,
+            collection,
+            ids,
+            with_vector=with_vector,
+            with_metadata=with_metadata,
+            timeout=timeout,
+        )
+
+    async def scroll(
+        self,
+        collection: str,
+        *,
+        filter: Filter | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        page_size: int = 1000,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Record]:
+        """See :meth:`VecDBClient.scroll`; for ``async for``."""
+        cursor: str | None = None
+        while True:
+            page, cursor = await self._call(
+                self._client.scroll_page,
+                collection,
+                cursor,
+                filter=filter,
+                with_vector=with_vector,
+                with_metadata=with_metadata,
+                page_size=page_size,
+                timeout=timeout,
+            )
+            for record in page:
+                yield record
+            if cursor is None:
+                return
+
+    async def scroll_page(
+        self,
+        collection: str,
+        cursor: str | None = None,
+        *,
+        filter: Filter | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        page_size: int = 1000,
+        timeout: float | None = None,
+    ) -> tuple[list[Record], str | None]:
+        """See :meth:`VecDBClient.scroll_page`."""
+        return await self._call(
+            self._client.scroll_page,
+            collection,
+            cursor,
+            filter=filter,
+            with_vector=with_vector,
+            with_metadata=with_metadata,
+            page_size=page_size,
+            timeout=timeout,
+        )
+
+    async def count(self, collection: str, filter: Filter | None = None, *, timeout: float | None = None) -> int:
+        """See :meth:`VecDBClient.count`."""
+        return await self._call(self._client.count, collection, filter, timeout=timeout)
+
+    async def search(
+        self,
+        collection: str,
+        vector: Vector,
+        limit: int = 10,
+        filter: Filter | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        max_distance: float | None = None,
+        min_score: float | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        truncate_after: float | None = None,
+        timeout: float | None = None,
+    ) -> SearchResults:
+        """See :meth:`VecDBClient.search`."""
+        return await self._call(
+            self._client.search,
+            collection,
+            vector,
+            limit,
+            filter,
+            params,
+            max_distance=max_distance,
+            min_score=min_score,
+            with_vector=with_vector,
+            with_metadata=with_metadata,
+            truncate_after=truncate_after,
+            timeout=timeout,
+        )
+
+    async def search_batch(
+        self,
+        collection: str,
+        vectors: Sequence[Vector] | Vector,
+        limit: int = 10,
+        filter: Filter | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        max_distance: float | None = None,
+        min_score: float | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        truncate_after: float | None = None,
+        timeout: float | None = None,
+    ) -> list[SearchResults]:
+        """See :meth:`VecDBClient.search_batch`."""
+        return await self._call(
+            self._client.search_batch,
+            collection,
+            vectors,
+            limit,
+            filter,
+            params,
+            max_distance=max_distance,
+            min_score=min_score,
+            with_vector=with_vector,
+            with_metadata=with_metadata,
+            truncate_after=truncate_after,
+            timeout=timeout,
+        )
+
+    async def flush(self, collection: str) -> None:
+        """See :meth:`VecDBClient.flush`."""
+        await self._call(self._client.flush, collection)
+
+    async def compact(self, collection: str) -> None:
+        """See :meth:`VecDBClient.compact`."""
+        await self._call(self._client.compact, collection)
+
+    async def verify(self, collection: str | None = None) -> AttributeDict:
+        """See :meth:`VecDBClient.verify`."""
+        return await self._call(self._client.verify, collection)
+
+    async def create_snapshot(self, name: str | None = None, collections: Sequence[str] = ()) -> AttributeDict:
+        """See :meth:`VecDBClient.create_snapshot`."""
+        return await self._call(self._client.create_snapshot, name, collections)
+
+    async def list_snapshots(self) -> list[AttributeDict]:
+        """See :meth:`VecDBClient.list_snapshots`."""
+        return await self._call(self._client.list_snapshots)
+
+    async def restore_snapshot(
+        self,
+        name: str,
+        collection: str | None = None,
+        restore_as: str | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> list[AttributeDict]:
+        """See :meth:`VecDBClient.restore_snapshot`."""
+        return await self._call(self._client.restore_snapshot, name, collection, restore_as, timeout=timeout)
+
+    async def delete_snapshot(self, name: str) -> None:
+        """See :meth:`VecDBClient.delete_snapshot`."""
+        await self._call(self._client.delete_snapshot, name)
+
+    async def status(self) -> AttributeDict:
+        """See :meth:`VecDBClient.status`."""
+        return await self._call(self._client.status)
+
+    async def close(self) -> None:
+        """See :meth:`VecDBClient.close`."""
+        if not self._client.closed:
+            await self._call(self._client.close)
+        self._threads.shutdown(wait=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._client.closed
+
+    async def __aenter__(self) -> AsyncVecDBClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Async{repr(self._client)[1:]}"
+
+    async def _call(self, call: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
+        if self._client.closed:
+            # The threads are gone; the client itself says what is wrong.
+            return call(*arguments, **options)
+        context = contextvars.copy_context()
+        work = functools.partial(context.run, call, *arguments, **options)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)

@@ -1,0 +1,434 @@
+"""The client: the same calls on a folder and on a server."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import weakref
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, cast
+
+from . import _batches
+from ._errors import InvalidArgumentError, VecDBError
+from ._results import AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
+from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
+from ._vecdb import Connection
+
+
+class VecDBClient:
+    """Collections of vectors in a folder (``path``), inside this process, or on a server (``url``).
+
+    Args:
+        url: ``"host:port"``, ``"http://host:port"`` or ``"https://host:port"`` of a server.
+        path: A folder, made where there is none. One process at a time can have it open.
+        api_key: Key or token for the server.
+        ca_certificate: Who may have signed the server's certificate: a PEM file, or its bytes. With it the connection is
+            encrypted whatever the url begins with.
+        client_certificate, client_key: What this client shows to a server that asks for it.
+        timeout: Seconds that a call may take unless it says otherwise. Default: no limit but the server's own.
+        retries: How often a call that can be made twice is made again when the server is not reachable or has too much
+            to do.
+        create: Whether to make the folder where there is none.
+        threads: Threads for index builds and batch searches of the folder; 0 means all processors.
+        snapshots: Where snapshots of the folder go: another folder, or a URL such as ``s3://bucket/prefix``. A server has
+            its own setting for that.
+
+    Any thread may use a client at any time; searches run side by side. A process that was forked needs a client of its
+    own. Every call that fails raises a :class:`VecDBError`. Close a client, or use it in a ``with`` statement.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        api_key: str | None = None,
+        ca_certificate: Certificate | None = None,
+        client_certificate: Certificate | None = None,
+        client_key: Certificate | None = None,
+        timeout: float | None = None,
+        retries: int = 3,
+        create: bool = True,
+        threads: int = 0,
+        snapshots: str | os.PathLike[str] | None = None,
+    ) -> None:
+        if (url is None) == (path is None):
+            raise InvalidArgumentError(
+                'give either the address of a server, VecDBClient("localhost:6333"), or a folder, VecDBClient(path="./data")'
+            )
+        self._timeout = timeout
+        if url is not None:
+            if snapshots is not None:
+                raise InvalidArgumentError("snapshots is a setting of the server; it goes with path only")
+            self._place = url
+            self._connection = Connection.connect(
+                url,
+                api_key,
+                _pem(ca_certificate),
+                _pem(client_certificate),
+                _pem(client_key),
+                timeout,
+                retries,
+            )
+        else:
+            assert path is not None
+            if api_key is not None or ca_certificate or client_certificate or client_key:
+                raise InvalidArgumentError("keys and certificates are for servers; a folder needs none")
+            self._place = os.fspath(path)
+            location = None if snapshots is None else os.fspath(snapshots)
+            self._connection = Connection.open(path, create, threads, location)
+            _open_folders.add(self)
+
+    # Collections
+
+    def create_collection(
+        self,
+        name: str,
+        dimension: int,
+        metric: Metric = "cosine",
+        index_config: Mapping[str, Any] | str | None = None,
+        *,
+        element: Element | None = None,
+        fields: Mapping[str, str] | None = None,
+        durability: Durability | None = None,
+    ) -> CollectionInfo:
+        """Makes a collection; its name must be free.
+
+        Args:
+            dimension: Number of values of a vector; for ``bits``, of bits.
+            metric: How nearness is measured.
+            index_config: ``{"type": "hnsw", "m": 16, "ef_construction": 200}`` (the default) or ``{"type": "flat"}``.
+            element: How the values are stored. Default: ``f32``, or ``bits`` for the metrics of bits.
+            fields: Metadata fields whose type is fixed: ``{"released": "datetime", "tags": "string[]"}``. Others take the
+                type of the first value seen.
+            durability: When a write is acknowledged. Default: once it is on the disk.
+        """
+        declared = None if fields is None else dict(fields)
+        return _info(
+            self._connection.create_collection(name, dimension, metric, index_config, element, declared, durability)
+        )
+
+    def get_collection(self, name: str) -> CollectionInfo:
+        """Settings, counts, segments and background work of a collection."""
+        return _info(self._connection.collection(name))
+
+    def list_collections(self) -> list[AttributeDict]:
+        """All collections: ``name``, ``points``, and in ``broken`` the reason where one cannot be opened."""
+        return [AttributeDict(summary) for summary in self._connection.collections()]
+
+    def drop_collection(self, name: str) -> None:
+        """Removes a collection with all its points."""
+        self._connection.drop_collection(name)
+
+    # Points
+
+    def upsert(
+        self,
+        collection: str,
+        vectors: Iterable[Mapping[str, Any]] | Sequence[Vector] | Vector,
+        *,
+        ids: Sequence[PointId] | Any = None,
+        metadata: Sequence[Metadata | None] | None = None,
+        batch_size: int = 1000,
+        durability: Durability | None = None,
+        progress: Progress | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Inserts points, or replaces those of the same ids.
+
+        Args:
+            vectors: Points, ``{"id": 1, "vector": [...], "metadata": {...}}``, as a list or from a generator; or, with
+                ``ids``, a list of vectors or an array with a row for each. Arrays of float32 are copied once.
+            ids, metadata: Columns beside ``vectors``, as long as it.
+            batch_size: Points that are written together: all of a batch or, if it fails, none. Batches before it stay.
+            progress: Told after each batch; see :data:`vecdb._types.Progress`.
+            timeout: Seconds for each batch.
+
+        Returns:
+            The sum over all batches.
+        """
+        load = _batches.Load(progress)
+        batches: Iterator[tuple[Any, ...]]
+        if ids is not None:
+            batches = load.of_columns(ids, vectors, metadata, batch_size)
+        elif metadata is None:
+            batches = load.of_points(vectors, batch_size)
+        else:
+            raise InvalidArgumentError("metadata as a list of its own needs ids; a point has its metadata in it")
+        self._connection.upsert(collection, batches, durability, self._limit(timeout), load.answered)
+        return load.total
+
+    def update_metadata(
+        self,
+        collection: str,
+        ids: Sequence[PointId],
+        metadata: Metadata,
+        *,
+        replace: bool = False,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Sets metadata fields of points and leaves their vectors. With ``replace`` the given fields are all there is
+        afterwards; else the other fields stay."""
+        return self._connection.update_metadata(collection, ids, metadata, replace, self._limit(timeout))
+
+    def delete(
+        self,
+        collection: str,
+        ids: Sequence[PointId] | None = None,
+        *,
+        filter: Filter | None = None,
+        timeout: float | None = None,
+    ) -> WriteResult:
+        """Deletes points by id or by filter. Ids that do not exist are no error."""
+        return self._connection.delete(collection, ids, filter, self._limit(timeout))
+
+    def get(
+        self,
+        collection: str,
+        ids: Sequence[PointId],
+        *,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        timeout: float | None = None,
+    ) -> list[Record | None]:
+        """Points by id, in the order of ``ids``; ``None`` for those that do not exist."""
+        return self._connection.get(collection, ids, with_vector, with_metadata, self._limit(timeout))
+
+    def scroll(
+        self,
+        collection: str,
+        *,
+        filter: Filter | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        page_size: int = 1000,
+        timeout: float | None = None,
+    ) -> Iterator[Record]:
+        """All points, or those that match a filter, read page by page. Points that exist all the while come exactly once.
+        ``timeout`` holds for each page."""
+        cursor: str | None = None
+        while True:
+            page, cursor = self.scroll_page(
+                collection,
+                cursor,
+                filter=filter,
+                with_vector=with_vector,
+                with_metadata=with_metadata,
+                page_size=page_size,
+                timeout=timeout,
+            )
+            yield from page
+            if cursor is None:
+                return
+
+    def scroll_page(
+        self,
+        collection: str,
+        cursor: str | None = None,
+        *,
+        filter: Filter | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        page_size: int = 1000,
+        timeout: float | None = None,
+    ) -> tuple[list[Record], str | None]:
+        """One page of :meth:`scroll`, and the cursor of the next one; ``None`` at the end."""
+        return self._connection.scroll(
+            collection, cursor, page_size, filter, with_vector, with_metadata, self._limit(timeout)
+        )
+
+    def count(self, collection: str, filter: Filter | None = None, *, timeout: float | None = None) -> int:
+        """How many points there are, or match a filter."""
+        return self._connection.count(collection, filter, self._limit(timeout))
+
+    # Search
+
+    def search(
+        self,
+        collection: str,
+        vector: Vector,
+        limit: int = 10,
+        filter: Filter | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        max_distance: float | None = None,
+        min_score: float | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        truncate_after: float | None = None,
+        timeout: float | None = None,
+    ) -> SearchResults:
+        """The points nearest to a vector, nearest first.
+
+        Args:
+            filter: Only points that match, such as ``{"category": "games", "price": {"$lt": 50}}``.
+            params: Knobs of the index: ``{"ef": 200}`` for a more careful search, ``{"exact": True}`` to compare all.
+            max_distance: Only points at most this far.
+            min_score: Only points of at least this score.
+            truncate_after: After so many seconds give what was found, marked ``truncated``.
+            timeout: After so many seconds raise :class:`DeadlineExceededError`.
+        """
+        return self._connection.search(
+            collection,
+            vector,
+            limit,
+            filter,
+            params,
+            max_distance,
+            min_score,
+            with_vector,
+            with_metadata,
+            truncate_after,
+            self._timeout if timeout is None else timeout,
+        )
+
+    def search_batch(
+        self,
+        collection: str,
+        vectors: Sequence[Vector] | Vector,
+        limit: int = 10,
+        filter: Filter | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        max_distance: float | None = None,
+        min_score: float | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        truncate_after: float | None = None,
+        timeout: float | None = None,
+    ) -> list[SearchResults]:
+        """One search for each row of ``vectors``, all of the same state of the collection; faster than one by one."""
+        return self._connection.search_batch(
+            collection,
+            vectors,
+            limit,
+            filter,
+            params,
+            max_distance,
+            min_score,
+            with_vector,
+            with_metadata,
+            truncate_after,
+            self._limit(timeout),
+        )
+
+    # Maintenance
+
+    def flush(self, collection: str) -> None:
+        """Writes what is in memory to segments. The log has it anyway: nothing is lost without."""
+        self._connection.flush(collection)
+
+    def compact(self, collection: str) -> None:
+        """Merges all segments into one and drops what is dead."""
+        self._connection.compact(collection)
+
+    def verify(self, collection: str | None = None) -> AttributeDict:
+        """Checks every file of a collection, or of the whole database; what is wrong is in ``problems``."""
+        return AttributeDict(self._connection.verify(collection))
+
+    def create_snapshot(self, name: str | None = None, collections: Sequence[str] = ()) -> AttributeDict:
+        """Copies collections, or all where none is named, to the place of snapshots."""
+        return AttributeDict(self._connection.create_snapshot(name, list(collections)))
+
+    def list_snapshots(self) -> list[AttributeDict]:
+        """All snapshots, with ``name``, ``created_at`` (microseconds since 1970), ``bytes`` and ``collections``."""
+        return [AttributeDict(info) for info in self._connection.list_snapshots()]
+
+    def restore_snapshot(
+        self,
+        name: str,
+        collection: str | None = None,
+        restore_as: str | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> list[AttributeDict]:
+        """Makes collections from a snapshot: the one named, under the name ``restore_as`` if given, else all. The names
+        must be free."""
+        restored = self._connection.restore_snapshot(name, collection, restore_as, self._limit(timeout))
+        return [AttributeDict(summary) for summary in restored]
+
+    def delete_snapshot(self, name: str) -> None:
+        """Removes a snapshot."""
+        self._connection.delete_snapshot(name)
+
+    def status(self) -> AttributeDict:
+        """Version, time since the start, memory, and what recovery did."""
+        status = self._connection.status()
+        uptime = status.pop("uptime")
+        return AttributeDict(status, uptime_seconds=uptime["secs"] + uptime["nanos"] / 1e9)
+
+    def close(self) -> None:
+        """Waits for the calls under way and closes the database. Closing twice does nothing."""
+        self._connection.close()
+        _open_folders.discard(self)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._connection.closed
+
+    def __enter__(self) -> VecDBClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._place!r}{' closed' if self.closed else ''}>"
+
+    def _limit(self, timeout: float | None) -> float | None:
+        return self._timeout if timeout is None else timeout
+
+
+_open_folders: weakref.WeakSet[VecDBClient] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_folders() -> None:
+    """What was not closed is closed at the end, so that the next start has nothing to replay."""
+    for client in list(_open_folders):
+        # In a forked process the folders are the parent's.
+        with contextlib.suppress(VecDBError):
+            client.close()
+
+
+def _pem(certificate: Certificate | None) -> bytes | None:
+    if certificate is None or isinstance(certificate, bytes):
+        return certificate
+    try:
+        with open(certificate, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise InvalidArgumentError(f"cannot read the certificate or key {os.fspath(certificate)!r}: {error}") from error
+
+
+def _info(info: dict[str, Any]) -> CollectionInfo:
+    config = info["config"]
+    (field,) = config["vectors"].values()
+    return CollectionInfo(
+        name=info["name"],
+        points=info["points"],
+        dimension=field["dimension"],
+        metric=field["metric"],
+        element=field["element"],
+        index=field["index"],
+        fields={name: _field_type(kind) for name, kind in info["fields"]["fields"].items()},
+        durability=config["durability"],
+        segments=[AttributeDict(segment) for segment in info["segments"]],
+        memtable_points=info["memtable_points"],
+        memtable_bytes=info["memtable_bytes"],
+        position=info["position"],
+        flushed_position=info["flushed_position"],
+        maintenance=AttributeDict(info["maintenance"]),
+    )
+
+
+def _field_type(field: dict[str, Any]) -> str:
+    return cast(str, field.get("kind") or "null") + ("[]" if field.get("array") else "")

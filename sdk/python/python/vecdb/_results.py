@@ -1,0 +1,140 @@
+"""What calls give back: dictionaries and lists, as JSON has them, with attributes besides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+
+class AttributeDict(dict[str, Any]):
+    """A dictionary whose entries can be read as attributes: ``result.id`` is ``result["id"]``."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no {name!r} here; there are: {', '.join(self)}") from None
+
+    def __dir__(self) -> Iterable[str]:
+        return [*super().__dir__(), *self]
+
+
+class SearchResult(AttributeDict):
+    """A point that was found: ``id``, ``score`` (larger is better), ``distance`` (smaller is nearer) and, unless it was
+    left out, ``metadata``; ``vector`` where it was asked for."""
+
+    __slots__ = ()
+
+
+class Record(AttributeDict):
+    """A point that was read: ``id``, ``metadata``, and ``vector`` where it was asked for."""
+
+    __slots__ = ()
+
+
+class WriteResult(AttributeDict):
+    """What a write did: ``inserted``, ``updated``, ``deleted``, the ``position`` of the write in the log, and how safe
+    it was when it was acknowledged (``durability``)."""
+
+    __slots__ = ()
+
+
+class CollectionInfo(AttributeDict):
+    """Settings, counts and background work of a collection."""
+
+    __slots__ = ()
+
+
+class SearchStats(NamedTuple):
+    """What a search did, for those who tune it."""
+
+    distance_computations: int
+    estimated_distances: int
+    nodes_visited: int
+    segments: int
+    matching: int | None
+
+
+class SearchResults(list[SearchResult]):
+    """The points found, nearest first.
+
+    ``searched_vectors``: how many points the search was over. ``latency_ms``: time inside the engine. ``truncated``: the
+    time given as ``truncate_after`` was up first, so nearer points may exist. ``stats``: see :class:`SearchStats`.
+    """
+
+    __slots__ = ("latency_ms", "searched_vectors", "stats", "truncated")
+
+    def __init__(
+        self,
+        results: Iterable[SearchResult] = (),
+        searched_vectors: int = 0,
+        latency_ms: float = 0.0,
+        truncated: bool = False,
+        stats: tuple[int, int, int, int, int | None] = (0, 0, 0, 0, None),
+    ) -> None:
+        super().__init__(results)
+        self.searched_vectors = searched_vectors
+        self.latency_ms = latency_ms
+        self.truncated = truncated
+        self.stats = SearchStats(*stats)
+
+    @property
+    def ids(self) -> list[int | str]:
+        """The ids alone."""
+        return [result["id"] for result in self]
+
+    @property
+    def scores(self) -> list[float]:
+        """The scores alone."""
+        return [result["score"] for result in self]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A data frame: id, score, distance, and a column for each metadata field. Needs pandas."""
+        return to_pandas(self)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """An Arrow table: id, score, distance, and a column for each metadata field. Needs pyarrow."""
+        return to_arrow(self)
+
+
+def to_pandas(points: Iterable[AttributeDict]) -> pandas.DataFrame:
+    """Points as a pandas data frame: a column for each entry, one for each metadata field. A field that is named like
+    an entry gets the prefix ``metadata.``."""
+    import pandas
+
+    return pandas.DataFrame(_columns(points))
+
+
+def to_arrow(points: Iterable[AttributeDict]) -> pyarrow.Table:
+    """Points as an Arrow table, with columns as in :func:`to_pandas`. Ids of mixed types become text."""
+    import pyarrow
+
+    columns = _columns(points)
+    ids = columns.get("id", [])
+    if len({type(id) for id in ids}) > 1:
+        columns["id"] = [str(id) for id in ids]
+    return pyarrow.table(
+        {
+            name: pyarrow.array(values, pyarrow.list_(pyarrow.float32())) if name == "vector" else values
+            for name, values in columns.items()
+        }
+    )
+
+
+_ENTRIES = ("id", "score", "distance", "vector")
+
+
+def _columns(points: Iterable[AttributeDict]) -> dict[str, list[Any]]:
+    rows = list(points)
+    columns = {name: [row[name] for row in rows] for name in _ENTRIES if rows and name in rows[0]}
+    fields = sorted({field for row in rows for field in row.get("metadata", ())})
+    for field in fields:
+        name = f"metadata.{field}" if field in _ENTRIES else field
+        columns[name] = [row["metadata"].get(field) for row in rows]
+    return columns

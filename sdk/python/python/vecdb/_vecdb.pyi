@@ -1,0 +1,103 @@
+"""Types of the compiled module; see ``vecdb._client`` for what the calls mean."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ._results import Record, SearchResults, WriteResult
+
+__version__: str
+
+class Connection:
+    @staticmethod
+    def open(path: str | os.PathLike[str], create: bool, threads: int, snapshots: str | None) -> Connection: ...
+    @staticmethod
+    def connect(
+        url: str,
+        api_key: str | None,
+        ca_certificate: bytes | None,
+        client_certificate: bytes | None,
+        client_key: bytes | None,
+        timeout: float | None,
+        retries: int,
+    ) -> Connection: ...
+    def close(self) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+    def create_collection(
+        self,
+        name: str,
+        dimension: int,
+        metric: str,
+        index: Any,
+        element: str | None,
+        fields: dict[str, str] | None,
+        durability: Any,
+    ) -> dict[str, Any]: ...
+    def collections(self) -> list[dict[str, Any]]: ...
+    def collection(self, name: str) -> dict[str, Any]: ...
+    def drop_collection(self, name: str) -> None: ...
+    def upsert(
+        self,
+        collection: str,
+        batches: Iterable[tuple[Any, ...]],
+        durability: Any,
+        timeout: float | None,
+        answered: Callable[[WriteResult], None],
+    ) -> None: ...
+    def update_metadata(
+        self, collection: str, ids: Any, metadata: Any, replace: bool, timeout: float | None
+    ) -> WriteResult: ...
+    def delete(self, collection: str, ids: Any, filter: Any, timeout: float | None) -> WriteResult: ...
+    def get(
+        self, collection: str, ids: Any, with_vector: bool, with_metadata: bool, timeout: float | None
+    ) -> list[Record | None]: ...
+    def scroll(
+        self,
+        collection: str,
+        cursor: str | None,
+        limit: int,
+        filter: Any,
+        with_vector: bool,
+        with_metadata: bool,
+        timeout: float | None,
+    ) -> tuple[list[Record], str | None]: ...
+    def count(self, collection: str, filter: Any, timeout: float | None) -> int: ...
+    def search(
+        self,
+        collection: str,
+        vector: Any,
+        limit: int,
+        filter: Any,
+        params: Any,
+        max_distance: float | None,
+        min_score: float | None,
+        with_vector: bool,
+        with_metadata: bool,
+        truncate_after: float | None,
+        timeout: float | None,
+    ) -> SearchResults: ...
+    def search_batch(
+        self,
+        collection: str,
+        vectors: Any,
+        limit: int,
+        filter: Any,
+        params: Any,
+        max_distance: float | None,
+        min_score: float | None,
+        with_vector: bool,
+        with_metadata: bool,
+        truncate_after: float | None,
+        timeout: float | None,
+    ) -> list[SearchResults]: ...
+    def flush(self, collection: str) -> None: ...
+    def compact(self, collection: str) -> None: ...
+    def verify(self, collection: str | None) -> dict[str, Any]: ...
+    def create_snapshot(self, name: str | None, collections: list[str]) -> dict[str, Any]: ...
+    def list_snapshots(self) -> list[dict[str, Any]]: ...
+    def restore_snapshot(
+        self, name: str, collection: str | None, restore_as: str | None, timeout: float | None
+    ) -> list[dict[str, Any]]: ...
+    def delete_snapshot(self, name: str) -> None: ...
+    def status(self) -> dict[str, Any]: ...

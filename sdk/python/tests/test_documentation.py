@@ -1,0 +1,41 @@
+"""The examples of docs/python.md and of the READMEs run as they stand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from server import REPOSITORY, Server
+
+
+def examples(page: Path) -> str:
+    """All examples of a page as one program, with the line numbers of the page."""
+    program, inside = [], False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            inside = line == "```python"
+            program.append("")
+        else:
+            program.append(line if inside else "")
+    return "\n".join(program)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "sdk/python/README.md"])
+def test_examples_run(page: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = examples(REPOSITORY / page)
+    assert "VecDBClient" in program
+    program = program.replace("localhost:6333", server.address)
+    exec(compile(program, page, "exec"), {"__name__": "__main__"})
+
+
+def test_links_lead_somewhere() -> None:
+    for page in (REPOSITORY / "docs/python.md", *(REPOSITORY / "sdk/python").glob("*.md"), *(REPOSITORY / "examples/rag").glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        headings = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.+)$", text)}
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            if target.startswith("#"):
+                assert target[1:] in headings, f"{page}: {target}"
+            elif not target.startswith("http"):
+                assert (page.parent / target.split("#")[0]).exists(), f"{page}: {target}"
