@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use pyo3::prelude::*;
@@ -23,6 +23,7 @@ use crate::json::json_of;
 use crate::metadata::metadata_of;
 use crate::point::{ids_of, whole};
 use crate::results;
+use crate::stop::signal;
 use crate::upsert::Batches;
 use crate::vector::{vector_of, vectors_of};
 
@@ -549,14 +550,6 @@ impl Drop for Connection {
 /// The signal of a call that begins now and may take `timeout` seconds.
 fn deadline(py: Python<'_>, timeout: Option<f64>) -> PyResult<StopSignal> {
     Ok(signal(duration(py, timeout, "timeout")?))
-}
-
-fn signal(limit: Option<Duration>) -> StopSignal {
-    let never = StopSignal::default();
-    match limit.and_then(|limit| Instant::now().checked_add(limit)) {
-        Some(end) => never.with_deadline(end),
-        None => never,
-    }
 }
 
 fn duration(py: Python<'_>, seconds: Option<f64>, what: &str) -> PyResult<Option<Duration>> {

@@ -5,6 +5,7 @@
 //! - `vector`, `metadata`, `point`, `json`: values from Python, and back.
 //! - `upsert`: batches of points, written one after the other or as a stream.
 //! - `results`: answers as the classes of `vecdb._results`.
+//! - `stop`: ending calls from outside.
 //! - `error`: engine errors as the exceptions of `vecdb._errors`.
 
 mod connection;
@@ -13,6 +14,7 @@ mod json;
 mod metadata;
 mod point;
 mod results;
+mod stop;
 mod upsert;
 mod vector;
 
@@ -25,6 +27,8 @@ mod _vecdb {
 
     #[pymodule_export]
     use super::connection::Connection;
+    #[pymodule_export]
+    use super::stop::Stop;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from vecdb import AsyncVecDBClient, NotFoundError, VecDBClient, VecDBError
 
@@ -75,3 +77,27 @@ def test_the_loop_is_free_while_a_call_works(tmp_path: Path) -> None:
         return ticks
 
     assert asyncio.run(asyncio.wait_for(work(), 30)) > 5
+
+
+def test_a_task_that_is_cancelled_ends_its_search(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).standard_normal((20_000, 512)).astype(np.float32)
+
+    async def work() -> float:
+        client = AsyncVecDBClient(path=tmp_path / "data")
+        await client.create_collection("c", 512, "l1", "flat", durability="none")
+        await client.upsert("c", rows, ids=range(len(rows)))
+        begun = time.monotonic()
+        await client.search_batch("c", rows[:50])
+        for_fifty = time.monotonic() - begun
+        task = asyncio.create_task(client.search_batch("c", rows[:5000]))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        begun = time.monotonic()
+        # Closing waits for the calls under way: for the search, had it not ended.
+        await client.close()
+        return (time.monotonic() - begun) / for_fifty
+
+    # A hundred times as long, were it not ended; the rest is what closing itself takes.
+    assert asyncio.run(asyncio.wait_for(work(), 120)) < 30

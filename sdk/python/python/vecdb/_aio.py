@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from ._client import VecDBClient
 from ._results import AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
 from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
+from ._vecdb import Stop
 
 T = TypeVar("T")
 
@@ -21,8 +22,8 @@ T = TypeVar("T")
 class AsyncVecDBClient:
     """:class:`VecDBClient` for asyncio: the same arguments, calls and errors.
 
-    ``concurrency`` calls run at a time; more wait their turn. A call that is cancelled is no longer waited for, but ends
-    by itself: give it a ``timeout`` where that matters.
+    ``concurrency`` calls run at a time; more wait their turn. Cancelling a task ends its reads and searches; a write under
+    way may or may not have happened. Calls without a time limit (flush, compact, verify, snapshots) run on to their end.
     """
 
     def __init__(
@@ -350,6 +351,10 @@ class AsyncVecDBClient:
         if self._client.closed:
             # The threads are gone; the client itself says what is wrong.
             return call(*arguments, **options)
-        context = contextvars.copy_context()
-        work = functools.partial(context.run, call, *arguments, **options)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        work = functools.partial(contextvars.copy_context().run, call, *arguments, **options)
+        stop = Stop()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, stop.run, work)
+        except asyncio.CancelledError:
+            stop.stop()
+            raise

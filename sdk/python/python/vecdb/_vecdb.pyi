@@ -2,11 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from ._results import Record, SearchResults, WriteResult
 
 __version__: str
+
+T = TypeVar("T")
+
+class Stop:
+    def run(self, work: Callable[[], T]) -> T: ...
+    def stop(self) -> None: ...
 
 class Connection:
     @staticmethod
