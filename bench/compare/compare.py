@@ -12,18 +12,22 @@ import report
 from cases import Settings, all_cases
 from datasets import REPOSITORY, MissingData
 from peers import GRAPH_PEERS
+from processes import ServerError
 from runner_client import RunnerError
 
 BENCH = REPOSITORY / "bench"
+RELEASE = REPOSITORY / "target" / "release"
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help=f"which to run: {', '.join(all_cases())} (default: all)")
-    parser.add_argument("--runner", type=Path, default=REPOSITORY / "target" / "release" / "vecdb-bench-runner")
+    parser.add_argument("--runner", type=Path, default=RELEASE / "vecdb-bench-runner")
+    parser.add_argument("--server", type=Path, default=RELEASE / "vecdb-server", help="the server of the case server")
     parser.add_argument("--rounds", type=int, default=5, help="paired rounds per measurement (default 5)")
     parser.add_argument("--limit", type=int, help="use only the first rows of each data set (a trial, not a result)")
     parser.add_argument("--gib", type=float, default=2.0, help="memory of flat_scan in GiB (default 2)")
+    parser.add_argument("--mixed-seconds", type=float, default=600.0, help="length of the overload of server (default 600)")
     parser.add_argument("--seed", type=int, help="seed of builds and rotation (default: a fresh one)")
     parser.add_argument("--rotated", action="store_true", help="hnsw also on Fashion-MNIST under a random rotation")
     parser.add_argument("--peers", nargs="+", choices=list(GRAPH_PEERS), default=list(GRAPH_PEERS), help="peers of hnsw")
@@ -40,18 +44,20 @@ def arguments() -> argparse.Namespace:
 
 def is_trial(parsed: argparse.Namespace) -> bool:
     """Whether the numbers are of less than the full measurement."""
-    return parsed.limit is not None or parsed.gib != 2.0 or parsed.rounds < 5
+    return parsed.limit is not None or parsed.gib != 2.0 or parsed.mixed_seconds < 600.0 or parsed.rounds < 5
 
 
 def settings(parsed: argparse.Namespace, work: Path) -> Settings:
     options = {"datasets": parsed.datasets} if parsed.datasets else {}
     return Settings(
         runner=parsed.runner,
+        server=parsed.server,
         work=work,
         rounds=parsed.rounds,
         seed=parsed.seed if parsed.seed is not None else secrets.randbits(31),
         limit=parsed.limit,
         gib=parsed.gib,
+        mixed_seconds=parsed.mixed_seconds,
         rotated=parsed.rotated,
         peers=parsed.peers,
         **options,
@@ -79,5 +85,5 @@ def main() -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (MissingData, RunnerError, FileNotFoundError) as error:
+    except (MissingData, RunnerError, ServerError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")

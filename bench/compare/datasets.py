@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import itertools
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +91,18 @@ def debian_packages(limit: int | None = None) -> Dataset:
     truth = 1.0 - np.load(_file("debian-packages", "groundtruth_cosine.npy")).astype(np.float64)
     note = "float16 rows widened to float32; 1,000 queries timed five times over"
     return _shortened(Dataset("debian-packages", "cosine", base, np.tile(queries, (5, 1)), truth, note), limit)
+
+
+def debian_packages_metadata() -> Path:
+    """What is known about each package: JSON lines in the order of the rows."""
+    return _file("debian-packages", "base.jsonl")
+
+
+def fields_of(metadata: Path, rows: int) -> list[dict[str, Any]]:
+    """The first lines as the runner keeps them: the id is the field `name`."""
+    with metadata.open(encoding="utf-8") as file:
+        lines = [json.loads(line) for line in itertools.islice(file, rows)]
+    return [{"name": line.pop("id"), **line} for line in lines]
 
 
 def rotated(dataset: Dataset, seed: int) -> Dataset:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import faiss
 import hnswlib
 import numpy as np
+
+from processes import START_SECONDS_MAX, Server
 
 T = TypeVar("T")
 
@@ -136,9 +142,111 @@ class FaissFlatPeer:
         return ids, cost
 
 
+class BulkPeer(Server):
+    """A server of another database that takes points with metadata, by its own client."""
+
+    name: str
+
+    def batches(self, base: np.ndarray, metadata: Sequence[dict[str, Any]], size: int) -> list[Any]:
+        """The points as its client takes them: made before the clock runs."""
+        raise NotImplementedError
+
+    def load(self, batches: list[Any]) -> None:
+        raise NotImplementedError
+
+    def count(self) -> int:
+        raise NotImplementedError
+
+
+class ChromaServer(BulkPeer):
+    """The server of Chroma; its log is SQLite."""
+
+    name = "chroma"
+
+    def __init__(self, folder: Path, work: Path, metric: str, dim: int) -> None:
+        import chromadb  # slow to import, and of one case only
+        from chromadb.config import Settings
+
+        port = free_port()
+        super().__init__([program("chroma"), "run", "--path", str(folder), "--port", str(port)], work / "chroma.log")
+        self.wait_until_ready(f"http://127.0.0.1:{port}/api/v2/heartbeat", time.monotonic() + START_SECONDS_MAX)
+        client = chromadb.HttpClient("127.0.0.1", port, settings=Settings(anonymized_telemetry=False))
+        space = {"hnsw": {"space": metric}}
+        self._collection = client.create_collection("bench", configuration=space, embedding_function=None)
+
+    def batches(self, base: np.ndarray, metadata: Sequence[dict[str, Any]], size: int) -> list[Any]:
+        # It knows neither nulls nor empty lists.
+        fields = [{key: value for key, value in one.items() if value not in (None, [])} for one in metadata]
+        ids = [str(row) for row in range(len(base))]
+        return [{"ids": ids[part], "embeddings": base[part], "metadatas": fields[part]} for part in parts(base, size)]
+
+    def load(self, batches: list[Any]) -> None:
+        for batch in batches:
+            self._collection.upsert(**batch)
+
+    def count(self) -> int:
+        return int(self._collection.count())
+
+
+class MilvusLiteServer(BulkPeer):
+    """The stand-alone server of Milvus Lite, with the client of Milvus."""
+
+    name = "milvus-lite"
+
+    def __init__(self, folder: Path, work: Path, metric: str, dim: int) -> None:
+        from pymilvus import DataType, MilvusClient, MilvusException
+
+        port = free_port()
+        address = ["--host", "127.0.0.1", "--port", str(port)]
+        super().__init__([program("milvus-lite"), "server", "--data-dir", str(folder), *address], work / "milvus.log")
+        self._client, end = None, time.monotonic() + START_SECONDS_MAX
+        while self._client is None and self.check_time(end):
+            with contextlib.suppress(MilvusException):
+                self._client = MilvusClient(f"http://127.0.0.1:{port}", timeout=2)
+        client = self._client
+        schema = client.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="HNSW", metric_type=metric.upper(), params={"M": 16, "efConstruction": 200})
+        client.create_collection("bench", schema=schema, index_params=index)
+
+    def batches(self, base: np.ndarray, metadata: Sequence[dict[str, Any]], size: int) -> list[Any]:
+        rows = [{**one, "id": row, "vector": base[row]} for row, one in enumerate(metadata)]
+        return [rows[part] for part in parts(base, size)]
+
+    def load(self, batches: list[Any]) -> None:
+        for batch in batches:
+            self._client.upsert("bench", batch)
+
+    def count(self) -> int:
+        return int(self._client.query("bench", output_fields=["count(*)"])[0]["count(*)"])
+
+    def stop(self) -> None:
+        if self._client is not None:
+            self._client.close()
+        super().stop()
+
+
+def parts(base: np.ndarray, size: int) -> list[slice]:
+    return [slice(first, min(first + size, len(base))) for first in range(0, len(base), size)]
+
+
+def program(name: str) -> str:
+    """A program of the environment that this runs in."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 GRAPH_PEERS: dict[str, Callable[[str], GraphPeer]] = {"hnswlib": HnswlibPeer, "faiss-hnsw": FaissHnswPeer}
+BULK_PEERS: list[type[BulkPeer]] = [ChromaServer, MilvusLiteServer]
 
 
-def versions() -> dict[str, str]:
+def versions(*packages: str) -> dict[str, str]:
     """What is compared with."""
-    return {name: version(name) for name in ("faiss-cpu", "hnswlib", "numpy")}
+    return {name: version(name) for name in packages or ("faiss-cpu", "hnswlib", "numpy")}

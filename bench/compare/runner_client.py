@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import time
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+from processes import cpu_seconds
 
 
 class RunnerError(RuntimeError):
@@ -49,7 +48,7 @@ class RunnerClient:
         """Sends one command and waits for its answer."""
         assert self._process.stdin and self._process.stdout
         line = json.dumps({"command": command, **arguments}, default=str)
-        cpu, start = self._cpu_seconds(), time.perf_counter()
+        cpu, start = cpu_seconds(self._process.pid), time.perf_counter()
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         reply = self._process.stdout.readline()
@@ -59,15 +58,9 @@ class RunnerClient:
         answer = json.loads(reply)
         if "error" in answer:
             raise RunnerError(f"{line}: {answer['error']}")
-        return Timed(answer, seconds, self._cpu_seconds() - cpu)
+        return Timed(answer, seconds, cpu_seconds(self._process.pid) - cpu)
 
     def search(self, command: str, **arguments: Any) -> tuple[Timed, np.ndarray]:
         """A command that writes ids: its answer and the ids."""
         timed = self.call(command, out=self._out, **arguments)
         return timed, np.load(self._out)
-
-    def _cpu_seconds(self) -> float:
-        """Processor time of all threads so far, in steps of 10 ms."""
-        with open(f"/proc/{self._process.pid}/stat", encoding="ascii") as stat:
-            fields = stat.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS

@@ -21,11 +21,13 @@ class Settings:
     """How to run the cases."""
 
     runner: Path
+    server: Path
     work: Path
     rounds: int
     seed: int
     limit: int | None = None
     gib: float = 2.0
+    mixed_seconds: float = 600.0
     rotated: bool = False
     peers: list[str] = field(default_factory=lambda: ["hnswlib", "faiss-hnsw"])
     datasets: list[str] = field(default_factory=lambda: ["fashion-mnist", "debian-packages"])
@@ -49,6 +51,12 @@ def load_into(client: RunnerClient, dataset: Dataset, queries: int | None = None
 
 def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
     """Case by name; a case gives one result per file it writes."""
-    from cases import engine, flat_batch, flat_scan, hnsw
+    from cases import engine, flat_batch, flat_scan, hnsw, server
 
-    return {"flat_scan": flat_scan.run, "flat_batch": flat_batch.run, "hnsw": hnsw.run, "engine": engine.run}
+    return {
+        "flat_scan": flat_scan.run,
+        "flat_batch": flat_batch.run,
+        "hnsw": hnsw.run,
+        "engine": engine.run,
+        "server": server.run,
+    }
