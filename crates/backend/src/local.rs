@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use vecdb_engine::{
-    CollectionConfig, CollectionInfo, CollectionSummary, Database, Durability, Error, ErrorKind,
-    Filter, MetadataUpdate, Point, PointId, Record, Result, ScrollPage, ScrollRequest,
+    Collection, CollectionConfig, CollectionInfo, CollectionSummary, Database, Durability, Error,
+    ErrorKind, Filter, MetadataUpdate, Point, PointId, Record, Result, ScrollPage, ScrollRequest,
     SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 
@@ -19,8 +19,13 @@ pub struct Local {
     database: Arc<Database>,
     snapshots: Option<SnapshotStore>,
     memory_bytes_max: Option<u64>,
+    answer_bytes_max: Option<u64>,
     opened: Instant,
 }
+
+/// What one point of an answer takes, apart from its vector: a guess for what is known only once it was read.
+const RECORD_BYTES: u64 = 128;
+const METADATA_BYTES: u64 = 256;
 
 impl Local {
     /// An open database, with the place of its snapshots.
@@ -29,6 +34,7 @@ impl Local {
             database,
             snapshots,
             memory_bytes_max: None,
+            answer_bytes_max: None,
             opened: Instant::now(),
         }
     }
@@ -40,9 +46,54 @@ impl Local {
         self
     }
 
+    /// Refuses reads whose answer could take more than that: a short request can ask for all vectors a thousand times.
+    #[must_use]
+    pub fn answer_bytes_max(mut self, bytes: Option<u64>) -> Self {
+        self.answer_bytes_max = bytes;
+        self
+    }
+
     /// The database.
     pub fn database(&self) -> &Arc<Database> {
         &self.database
+    }
+
+    /// Looks at what reads of one call could give together: how many points each, with vectors or metadata.
+    fn admit_answer(
+        &self,
+        collection: &Collection,
+        reads: impl Iterator<Item = (usize, bool, bool)> + Clone,
+    ) -> Result<()> {
+        let Some(bytes_max) = self.answer_bytes_max else {
+            return Ok(());
+        };
+        let vector_bytes = 4 * u64::from(collection.config().vector()?.dimension);
+        let bytes = |points: u64| {
+            let read = |(limit, with_vector, with_metadata): (usize, bool, bool)| {
+                let one = RECORD_BYTES
+                    + if with_vector { vector_bytes } else { 0 }
+                    + if with_metadata { METADATA_BYTES } else { 0 };
+                points.min(limit as u64).saturating_mul(one)
+            };
+            reads.clone().map(read).fold(0, u64::saturating_add)
+        };
+        // Most requests are small whatever there is in the collection.
+        if bytes(u64::MAX) <= bytes_max {
+            return Ok(());
+        }
+        let bytes = bytes(collection.count(None)?);
+        if bytes <= bytes_max {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::InvalidArgument,
+            format!(
+                "the answer could take {} MiB, and at most {} MiB are given at a time: ask for fewer points in one \
+                 call, or leave out their vectors",
+                bytes >> 20,
+                bytes_max >> 20
+            ),
+        ))
     }
 
     fn store(&self) -> Result<&SnapshotStore> {
@@ -124,9 +175,11 @@ impl Backend for Local {
         stop: &StopSignal,
     ) -> Result<Vec<Option<Record>>> {
         stop.check()?;
-        self.database
-            .collection(collection)?
-            .get(ids, with_vector, with_metadata)
+        let collection = self.database.collection(collection)?;
+        // An id may be asked for many times.
+        let each = ids.iter().map(|_| (1, with_vector, with_metadata));
+        self.admit_answer(&collection, each)?;
+        collection.get(ids, with_vector, with_metadata)
     }
 
     fn scroll(
@@ -138,7 +191,10 @@ impl Backend for Local {
         stop.check()?;
         let mut request = request.clone();
         request.stop = stop.clone();
-        self.database.collection(collection)?.scroll(&request)
+        let collection = self.database.collection(collection)?;
+        let page = (request.limit, request.with_vector, request.with_metadata);
+        self.admit_answer(&collection, std::iter::once(page))?;
+        collection.scroll(&request)
     }
 
     fn count(&self, collection: &str, filter: Option<&Filter>, stop: &StopSignal) -> Result<u64> {
@@ -155,7 +211,9 @@ impl Backend for Local {
         stop.check()?;
         let mut request = request.clone();
         request.stop = stop.clone();
-        self.database.collection(collection)?.search(&request)
+        let collection = self.database.collection(collection)?;
+        self.admit_answer(&collection, std::iter::once(answered(&request)))?;
+        collection.search(&request)
     }
 
     fn search_batch(
@@ -169,9 +227,9 @@ impl Backend for Local {
         for request in &mut requests {
             request.stop = stop.clone();
         }
-        self.database
-            .collection(collection)?
-            .search_batch(&requests)
+        let collection = self.database.collection(collection)?;
+        self.admit_answer(&collection, requests.iter().map(answered))?;
+        collection.search_batch(&requests)
     }
 
     fn flush(&self, collection: &str) -> Result<()> {
@@ -231,6 +289,10 @@ impl Backend for Local {
     }
 }
 
+fn answered(request: &SearchRequest) -> (usize, bool, bool) {
+    (request.limit, request.with_vector, request.with_metadata)
+}
+
 /// Resident memory of this process that is not backed by files: mapped segments are the kernel's to take back. 0 where
 /// the system does not tell.
 pub fn resident_bytes() -> u64 {
@@ -240,4 +302,57 @@ pub fn resident_bytes() -> u64 {
         .find_map(|line| line.strip_prefix("RssAnon:"));
     let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
     kib.map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vecdb_engine::{Metric, Options};
+
+    #[test]
+    fn answers_that_would_be_too_large_are_refused_and_others_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Arc::new(Database::open(folder.path(), Options::default()).unwrap());
+        let local = Local::new(database, None).answer_bytes_max(Some(1 << 20));
+        let config = CollectionConfig::new(100, Metric::L2);
+        local.create_collection("c", config).unwrap();
+        let points = (0..1_000).map(|id| Point::new(id, vec![1.0; 100]));
+        let never = StopSignal::default();
+        local.upsert("c", points.collect(), None, &never).unwrap();
+
+        let search = |limit| {
+            let mut search = SearchRequest::new(vec![0.0; 100]).limit(limit);
+            search.with_metadata = false;
+            search
+        };
+        let with_vector = |limit| {
+            let mut search = search(limit);
+            search.with_vector = true;
+            search
+        };
+        // 1,000 points of 128 bytes each, and of 528.
+        assert!(local.search("c", &search(100_000), &never).is_ok());
+        assert!(local.search("c", &with_vector(100_000), &never).is_ok());
+        let batch = |search, count| local.search_batch("c", &vec![search; count], &never);
+        assert!(batch(with_vector(10), 198).is_ok());
+        assert!(batch(search(1_000), 8).is_ok());
+        let ids = |count| vec![PointId::from(7); count];
+        let get = |count, with_vector| local.get("c", &ids(count), with_vector, false, &never);
+        assert!(get(1_985, true).is_ok());
+        let page = ScrollRequest {
+            limit: 100_000,
+            with_vector: true,
+            ..ScrollRequest::default()
+        };
+        assert!(local.scroll("c", &page, &never).is_ok());
+        for refused in [
+            batch(with_vector(10), 199).err(),
+            batch(search(1_000), 9).err(),
+            get(1_986, true).err(),
+        ] {
+            let error = refused.unwrap();
+            assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+            assert!(error.to_string().contains("at most 1 MiB"), "{error}");
+        }
+    }
 }

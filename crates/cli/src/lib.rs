@@ -17,7 +17,6 @@ mod output;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind as ClapErrorKind;
-use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use args::{Cli, Command, ServerCli};
@@ -26,38 +25,31 @@ use output::Console;
 
 /// The program `vecdb`.
 pub fn vecdb() -> ExitCode {
-    let parsed = Cli::command().try_get_matches().and_then(|matches| {
-        let mut cli = Cli::from_arg_matches(&matches)?;
-        cli.globals.path_is_given = is_given(&matches);
-        Ok(cli)
-    });
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     start(parsed)
 }
 
 /// The program `vecdb-server`: the command `serve` without its name.
 pub fn vecdb_server() -> ExitCode {
     let parsed = ServerCli::command().try_get_matches().and_then(|matches| {
-        let ServerCli { mut globals, args } = ServerCli::from_arg_matches(&matches)?;
-        globals.path_is_given = is_given(&matches);
+        let ServerCli { globals, args } = ServerCli::from_arg_matches(&matches)?;
         let command = Command::Serve(args);
-        Ok(Cli { globals, command })
+        Ok((Cli { globals, command }, matches))
     });
     start(parsed)
 }
 
-/// Whether somebody named the folder of the database.
-fn is_given(matches: &ArgMatches) -> bool {
-    let source = matches.value_source("path");
-    source.is_some_and(|source| source != ValueSource::DefaultValue)
-}
-
-fn start(parsed: Result<Cli, clap::Error>) -> ExitCode {
-    let cli = match parsed {
-        Ok(cli) => cli,
+fn start(parsed: Result<(Cli, ArgMatches), clap::Error>) -> ExitCode {
+    let (mut cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
     let console = Console::new(cli.globals.json, cli.globals.quiet);
-    let outcome = commands::run(cli, &console).and_then(|()| Ok(console.flush()?));
+    let outcome = args::settle(&mut cli.globals, &cli.command, &matches)
+        .and_then(|()| commands::run(cli, &console))
+        .and_then(|()| Ok(console.flush()?));
     match outcome {
         Ok(()) | Err(Failure::ClosedPipe) => ExitCode::SUCCESS,
         Err(failure) => {

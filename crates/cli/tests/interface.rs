@@ -23,6 +23,7 @@ fn help_is_a_manual() {
     for part in [
         "Exit codes:",
         "VECDB_PATH",
+        "VECDB_URL",
         "VECDB_SIMD",
         "quickstart",
         "--threads",
@@ -105,7 +106,12 @@ fn every_key_is_documented() {
         &["scroll", "-c", "c"],
         &["export", "-c", "c", "--output", "c.jsonl"],
         &["storage", "verify"],
+        &["status"],
+        &["snapshot", "create", "s"],
+        &["snapshot", "list"],
         &["collection", "drop", "d"],
+        &["snapshot", "restore", "s", "-c", "d"],
+        &["snapshot", "delete", "s"],
     ];
     for command in commands {
         let report = world.json(command);
@@ -122,5 +128,19 @@ fn every_key_is_documented() {
             manual.contains(&format!("\"{key}\"")),
             "the key {key} of a sweep's row is not in docs/cli.md"
         );
+    }
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    let manual = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    let help = World::new().text(&["--help"]);
+    let (_, help) = help.split_once("Exit codes:").unwrap();
+    for kind in vecdb_engine::ErrorKind::all() {
+        let (code, name) = (kind.exit_code(), kind.name());
+        let row = format!("| {code} | `{name}` |");
+        assert!(manual.contains(&row), "{row} is not in docs/cli.md");
+        assert!(help.contains(&format!("{code:>2}  ")), "{code}: {help}");
     }
 }

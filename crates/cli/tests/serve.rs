@@ -2,98 +2,16 @@
 
 mod harness;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::World;
+use harness::running::{PATIENCE, Running};
 use serde_json::Value;
-use vecdb_backend::{Backend, Remote, RemoteOptions};
+use vecdb_backend::Backend;
 use vecdb_engine::{CollectionConfig, Metric, Point, StopSignal};
-
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A server process; killed when dropped.
-struct Running {
-    child: Child,
-    /// What it said about itself.
-    about: Value,
-}
-
-impl Running {
-    /// `serve` with ports of the system's choice.
-    fn start(world: &World, args: &[&str]) -> Self {
-        let any = "127.0.0.1:0";
-        let base = [
-            "serve",
-            "--json",
-            "--grpc",
-            any,
-            "--http",
-            any,
-            "--metrics",
-            any,
-        ];
-        let mut child = world
-            .command(&[&base, args].concat())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        if line.is_empty() {
-            let output = child.wait_with_output().unwrap();
-            panic!("the server ended: {}", harness::stderr(&output));
-        }
-        let about = serde_json::from_str(&line).unwrap();
-        Self { child, about }
-    }
-
-    fn remote(&self) -> Remote {
-        let options = RemoteOptions {
-            timeout: Some(PATIENCE),
-            retries: Some(0),
-            ..RemoteOptions::default()
-        };
-        Remote::connect(self.about["grpc"].as_str().unwrap(), options).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
-    }
-
-    /// Waits for the end; exit code and log.
-    fn end(&mut self) -> (Option<i32>, String) {
-        let begun = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(begun.elapsed() < PATIENCE, "the server does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        let mut log = String::new();
-        let mut stderr = self.child.stderr.take().unwrap();
-        stderr.read_to_string(&mut log).unwrap();
-        (status.code(), log)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn point(id: u64) -> Point {
     Point::new(id, vec![id as f32, 1.0, 0.5]).with("n", id as i64)
@@ -321,7 +239,7 @@ fn settings_are_printed_and_refused() {
     ];
     let serve = |args: &[&'static str]| [&["serve"][..], &any, args].concat();
     let taken = Running::start(&world, &["--path", "taken"]);
-    let port = taken.about["grpc"].as_str().unwrap().to_owned();
+    let port = taken.address().to_owned();
     harness::check(
         &world,
         &[

@@ -16,7 +16,7 @@ use crate::builder::Builder;
 use crate::codec::SharedCodec;
 use crate::error::ClientError;
 use crate::rpc::{self, Rpc};
-use crate::upsert_stream::UpsertStream;
+use crate::upsert_stream::{ResetOnDrop, UpsertStream};
 use crate::{retry, v1};
 
 /// The largest message sent or received.
@@ -99,7 +99,8 @@ impl Client {
     where
         S: Stream<Item: Into<Arc<v1::UpsertRequest>>> + Send + 'static,
     {
-        let batches: Request<_> = self.request(batches.map(Into::into), self.deadline)?;
+        let mut batches: Request<_> = self.request(batches.map(Into::into), self.deadline)?;
+        let reset = ResetOnDrop::of(&mut batches);
         let mut grpc = self.grpc();
         let path = PathAndQuery::from_static(rpc::UPSERT_STREAM.path);
         let opened = async {
@@ -110,6 +111,7 @@ impl Client {
         Ok(UpsertStream {
             client: self.clone(),
             answers,
+            _reset: reset,
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use tokio_stream::StreamExt as _;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 use vecdb_client::{Client, ClientError, v1};
@@ -192,4 +193,38 @@ async fn a_stream_answers_batch_by_batch() {
     };
     assert_eq!(inserted, [2, 3]);
     assert_eq!(error.kind(), "invalid_argument");
+}
+
+/// Says when it is dropped.
+struct Told(std::sync::mpsc::Sender<()>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        // The test may have ended.
+        let _ = self.0.send(());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_nobody_waits_for_its_answers() {
+    let answer = v1::UpsertResponse::default().encode_to_vec();
+    let address = stub::serve(move |_, _, _| Ok(answer.clone())).await;
+    let client = Client::connect(address.to_string()).unwrap();
+    // One that waits for its next batch for ever, and one that always has another.
+    for ready in [1, usize::MAX] {
+        let (told, heard) = std::sync::mpsc::channel();
+        let told = Told(told);
+        let rest = tokio_stream::pending().map(move |batch: v1::UpsertRequest| {
+            let _held = &told;
+            batch
+        });
+        let batches = std::iter::repeat_n(v1::UpsertRequest::default(), ready);
+        let batches = tokio_stream::iter(batches).chain(rest);
+        let mut answers = client.upsert_stream(batches).await.unwrap();
+        assert!(answers.next().await.unwrap().is_some());
+        assert!(heard.try_recv().is_err());
+        drop(answers);
+        let ended = heard.recv_timeout(Duration::from_secs(5));
+        assert!(ended.is_ok(), "{ready} batches: the stream goes on");
+    }
 }

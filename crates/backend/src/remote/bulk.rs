@@ -4,6 +4,7 @@
 //! over a new stream: upserting the same points twice is the same as once.
 
 use std::collections::VecDeque;
+use std::iter::Fuse;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ pub(super) struct Load<'a, I> {
     remote: &'a Remote,
     collection: &'a str,
     durability: Option<Durability>,
-    batches: I,
+    batches: Fuse<I>,
     /// Sent or about to be, oldest first.
     unanswered: VecDeque<Arc<v1::UpsertRequest>>,
 }
@@ -37,7 +38,7 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
             remote,
             collection,
             durability,
-            batches,
+            batches: batches.fuse(),
             unanswered: VecDeque::new(),
         }
     }

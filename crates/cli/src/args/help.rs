@@ -10,23 +10,31 @@ A database of your own:
   vecdb search -c products '[0.1, 0.2, 0.7]' --filter '{\"price\": {\"$lt\": 50}}'
   vecdb search -c products @query.npy --limit 5 --json
 
+A server, and every command on it in place of a folder:
+  vecdb serve --path /var/lib/vecdb
+  vecdb search -c products '[0.1, 0.2, 0.7]' --url http://localhost:6333
+
 Measurements on vector files, without a database:
   vecdb flat search --dataset base.fvecs --query query.fvecs --k 10
   vecdb hnsw build --dataset base.fvecs --output base.hnsw --M 16 --efConstruction 200
   vecdb hnsw sweep --index base.hnsw --query query.fvecs --plot recall.svg
 
 Environment:
-  VECDB_PATH   folder of the database, where --path is not given
-  VECDB_SIMD   instruction set of the distance kernels: scalar, avx2, avx512 or neon
-               (default: the best this machine has)
+  VECDB_PATH     folder of the database, where neither --path nor --url is given
+  VECDB_URL      address of a server, where neither --path nor --url is given
+  VECDB_API_KEY  API key or token for the server, where --api-key is not given
+  VECDB_SIMD     instruction set of the distance kernels: scalar, avx2, avx512 or neon
+                 (default: the best this machine has)
 
 Exit codes:
-  0  done                          7  permission denied
-  2  the request is wrong          8  data is damaged
-  3  not found                     9  data of a newer version
-  4  exists already               10  writes refused after a disk failure
-  5  database in use elsewhere    11  cancelled
-  6  disk or memory used up       12  the operating system refused
+  0  done                          8  data is damaged
+  2  the request is wrong          9  of a newer version, or not set up
+  3  not found                    10  writes refused after a disk failure
+  4  exists already               11  cancelled
+  5  in use, or not reachable     12  the operating system refused
+  6  disk or memory used up,      13  key missing or not known
+     or server busy               14  time limit of a call has passed
+  7  permission denied
 
 With --json a command prints one JSON object on stdout; an error is an object on stderr:
 {\"error\": {\"kind\", \"message\"}}. docs/cli.md lists every key.";

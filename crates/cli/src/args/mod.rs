@@ -3,6 +3,7 @@
 mod collections;
 mod datasets;
 mod help;
+mod place;
 mod points;
 mod serve;
 mod snapshots;
@@ -11,11 +12,11 @@ pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
 pub(crate) use datasets::{
     BuildArgs, FlatCommand, FlatSearchArgs, HnswCommand, HnswSearchArgs, QueryArgs, SweepArgs,
 };
+pub(crate) use place::settle;
 pub(crate) use points::{
     CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs, SearchArgs,
     UpdateArgs,
 };
-
 pub(crate) use serve::ServeArgs;
 pub(crate) use snapshots::{SnapshotCommand, StoreArgs};
 

@@ -1,5 +1,6 @@
 //! `import`: a file of points into a collection, batch by batch.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::Instant;
 
@@ -112,7 +113,7 @@ fn target<'a>(
     }
 }
 
-/// Writes all points of `source`, each batch acknowledged before the next.
+/// Writes all points of `source`, after `first`, in batches.
 pub(crate) fn load(
     console: &Console,
     collection: Collection<'_>,
@@ -121,43 +122,39 @@ pub(crate) fn load(
     batch: usize,
 ) -> Outcome<ImportReport> {
     let started = Instant::now();
+    let bar = Bar::new(console, "importing", source.rows());
     let mut report = ImportReport {
         collection: collection.name().to_owned(),
         ..ImportReport::default()
     };
-    let bar = Bar::new(console, "importing", source.rows());
-    let mut vector_bytes = 0usize;
-    let mut points: Vec<Point> = first.into_iter().collect();
-    loop {
-        let mut ended = false;
-        while points.len() < batch {
-            match source
-                .next_point()
-                .map_err(|error| written_so_far(error, &report))?
-            {
-                Some(point) => points.push(point),
-                None => {
-                    ended = true;
-                    break;
-                }
-            }
-        }
-        if !points.is_empty() {
-            let count = points.len() as u64;
+    // Those read; every batch but the last is full.
+    let read = Cell::new(0);
+    let mut vector_bytes = 0;
+    let mut failure = None;
+    let mut first = first;
+    let batches = std::iter::from_fn(|| match source.batch(first.take(), batch) {
+        Ok(points) if points.is_empty() => None,
+        Ok(points) => {
+            read.set(read.get() + points.len() as u64);
             vector_bytes += points
                 .iter()
                 .map(|point| point.vector.len() * 4)
                 .sum::<usize>();
-            let write = collection.upsert(std::mem::take(&mut points));
-            let write = write.map_err(|error| written_so_far(error, &report))?;
-            report.points += count;
-            report.inserted += write.inserted;
-            report.updated += write.updated;
-            bar.set(report.points);
+            Some(points)
         }
-        if ended {
-            break;
+        Err(error) => {
+            failure = Some(error);
+            None
         }
+    });
+    let written = collection.upsert_all(batches, &mut |write| {
+        report.points = read.get().min(report.points + batch as u64);
+        report.inserted += write.inserted;
+        report.updated += write.updated;
+        bar.set(report.points);
+    });
+    if let Err(failure) = written.and(failure.map_or(Ok(()), Err)) {
+        return Err(written_so_far(failure, &report));
     }
     report.import_seconds = started.elapsed().as_secs_f64();
     report.points_per_second = report.points as f64 / report.import_seconds.max(1e-9);
@@ -206,6 +203,17 @@ impl Source {
 
     fn rows(&self) -> Option<u64> {
         self.points.rows().map(|rows| rows.min(self.limit))
+    }
+
+    /// The next `size` points, `first` being the first of them; fewer at the end, and none after it.
+    fn batch(&mut self, first: Option<Point>, size: usize) -> Outcome<Vec<Point>> {
+        let mut points: Vec<_> = first.into_iter().collect();
+        while points.len() < size
+            && let Some(point) = self.next_point()?
+        {
+            points.push(point);
+        }
+        Ok(points)
     }
 
     pub(crate) fn next_point(&mut self) -> Outcome<Option<Point>> {

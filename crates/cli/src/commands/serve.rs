@@ -27,10 +27,11 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &ServeArgs) -> Out
     }
     let logs = observe::init(&config.log)?;
     let mut server = Server::start(config.clone())?;
-    server.listen_to_signals()?;
+    let signals = server.listen_to_signals();
     let is_ready = server.wait_ready(READY_WAIT);
-    // A database that could not be opened is told as an error, below.
+    // A database that could not be opened is told as an error, below; the server may have ended with it.
     if matches!(server.state(), GatewayState::Opening | GatewayState::Ready) {
+        signals?;
         console.json(&json!({
             "path": config.storage.path,
             "grpc": server.grpc_address(),

@@ -27,10 +27,13 @@ pub(crate) enum Intent {
 
 /// An open database, here or behind an address.
 pub(crate) struct Session {
-    backend: Box<dyn Backend>,
-    /// `None` on a server.
-    database: Option<Arc<Database>>,
+    opened: Opened,
     place: String,
+}
+
+enum Opened {
+    Folder(Local),
+    Server(Remote),
 }
 
 impl Session {
@@ -59,23 +62,24 @@ impl Session {
     ) -> Outcome<Self> {
         if let Some(url) = &globals.server.url {
             return Ok(Self {
-                backend: Box::new(connect(globals, url)?),
-                database: None,
+                opened: Opened::Server(connect(globals, url)?),
                 place: url.clone(),
             });
         }
         let store = store.map(SnapshotStore::open).transpose()?;
         let database = Arc::new(open_folder(console, globals, intent)?);
         Ok(Self {
-            backend: Box::new(Local::new(database.clone(), store)),
-            database: Some(database),
+            opened: Opened::Folder(Local::new(database, store)),
             place: globals.path.display().to_string(),
         })
     }
 
     /// Every operation there is.
     pub(crate) fn backend(&self) -> &dyn Backend {
-        self.backend.as_ref()
+        match &self.opened {
+            Opened::Folder(local) => local,
+            Opened::Server(remote) => remote,
+        }
     }
 
     /// The folder or the address.
@@ -86,19 +90,21 @@ impl Session {
     /// One of its collections, which may not exist.
     pub(crate) fn collection<'a>(&'a self, name: &'a str) -> Collection<'a> {
         Collection {
-            backend: self.backend(),
+            session: self,
             name,
-            is_local: self.database.is_some(),
         }
     }
 
     /// Does `work` and closes the database. An error of the work comes before one of closing.
     pub(crate) fn run<T>(self, work: impl FnOnce(&Self) -> Outcome<T>) -> Outcome<T> {
         let outcome = work(&self);
-        drop(self.backend);
-        let closed = match self.database.and_then(Arc::into_inner) {
-            Some(database) => database.close(),
-            None => Ok(()),
+        let closed = match self.opened {
+            Opened::Folder(local) => {
+                let database = local.database().clone();
+                drop(local);
+                Arc::into_inner(database).map_or(Ok(()), Database::close)
+            }
+            Opened::Server(_) => Ok(()),
         };
         let value = outcome?;
         closed?;
@@ -109,9 +115,8 @@ impl Session {
 /// A collection of a session.
 #[derive(Clone, Copy)]
 pub(crate) struct Collection<'a> {
-    backend: &'a dyn Backend,
+    session: &'a Session,
     name: &'a str,
-    is_local: bool,
 }
 
 impl<'a> Collection<'a> {
@@ -119,18 +124,43 @@ impl<'a> Collection<'a> {
         self.name
     }
 
+    fn backend(&self) -> &'a dyn Backend {
+        self.session.backend()
+    }
+
     /// How often it is worth asking how far a long call is.
     pub(crate) fn poll_interval(&self) -> Duration {
-        Duration::from_millis(if self.is_local { 20 } else { 250 })
+        Duration::from_millis(match self.session.opened {
+            Opened::Folder(_) => 20,
+            Opened::Server(_) => 250,
+        })
     }
 
     pub(crate) fn info(&self) -> Outcome<CollectionInfo> {
-        Ok(self.backend.collection(self.name)?)
+        Ok(self.backend().collection(self.name)?)
     }
 
     pub(crate) fn upsert(&self, points: Vec<Point>) -> Outcome<WriteResult> {
         let stop = StopSignal::default();
-        Ok(self.backend.upsert(self.name, points, None, &stop)?)
+        Ok(self.backend().upsert(self.name, points, None, &stop)?)
+    }
+
+    /// Upserts batch after batch in their order and gives `progress` the answer to each. A server gets several at a
+    /// time: it is not idle while the next batch is read.
+    pub(crate) fn upsert_all(
+        &self,
+        batches: impl IntoIterator<Item = Vec<Point>>,
+        progress: &mut dyn FnMut(WriteResult),
+    ) -> Outcome {
+        match &self.session.opened {
+            Opened::Server(remote) => remote.upsert_stream(self.name, batches, None, progress)?,
+            Opened::Folder(_) => {
+                for batch in batches {
+                    progress(self.upsert(batch)?);
+                }
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn update_metadata(
@@ -140,41 +170,43 @@ impl<'a> Collection<'a> {
     ) -> Outcome<WriteResult> {
         let stop = StopSignal::default();
         Ok(self
-            .backend
+            .backend()
             .update_metadata(self.name, ids, update, &stop)?)
     }
 
     pub(crate) fn delete(&self, selection: &Selection) -> Outcome<WriteResult> {
         let stop = StopSignal::default();
-        Ok(self.backend.delete(self.name, selection, &stop)?)
+        Ok(self.backend().delete(self.name, selection, &stop)?)
     }
 
     pub(crate) fn get(&self, ids: &[PointId], with_vector: bool) -> Outcome<Vec<Option<Record>>> {
         let stop = StopSignal::default();
-        Ok(self.backend.get(self.name, ids, with_vector, true, &stop)?)
+        Ok(self
+            .backend()
+            .get(self.name, ids, with_vector, true, &stop)?)
     }
 
     pub(crate) fn scroll(&self, request: &ScrollRequest) -> Outcome<ScrollPage> {
         let stop = StopSignal::default();
-        Ok(self.backend.scroll(self.name, request, &stop)?)
+        Ok(self.backend().scroll(self.name, request, &stop)?)
     }
 
     pub(crate) fn count(&self, filter: Option<&Filter>) -> Outcome<u64> {
         let stop = StopSignal::default();
-        Ok(self.backend.count(self.name, filter, &stop)?)
+        Ok(self.backend().count(self.name, filter, &stop)?)
     }
 
     pub(crate) fn search(&self, request: &SearchRequest) -> Outcome<SearchResponse> {
         let stop = StopSignal::default();
-        Ok(self.backend.search(self.name, request, &stop)?)
+        Ok(self.backend().search(self.name, request, &stop)?)
     }
 
     pub(crate) fn compact(&self) -> vecdb_engine::Result<()> {
-        self.backend.compact(self.name)
+        self.backend().compact(self.name)
     }
 
     pub(crate) fn wait_until_idle(&self) -> vecdb_engine::Result<()> {
-        self.backend.wait_until_idle(self.name)
+        self.backend().wait_until_idle(self.name)
     }
 }
 
@@ -194,16 +226,7 @@ fn connect(globals: &Globals, url: &str) -> Outcome<Remote> {
 }
 
 /// Opens the database folder. What recovery did is told on stderr where it matters.
-pub(crate) fn open_folder(
-    console: &Console,
-    globals: &Globals,
-    intent: Intent,
-) -> Outcome<Database> {
-    if globals.server.url.is_some() {
-        return Err(Failure::usage(
-            "this command works on a folder of this machine: leave --url (or VECDB_URL) out",
-        ));
-    }
+fn open_folder(console: &Console, globals: &Globals, intent: Intent) -> Outcome<Database> {
     let options = Options {
         create_if_missing: intent == Intent::Create,
         background: intent != Intent::Read,

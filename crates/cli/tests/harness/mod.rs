@@ -1,6 +1,8 @@
 //! Running the real binary in a folder of its own.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub(crate) mod running;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -31,8 +33,13 @@ impl World {
             .current_dir(self.folder.path())
             // A killed process leaves its temporary files behind.
             .env("TMPDIR", self.folder.path())
-            .env_remove("VECDB_PATH")
             .stdin(Stdio::null());
+        let ours = |name: &str| name.starts_with("VECDB_") && name != "VECDB_SIMD";
+        for (name, _) in std::env::vars_os() {
+            if name.to_str().is_some_and(ours) {
+                command.env_remove(name);
+            }
+        }
         command
     }
 

@@ -80,25 +80,34 @@ impl Collection {
     /// Writes everything that is in memory to segments. Readers and writers go on meanwhile.
     pub fn flush(&self) -> Result<()> {
         self.inner.check_open()?;
-        self.inner.flush()
+        self.inner.flush().map_err(|e| self.inner.or_dropped(e))
     }
 
     /// Flushes, then merges all segments into one (up to the size limit), drops dead rows and builds the index.
     pub fn compact(&self) -> Result<()> {
         self.wait_until_idle()?;
-        self.inner.rewrite_imperfect()
+        let rewritten = self.inner.rewrite_imperfect();
+        rewritten.map_err(|e| self.inner.or_dropped(e))
     }
 
     /// Brings the collection to rest: all flushed, merged and indexed as the background threads would do in time.
     pub fn wait_until_idle(&self) -> Result<()> {
         self.inner.check_open()?;
-        self.inner.flush()?;
-        while self.inner.merge_next(true)? {}
-        Ok(())
+        let rest = || {
+            self.inner.flush()?;
+            while self.inner.merge_next(true)? {}
+            Ok(())
+        };
+        rest().map_err(|e| self.inner.or_dropped(e))
     }
 }
 
 impl Inner {
+    /// Of a collection that was dropped meanwhile the files are gone: that they are missing is no damage.
+    fn or_dropped(&self, error: Error) -> Error {
+        self.check_usable().err().unwrap_or(error)
+    }
+
     /// Freezes the memtable and flushes all that is frozen.
     pub(crate) fn flush(&self) -> Result<()> {
         self.check_writable_for_maintenance()?;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use vecdb_engine::{Error, ErrorKind};
+
 use crate::gateway::Access;
 
 /// Somebody the [`Authority`](super::Authority) knows. Cheap to clone.
@@ -51,6 +53,28 @@ impl Caller {
         self.access_to(collection) >= Some(access)
     }
 
+    /// Refuses a restore that would give a collection a name beyond the caller's rights; empty: it keeps its own.
+    ///
+    /// # Errors
+    /// `PermissionDenied`.
+    pub(crate) fn check_restore(&self, restore_as: &str) -> Result<(), Error> {
+        if restore_as.is_empty() || self.may(Access::Admin, restore_as) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::PermissionDenied,
+            format!(
+                "{:?} lacks the right \"admin\" on the collection {restore_as:?}, which the restored one is to be called",
+                self.name()
+            ),
+        ))
+    }
+
+    /// Whether the caller may do this to every collection there is or will be.
+    pub(crate) fn may_everywhere(&self, access: Access) -> bool {
+        self.rights.everywhere_access() >= Some(access)
+    }
+
     /// The highest level on `collection`.
     pub(super) fn access_to(&self, collection: &str) -> Option<Access> {
         self.rights.access_to(collection)
@@ -94,16 +118,20 @@ impl Rights {
 
     fn access_to(&self, collection: &str) -> Option<Access> {
         if collection.is_empty() {
-            let all = Pattern::Prefix(String::new());
             let some = self.0.first().map(|_| Access::Read);
-            let on_all = self.0.iter().filter(|(pattern, _)| *pattern == all);
-            return on_all.map(|(_, access)| *access).max().max(some);
+            return self.everywhere_access().max(some);
         }
         let matching = self.0.iter().filter(|(pattern, _)| match pattern {
             Pattern::Name(name) => name == collection,
             Pattern::Prefix(start) => collection.starts_with(start.as_str()),
         });
         matching.map(|(_, access)| *access).max()
+    }
+
+    fn everywhere_access(&self) -> Option<Access> {
+        let all = Pattern::Prefix(String::new());
+        let on_all = self.0.iter().filter(|(pattern, _)| *pattern == all);
+        on_all.map(|(_, access)| *access).max()
     }
 }
 
@@ -150,6 +178,7 @@ mod tests {
         );
         let all = caller(&[("*", Access::Admin)]);
         assert!(all.may(Access::Admin, ""));
+        assert!(all.may_everywhere(Access::Read) && !one.may_everywhere(Access::Read));
         assert!(!caller(&[]).may(Access::Read, ""));
     }
 

@@ -65,7 +65,13 @@ struct Queue {
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 impl Lane {
-    pub(super) fn new(name: &'static str, threads: usize, queue_max: usize) -> Result<Self> {
+    /// `niceness` lets the threads of connections go first: under overload they have to run to refuse.
+    pub(super) fn new(
+        name: &'static str,
+        threads: usize,
+        queue_max: usize,
+        niceness: i32,
+    ) -> Result<Self> {
         let shared = Arc::new(Shared {
             name,
             threads,
@@ -81,7 +87,12 @@ impl Lane {
             let shared = lane.shared.clone();
             std::thread::Builder::new()
                 .name(format!("vecdb-{name}-{at}"))
-                .spawn(move || shared.work())
+                .spawn(move || {
+                    // On Linux a priority is a thread's; elsewhere it would be the whole process's.
+                    #[cfg(target_os = "linux")]
+                    let _ = rustix::process::setpriority_process(None, niceness);
+                    shared.work();
+                })
                 .map_err(|e| {
                     Error::new(
                         ErrorKind::ResourceExhausted,
@@ -233,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_at_once_and_says_when_to_come_again() {
-        let lane = Lane::new("read", 1, 2).unwrap();
+        let lane = Lane::new("read", 1, 2, 0).unwrap();
         let release = occupy(&lane);
         let (done, results) = mpsc::channel();
         assert!(lane.has_room().is_ok());
@@ -264,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_is_queued_still_runs_when_the_lane_ends() {
-        let lane = Lane::new("write", 1, 8).unwrap();
+        let lane = Lane::new("write", 1, 8, 0).unwrap();
         let release = occupy(&lane);
         let (done, results) = mpsc::channel();
         lane.push(noted(&done, 1)).unwrap();

@@ -72,6 +72,9 @@ pub struct Gateway {
 /// Long operations that may wait for one of the [`ADMIN_THREADS`].
 const ADMIN_QUEUE_MAX: usize = 64;
 const ADMIN_THREADS: usize = 2;
+/// Searches fill every processor; refusing one more must not wait for them.
+const READ_NICENESS: i32 = 5;
+const ADMIN_NICENESS: i32 = 10;
 /// How often a stream looks whether there is room for its next write.
 const ROOM_EVERY: Duration = Duration::from_millis(5);
 
@@ -95,9 +98,19 @@ impl Gateway {
             changes: watch::Sender::new(GatewayState::Opening),
             calls: Arc::default(),
             memory: Arc::new(Memory::new(limits.memory_bytes_max)),
-            read: Lane::new("read", search_threads, limits.search_queue_max)?,
-            write: Lane::new("write", limits.write_threads.max(1), limits.write_queue_max)?,
-            admin: Lane::new("admin", ADMIN_THREADS, ADMIN_QUEUE_MAX)?,
+            read: Lane::new(
+                "read",
+                search_threads,
+                limits.search_queue_max,
+                READ_NICENESS,
+            )?,
+            write: Lane::new(
+                "write",
+                limits.write_threads.max(1),
+                limits.write_queue_max,
+                0,
+            )?,
+            admin: Lane::new("admin", ADMIN_THREADS, ADMIN_QUEUE_MAX, ADMIN_NICENESS)?,
             timeout_ms: AtomicU64::new(limits.timeout_ms),
             request_bytes_max: usize::try_from(limits.request_bytes_max).unwrap_or(usize::MAX),
         };
@@ -208,13 +221,31 @@ impl Gateway {
                 self.authority
                     .check(&call.credentials, certificate, access, collection)?;
             record.allowed(caller.clone());
-            let work = move |backend: &dyn Backend, stop: &StopSignal| work(backend, stop, &caller);
+            let named = collection.to_owned();
+            let work = move |backend: &dyn Backend, stop: &StopSignal| {
+                work(backend, stop, &caller)
+                    .map_err(|error| without_names(error, backend, &caller, &named))
+            };
             self.run_allowed(call, operation, request_bytes, &mut record, work)
                 .await
         }
         .await;
         record.finish(&result);
         result
+    }
+
+    /// Whether [`Self::run`] would let the call in: a face asks before it reads a body, so that strangers fill no memory.
+    /// The refusal is for [`Self::run`] to give, which writes it down.
+    pub(crate) fn check_in(
+        &self,
+        call: &Call,
+        operation: Operation,
+        collection: &str,
+    ) -> Result<()> {
+        let (shown, certificate) = (&call.credentials, call.certificate.as_ref());
+        self.authority
+            .check(shown, certificate, operation.access(), collection)
+            .map(|_| ())
     }
 
     /// Counts the bytes of a request's body from their arrival on.
@@ -401,6 +432,23 @@ impl fmt::Debug for Gateway {
         f.debug_struct("Gateway")
             .field("state", &self.state())
             .finish_non_exhaustive()
+    }
+}
+
+/// "There is no such collection" without the names of those there are, for a caller who may not see all of them.
+fn without_names(error: Error, backend: &dyn Backend, caller: &Caller, collection: &str) -> Error {
+    let tells_names = error.kind() == ErrorKind::NotFound
+        && !collection.is_empty()
+        && !caller.may_everywhere(Access::Read)
+        && backend
+            .collection(collection)
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    match tells_names {
+        true => Error::new(
+            ErrorKind::NotFound,
+            format!("no collection is named {collection:?}"),
+        ),
+        false => error,
     }
 }
 

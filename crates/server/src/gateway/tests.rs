@@ -177,9 +177,10 @@ async fn a_full_queue_refuses_at_once() {
 #[tokio::test]
 async fn a_search_that_waited_too_long_is_refused_when_its_turn_comes() {
     let mut settings = settings();
-    settings.limits.queue_wait_ms_max = 1;
     let fixture = serve(&settings);
     let (release, running) = fixture.occupy().await;
+    settings.limits.queue_wait_ms_max = 1;
+    fixture.gateway.reload(&settings).unwrap();
     let waiting = fixture.search(|_, _| Ok(()));
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());

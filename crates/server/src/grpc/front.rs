@@ -32,9 +32,10 @@ impl<S> Front<S> {
         Self { service, gateway }
     }
 
-    /// A message has to arrive within the time of an ordinary call; a stream may go on as long as its caller likes.
-    fn body_deadline(&self, path: &str, call: &Call) -> Option<Instant> {
-        match path.ends_with("/UpsertStream") {
+    /// A message has to arrive within the time of an ordinary call; a stream may go on as long as its caller likes, if
+    /// the caller is known.
+    fn body_deadline(&self, path: &str, call: &Call, is_known: bool) -> Option<Instant> {
+        match is_known && path.ends_with("/UpsertStream") {
             true => call.deadline,
             false => self.gateway.deadline(call, Operation::Search),
         }
@@ -69,10 +70,12 @@ where
         let request_id = HeaderValue::from_str(&call.request_id);
         let body = self.gateway.intake(body);
         parts.extensions.insert(body.meter());
+        let refusal = self.gateway.check_in(&call, Operation::GetStatus, "").err();
         let body = Arriving {
             body,
-            deadline: self.body_deadline(parts.uri.path(), &call),
+            deadline: self.body_deadline(parts.uri.path(), &call, refusal.is_none()),
             alarm: None,
+            stranger: refusal.map(|error| (error, STRANGER_BYTES_MAX)),
         };
         parts.extensions.insert(call);
         let answer = self.service.call(Request::from_parts(parts, body));
@@ -93,7 +96,13 @@ pub(super) struct Arriving {
     deadline: Option<Instant>,
     /// Most bodies come with their headers and never need it.
     alarm: Option<Pin<Box<Sleep>>>,
+    /// Why the caller will be refused, and the bytes that are read until then.
+    stranger: Option<(Error, usize)>,
 }
+
+/// A caller without any right fills no memory. A message of a usual size is read all the same, and refused by the
+/// gateway, which writes that down.
+const STRANGER_BYTES_MAX: usize = 64 << 10;
 
 impl http_body::Body for Arriving {
     type Data = Bytes;
@@ -105,6 +114,13 @@ impl http_body::Body for Arriving {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
+            let bytes = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
+            if let (Some((refusal, left)), Some(Ok(frame))) = (&mut this.stranger, &frame) {
+                match left.checked_sub(bytes(frame)) {
+                    Some(rest) => *left = rest,
+                    None => return Poll::Ready(Some(Err(status_of(refusal).into()))),
+                }
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(as_status)));
         }
         let Some(deadline) = this.deadline else {

@@ -6,8 +6,7 @@ use std::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 use vecdb_backend::{Backend, Selection};
 use vecdb_engine::{
-    CollectionConfig, Error, ErrorKind, Result, ScrollRequest, SearchRequest, StopSignal,
-    WriteResult,
+    CollectionConfig, Result, ScrollRequest, SearchRequest, StopSignal, WriteResult,
 };
 use vecdb_protocol::convert::{self, collection_name, status_of};
 use vecdb_protocol::v1;
@@ -434,23 +433,19 @@ impl VecDb for Service {
         request: Request<v1::RestoreSnapshotRequest>,
     ) -> Answer<v1::RestoreSnapshotResponse> {
         let operation = Operation::RestoreSnapshot;
-        self.run_as(operation, request, |q| q.collection.clone(), |backend, q, stop, caller| {
-            if !q.restore_as.is_empty() && !caller.may(Access::Admin, &q.restore_as) {
-                return Err(Error::new(
-                    ErrorKind::PermissionDenied,
-                    format!(
-                        "{:?} lacks the right \"admin\" on the collection {:?}, which the restored one is to be called",
-                        caller.name(),
-                        q.restore_as
-                    ),
-                ));
-            }
-            let (collection, restore_as) = (text(&q.collection), text(&q.restore_as));
-            let restored = backend.restore_snapshot(&q.name, collection, restore_as, stop)?;
-            Ok(v1::RestoreSnapshotResponse {
-                collections: restored.into_iter().map(Into::into).collect(),
-            })
-        })
+        self.run_as(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, stop, caller| {
+                caller.check_restore(&q.restore_as)?;
+                let (collection, restore_as) = (text(&q.collection), text(&q.restore_as));
+                let restored = backend.restore_snapshot(&q.name, collection, restore_as, stop)?;
+                Ok(v1::RestoreSnapshotResponse {
+                    collections: restored.into_iter().map(Into::into).collect(),
+                })
+            },
+        )
         .await
     }
 

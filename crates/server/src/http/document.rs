@@ -25,7 +25,7 @@ use crate::gateway::REQUEST_ID;
 const ABOUT: &str = "Collections of vectors with metadata, and search for the nearest of them.\n\n\
     Every answer has the header x-request-id: the request's own, or one made for it. With the header x-timeout-ms a \
     request says after how many milliseconds its caller no longer waits: the work then ends, with 504. Bodies refuse \
-    unknown keys. Answers of 429 and 503 have the header retry-after, in seconds.";
+    unknown keys. Answers of 429 and 503 have the header retry-after, in seconds, where waiting helps.";
 
 /// Errors that any operation can end with.
 const ERRORS: [(u16, &str); 13] = [
@@ -38,7 +38,7 @@ const ERRORS: [(u16, &str); 13] = [
     (415, "The body is of a type or encoding that is not taken"),
     (
         429,
-        "Memory, disk or threads are used up; try again after the time in retry-after",
+        "Memory, disk or threads are used up; try again after the time in retry-after, if there is one",
     ),
     (499, "The call was cancelled"),
     (
@@ -51,7 +51,7 @@ const ERRORS: [(u16, &str); 13] = [
     ),
     (
         503,
-        "Starting, ending, or refusing writes after one failed; try again after the time in retry-after",
+        "Starting, ending, or refusing writes after one failed; try again after the time in retry-after, if there is one",
     ),
     (504, "The time limit of the call has passed"),
 ];

@@ -49,9 +49,11 @@ impl Failure {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.error.kind().is_retryable() || self.status == StatusCode::SERVICE_UNAVAILABLE {
+        let wait = self.error.retry_after();
+        // A full disk or a database that refuses writes does not mend itself: nobody is told to come again.
+        if wait.is_some() || self.error.kind() == ErrorKind::Unavailable {
             // The header counts whole seconds; less than one is rounded up to one.
-            let wait = self.error.retry_after().unwrap_or_default();
+            let wait = wait.unwrap_or_default();
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             headers.insert(
                 header::RETRY_AFTER,
@@ -101,4 +103,28 @@ struct ErrorDetail<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     written: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_in_vain_is_not_told_to_wait() {
+        let wait = |error: Error| {
+            let answer = Failure::from(error).answer("id");
+            let header = answer.headers().get(header::RETRY_AFTER);
+            header.map(|value| value.to_str().unwrap().to_owned())
+        };
+        let error = |kind| Error::new(kind, "for this test");
+        let busy = error(ErrorKind::ResourceExhausted);
+        let busy = busy.with_retry_after(Duration::from_millis(1_100));
+        assert_eq!(wait(busy).as_deref(), Some("2"));
+        assert_eq!(wait(error(ErrorKind::Unavailable)).as_deref(), Some("1"));
+        for for_good in [ErrorKind::ResourceExhausted, ErrorKind::Poisoned] {
+            assert_eq!(wait(error(for_good)), None);
+        }
+    }
 }

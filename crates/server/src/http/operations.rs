@@ -148,6 +148,7 @@ pub(super) fn all() -> Vec<Route> {
             "Checks every file of a collection or of the database",
             verify,
         )
+        .covering(|request| request.collection.as_deref().unwrap_or_default())
         .route(),
         Endpoint::new(
             Op::ListSnapshots,
@@ -165,6 +166,10 @@ pub(super) fn all() -> Vec<Route> {
             create_snapshot,
         )
         .created()
+        .covering(|request| match request.collections.as_slice() {
+            [only] => only,
+            _ => "",
+        })
         .route(),
         Endpoint::new(
             Op::DeleteSnapshot,
@@ -182,6 +187,7 @@ pub(super) fn all() -> Vec<Route> {
             restore_snapshot,
         )
         .created()
+        .covering(|request| request.collection.as_deref().unwrap_or_default())
         .route(),
         Endpoint::new(
             Op::GetStatus,
@@ -345,6 +351,8 @@ fn restore_snapshot(
     job: &Job<'_>,
     request: RestoreSnapshotRequest,
 ) -> Result<RestoreSnapshotResponse> {
+    job.caller
+        .check_restore(request.restore_as.as_deref().unwrap_or_default())?;
     let collections = job.backend.restore_snapshot(
         &job.target.name,
         request.collection.as_deref(),

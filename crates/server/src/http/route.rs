@@ -35,6 +35,8 @@ pub(super) struct Endpoint<I, O> {
     summary: &'static str,
     status: StatusCode,
     takes_lines: bool,
+    /// Which collection the parameters name, where the path names none.
+    covers: Option<fn(&I) -> &str>,
     work: fn(&Job<'_>, I) -> Result<O>,
 }
 
@@ -102,6 +104,7 @@ where
             summary,
             status: StatusCode::OK,
             takes_lines: false,
+            covers: None,
             work,
         }
     }
@@ -123,6 +126,12 @@ where
             takes_lines: true,
             ..self
         }
+    }
+
+    /// Takes the right on the collection that the parameters name; empty: the database as a whole.
+    pub(super) fn covering(self, covers: fn(&I) -> &str) -> Self {
+        let covers = Some(covers);
+        Self { covers, ..self }
     }
 
     pub(super) fn route(self) -> Route {
@@ -172,18 +181,35 @@ where
         } else {
             query::<Empty>(&parts.uri)?;
             let content_type = ContentType::of(&parts.headers)?;
-            if self.takes_lines && content_type == ContentType::Lines {
+            let allowed = match self.covers {
+                // What it takes is known once the body was read.
+                Some(_) => gateway.check_in(call, Operation::GetStatus, ""),
+                None => gateway.check_in(call, self.operation, &target.collection),
+            };
+            if allowed.is_err() {
+                // Nothing is read from strangers. The gateway gives the refusal.
+                Given::Body(Bytes::new())
+            } else if self.takes_lines && content_type == ContentType::Lines {
                 return lines::upsert(gateway, call, &target.collection, body).await;
+            } else {
+                let deadline = gateway.deadline(call, self.operation);
+                let mut incoming = Incoming::new(gateway, body, deadline);
+                let body = incoming.whole(gateway.request_bytes_max()).await?;
+                content_type.must_be_json(&body)?;
+                // From here on the call itself counts the bytes.
+                incoming.meter().take();
+                Given::Body(body)
             }
-            let mut incoming = Incoming::new(gateway, body, gateway.deadline(call, self.operation));
-            let body = incoming.whole(gateway.request_bytes_max()).await?;
-            content_type.must_be_json(&body)?;
-            // From here on the call itself counts the bytes.
-            incoming.meter().take();
-            Given::Body(body)
         };
         let work = self.work;
-        let (collection, received) = (target.collection.clone(), call.received);
+        let collection = match self.covers {
+            // A body that cannot be read names nothing; the error is given by the work.
+            Some(covers) => given
+                .read()
+                .map_or_else(|_| String::new(), |i| covers(&i).to_owned()),
+            None => target.collection.clone(),
+        };
+        let received = call.received;
         let request_bytes = given.bytes();
         let run = move |backend: &dyn Backend, stop: &StopSignal, caller: &Caller| {
             let job = Job {

@@ -12,7 +12,7 @@ use vecdb_engine::{Database, Error, ErrorKind, Options, Result};
 
 use super::{Addresses, Event, notify, scrape, signals};
 use crate::auth::Authority;
-use crate::config::{Config, Storage};
+use crate::config::{Config, Limits, Storage};
 use crate::gateway::Gateway;
 use crate::listen::{Listeners, Stopper, by_protocol};
 use crate::observe::Metrics;
@@ -247,8 +247,17 @@ fn open_now(config: &Config) -> Opened {
         .map_err(|error| error.context(format_args!("snapshots.location {location}")))?;
     let database = Arc::new(database);
     let backend = Local::new(database.clone(), Some(snapshots))
-        .memory_bytes_max(config.limits.memory_bytes_max);
+        .memory_bytes_max(config.limits.memory_bytes_max)
+        .answer_bytes_max(Some(answer_bytes_max(&config.limits)));
     Ok((database, Arc::new(backend)))
+}
+
+/// One answer may take as much memory as all requests together.
+fn answer_bytes_max(limits: &Limits) -> u64 {
+    const UNLIMITED: u64 = 256 << 20;
+    limits
+        .memory_bytes_max
+        .map_or(UNLIMITED, |memory| memory / 4)
 }
 
 fn default_snapshots(storage: &Path) -> Result<String> {

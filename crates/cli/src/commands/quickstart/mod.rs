@@ -14,7 +14,7 @@ use crate::args::Globals;
 use crate::failure::{Failure, Outcome};
 use crate::measure::{Latencies, recall};
 use crate::output::{Console, count};
-use report::{Answer, Report, print_answer, print_quality, shown_path};
+use report::{Answer, Report, print_answer, print_quality, shown_place};
 use sample::{DIMENSION, PACKAGES, QUERIES, Unpacked, VECTORS, asks};
 
 const COLLECTION: &str = "packages";
@@ -27,7 +27,7 @@ pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
 }
 
 fn tour(console: &Console, globals: &Globals, session: &Session, files: &Unpacked) -> Outcome {
-    let place = shown_path(globals);
+    let place = shown_place(globals);
     console.line(format_args!("Database: {place}"))?;
     let loaded = collection(console, session, files)?;
     let collection = loaded.collection;
@@ -73,7 +73,7 @@ fn collection<'a>(
         return Err(Failure::new(
             ErrorKind::AlreadyExists,
             format!(
-                "there is another collection named {COLLECTION:?} of {dimension} dimensions; give another folder with --path"
+                "there is another collection named {COLLECTION:?} of {dimension} dimensions; give another folder with --path, or another server with --url"
             ),
         ));
     }

@@ -18,7 +18,10 @@ use crate::output::{
 
 #[derive(Serialize)]
 pub(super) struct Report {
-    path: PathBuf,
+    /// The folder, or none with a server.
+    path: Option<PathBuf>,
+    /// The server, or none with a folder.
+    url: Option<String>,
     collection: &'static str,
     points: u64,
     found_again: bool,
@@ -104,7 +107,8 @@ impl Report {
         quality: Quality,
     ) -> Self {
         Self {
-            path: std::path::absolute(&globals.path).unwrap_or_else(|_| globals.path.clone()),
+            path: globals.server.url.is_none().then(|| full_path(globals)),
+            url: globals.server.url.clone(),
             collection: COLLECTION,
             points: info.points,
             found_again: loaded.found_again,
@@ -169,21 +173,43 @@ pub(super) fn print_quality(console: &Console, place: &str, report: &Report) -> 
     Ok(())
 }
 
-/// Three commands that work as they stand: with the program and the folder that were used now.
+/// Three commands that work as they stand: with the program and the database that were used now.
 fn next_commands(globals: &Globals) -> Vec<String> {
     let program = shell_word(&program());
-    let path =
-        match globals.path == Path::new("vecdb-data") && std::env::var_os("VECDB_PATH").is_none() {
-            true => String::new(),
-            false => format!(" --path {}", shell_word(&globals.path.to_string_lossy())),
-        };
+    let place = place_flags(globals);
     [
         format!("search -c {COLLECTION} --like 3dchess --filter '{{\"section\": \"games\"}}' --columns synopsis,section"),
         format!("count -c {COLLECTION} --filter '{{\"tags\": \"interface::commandline\", \"installed_size_kb\": {{\"$lt\": 500}}}}'"),
         format!("collection info {COLLECTION}"),
     ]
-    .map(|rest| format!("{program}{path} {rest}"))
+    .map(|rest| format!("{program}{place} {rest}"))
     .to_vec()
+}
+
+/// The flags that name the database, unless it is the default one. A key is not shown again.
+fn place_flags(globals: &Globals) -> String {
+    let server = &globals.server;
+    let flag = |name: &str, value: &str| format!(" {name} {}", shell_word(value));
+    let Some(url) = &server.url else {
+        let is_set = |variable| std::env::var_os(variable).is_some();
+        let is_default = globals.path == Path::new("vecdb-data")
+            && !is_set("VECDB_PATH")
+            && !is_set("VECDB_URL");
+        return match is_default {
+            true => String::new(),
+            false => flag("--path", &globals.path.to_string_lossy()),
+        };
+    };
+    let files = [
+        ("--ca-certificate", &server.ca_certificate),
+        ("--client-certificate", &server.client_certificate),
+        ("--client-key", &server.client_key),
+    ];
+    let files = files.iter().filter_map(|(name, file)| {
+        file.as_ref()
+            .map(|file| flag(name, &file.to_string_lossy()))
+    });
+    flag("--url", url) + &files.collect::<String>()
 }
 
 /// How the shell finds this program: by its name where that was typed, else by its place.
@@ -204,9 +230,14 @@ fn program() -> String {
     }
 }
 
-pub(super) fn shown_path(globals: &Globals) -> String {
-    std::path::absolute(&globals.path)
-        .unwrap_or_else(|_| globals.path.clone())
-        .display()
-        .to_string()
+/// The folder or the address.
+pub(super) fn shown_place(globals: &Globals) -> String {
+    match &globals.server.url {
+        Some(url) => url.clone(),
+        None => full_path(globals).display().to_string(),
+    }
+}
+
+fn full_path(globals: &Globals) -> PathBuf {
+    std::path::absolute(&globals.path).unwrap_or_else(|_| globals.path.clone())
 }

@@ -1,11 +1,14 @@
 //! Every route once, on real data.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::{Face, request, with_keys};
 use crate::config::Config;
+use crate::gateway::Access;
 
 #[tokio::test]
 async fn collections_are_made_listed_described_and_dropped() {
@@ -340,4 +343,95 @@ async fn callers_see_and_do_what_they_may() {
         (StatusCode::UNAUTHORIZED, "unauthenticated")
     );
     assert_eq!(unknown.headers["www-authenticate"], "Bearer");
+
+    // A name within the rights that is not there does not tell those beyond the rights.
+    let dropped = send("DELETE", "/v1/collections/products", "admin", Value::Null).await;
+    assert_eq!(dropped.status, StatusCode::OK, "{}", dropped.body);
+    let gone = send("GET", "/v1/collections/products", "reader", Value::Null).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert_eq!(gone.message(), "no collection is named \"products\"");
+    let gone = send("GET", "/v1/collections/products", "admin", Value::Null).await;
+    assert!(gone.message().contains("secrets"), "{}", gone.body);
+}
+
+#[tokio::test]
+async fn whoever_administers_one_collection_verifies_copies_and_restores_that_one() {
+    let mut settings = with_keys();
+    for key in &mut settings.auth.keys {
+        if key.name == "reader" {
+            key.access = Access::Admin;
+        }
+    }
+    let face = Face::new(&settings);
+    let post = async |path: &str, body: Value| {
+        let key = "reader-0123456789abcdef0123456789abcdef";
+        let request = request("POST", path)
+            .header("x-api-key", key)
+            .header("content-type", "application/json");
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        face.send(request).await.status
+    };
+    let key = "admin-0123456789abcdef0123456789abcdef";
+    for name in ["products", "secrets"] {
+        let request = request("PUT", &format!("/v1/collections/{name}"))
+            .header("x-api-key", key)
+            .header("content-type", "application/json");
+        let settings = json!({"dimension": 2, "metric": "l2"}).to_string();
+        let made = face.send(request.body(Body::from(settings)).unwrap()).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    }
+    let (mine, other) = ("products", "secrets");
+    let snapshots = "/v1/snapshots";
+    let restore = "/v1/snapshots/s/restore";
+    for (path, body, expected) in [
+        ("/v1/verify", json!({"collection": mine}), StatusCode::OK),
+        (
+            "/v1/verify",
+            json!({"collection": other}),
+            StatusCode::FORBIDDEN,
+        ),
+        ("/v1/verify", json!({}), StatusCode::FORBIDDEN),
+        (
+            snapshots,
+            json!({"name": "s", "collections": [mine]}),
+            StatusCode::CREATED,
+        ),
+        (
+            snapshots,
+            json!({"collections": [other]}),
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            snapshots,
+            json!({"collections": [mine, other]}),
+            StatusCode::FORBIDDEN,
+        ),
+        (snapshots, json!({}), StatusCode::FORBIDDEN),
+        // Its name is taken, and beyond that the rights end.
+        (restore, json!({"collection": mine}), StatusCode::CONFLICT),
+        (
+            restore,
+            json!({"collection": mine, "restore_as": "new"}),
+            StatusCode::FORBIDDEN,
+        ),
+        (restore, json!({"collection": other}), StatusCode::FORBIDDEN),
+        (restore, json!({}), StatusCode::FORBIDDEN),
+    ] {
+        assert_eq!(post(path, body.clone()).await, expected, "{path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_stranger_is_not_read() {
+    let face = Face::new(&with_keys());
+    for content_type in ["application/json", "application/x-ndjson"] {
+        let request =
+            request("POST", "/v1/collections/products/points").header("content-type", content_type);
+        // It never ends, and never begins.
+        let body = Body::from_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+        let answer = face.send(request.body(body).unwrap());
+        let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+        let answer = answer.expect("the answer waits for the body");
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
+    }
 }

@@ -1,0 +1,284 @@
+//! Every operation through `Remote` and a real server does what it does on a folder.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
+use vecdb_engine::{
+    CollectionConfig, Database, Durability, ErrorKind, Filter, MetadataUpdate, Metric, Options,
+    Point, Result, ScrollRequest, SearchRequest, SearchResponse, StopSignal,
+};
+use vecdb_server::Server;
+use vecdb_server::config::Config;
+
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A server and a folder on which the same is done.
+struct Both {
+    remote: Remote,
+    local: Local,
+    _server: Server,
+    _folder: TempDir,
+}
+
+impl Both {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        let any = "127.0.0.1:0".parse().unwrap();
+        config.listen.grpc = any;
+        config.listen.http = any;
+        config.listen.metrics = None;
+        config.storage.path = folder.path().join("served");
+        // With one thread a graph is the same each time.
+        config.storage.background_threads = 1;
+        let server = Server::start(config).unwrap();
+        assert!(server.wait_ready(PATIENCE), "{:?}", server.state());
+        let options = RemoteOptions {
+            timeout: Some(PATIENCE),
+            ..RemoteOptions::default()
+        };
+        let remote = Remote::connect(&server.grpc_address().to_string(), options).unwrap();
+        let options = Options {
+            threads: 1,
+            ..Options::default()
+        };
+        let database = Database::open(folder.path().join("opened"), options).unwrap();
+        let store = folder.path().join("store").display().to_string();
+        let store = SnapshotStore::open(&store).unwrap();
+        Self {
+            remote,
+            local: Local::new(Arc::new(database), Some(store)),
+            _server: server,
+            _folder: folder,
+        }
+    }
+
+    /// What both say to a call.
+    #[track_caller]
+    fn both<T: Debug>(&self, call: impl Fn(&dyn Backend) -> Result<T>) -> T {
+        let there = call(&self.remote).unwrap();
+        let here = call(&self.local).unwrap();
+        assert_eq!(format!("{there:?}"), format!("{here:?}"));
+        there
+    }
+
+    /// How both refuse a call.
+    #[track_caller]
+    fn refused<T: Debug>(&self, call: impl Fn(&dyn Backend) -> Result<T>) -> ErrorKind {
+        let there = call(&self.remote).unwrap_err();
+        let here = call(&self.local).unwrap_err();
+        assert_eq!(
+            (there.kind(), there.to_string()),
+            (here.kind(), here.to_string())
+        );
+        there.kind()
+    }
+}
+
+fn point(id: u64) -> Point {
+    let point = Point::new(id, vec![id as f32, (id % 7) as f32, 0.5]);
+    match id % 3 {
+        0 => point.with("third", (id / 3) as i64),
+        _ => point,
+    }
+}
+
+/// All of an answer but its time.
+fn timeless(mut response: SearchResponse) -> SearchResponse {
+    response.elapsed = Duration::ZERO;
+    response
+}
+
+#[test]
+fn every_operation_does_the_same() {
+    let both = Both::new();
+    let stop = &StopSignal::default();
+    let config = CollectionConfig::new(3, Metric::L2).durability(Durability::IntervalMs(5));
+    let info = both.both(|db| db.create_collection("c", config.clone()));
+    assert_eq!(info.config.durability, Durability::IntervalMs(5));
+    both.both(|db| db.create_collection("d", CollectionConfig::new(2, Metric::Cosine)));
+    let kind = both.refused(|db| db.create_collection("c", config.clone()));
+    assert_eq!(kind, ErrorKind::AlreadyExists);
+
+    let all = || (0..1_500).map(point).collect::<Vec<_>>();
+    assert_eq!(
+        both.both(|db| db.upsert("c", all(), None, stop)).inserted,
+        1_500
+    );
+    let safe = Some(Durability::EveryWrite);
+    let again = both.both(|db| db.upsert("c", vec![point(3), point(9_999)], safe, stop));
+    assert_eq!((again.inserted, again.updated), (1, 1));
+    assert_eq!(again.durability, Durability::EveryWrite);
+    let names: Vec<_> = both
+        .both(|db| db.collections())
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert_eq!(names, ["c", "d"]);
+
+    let merge = MetadataUpdate::Merge([("colour".to_owned(), "red".into())].into());
+    let updated = both.both(|db| db.update_metadata("c", &[1.into(), 2.into()], &merge, stop));
+    assert_eq!(updated.updated, 2);
+    let replace = MetadataUpdate::Replace([("third".to_owned(), 1_000_000_i64.into())].into());
+    both.both(|db| db.update_metadata("c", &[4.into()], &replace, stop));
+    let red = Filter::eq("colour", "red");
+    assert_eq!(both.both(|db| db.count("c", Some(&red), stop)), 2);
+    let gone = both.both(|db| db.delete("c", &Selection::Filter(red.clone()), stop));
+    assert_eq!(gone.deleted, 2);
+    let ids = Selection::Ids(vec![5.into(), 123_456.into()]);
+    assert_eq!(both.both(|db| db.delete("c", &ids, stop)).deleted, 1);
+    assert_eq!(both.both(|db| db.count("c", None, stop)), 1_498);
+
+    both.both(|db| db.flush("c"));
+    let flushed = both.remote.collection("c").unwrap();
+    assert_eq!((flushed.segments.len(), flushed.memtable_points), (1, 0));
+    both.both(|db| db.wait_until_idle("c"));
+    let more = || (2_000..2_100).map(point).collect::<Vec<_>>();
+    both.both(|db| db.upsert("c", more(), None, stop));
+    both.both(|db| db.compact("c"));
+    let compacted = both.both(|db| db.collection("c"));
+    assert_eq!((compacted.segments.len(), compacted.points), (1, 1_598));
+    assert!(compacted.segments[0].index.is_some());
+    let report = both.both(|db| db.verify(Some("c")));
+    assert!(
+        report.rows >= 1_598 && report.problems.is_empty(),
+        "{report:?}"
+    );
+    assert!(both.both(|db| db.verify(None)).problems.is_empty());
+
+    let ids = [7, 1, 4, 7].map(Into::into);
+    let got = both.both(|db| db.get("c", &ids, true, true, stop));
+    assert_eq!(
+        got.iter().map(Option::is_some).collect::<Vec<_>>(),
+        [true, false, true, true]
+    );
+    let third = Filter::gte("third", 100);
+    let page = ScrollRequest {
+        limit: 9,
+        filter: Some(third.clone()),
+        with_vector: true,
+        ..ScrollRequest::default()
+    };
+    let first = both.both(|db| db.scroll("c", &page, stop));
+    let next = ScrollRequest {
+        cursor: first.next_cursor,
+        ..page
+    };
+    assert_eq!(both.both(|db| db.scroll("c", &next, stop)).points.len(), 9);
+
+    let plain = SearchRequest::new([700.0, 0.0, 0.5]).limit(5);
+    let filtered = plain.clone().filter(third).with_metadata(false);
+    let searches = [plain.clone(), filtered, plain.clone().limit(1)];
+    for search in &searches {
+        let found = both.both(|db| db.search("c", search, stop).map(timeless));
+        assert_eq!(found.hits.len(), search.limit);
+    }
+    let batch = both.both(|db| {
+        let found = db.search_batch("c", &searches, stop)?;
+        Ok(found.into_iter().map(timeless).collect::<Vec<_>>())
+    });
+    assert_eq!(
+        batch.iter().map(|one| one.hits.len()).collect::<Vec<_>>(),
+        [5, 5, 1]
+    );
+
+    let wrong = SearchRequest::new([1.0]);
+    assert_eq!(
+        both.refused(|db| db.search("c", &wrong, stop)),
+        ErrorKind::InvalidArgument
+    );
+    both.refused(|db| db.search_batch("c", &[plain.clone(), wrong.clone()], stop));
+    assert_eq!(both.refused(|db| db.flush("none")), ErrorKind::NotFound);
+    assert_eq!(
+        both.refused(|db| db.verify(Some("none"))),
+        ErrorKind::NotFound
+    );
+    both.both(|db| db.drop_collection("d"));
+    assert_eq!(
+        both.refused(|db| db.drop_collection("d")),
+        ErrorKind::NotFound
+    );
+    let status = both.both(|db| {
+        let status = db.status()?;
+        Ok((status.version, status.collections, status.points))
+    });
+    assert_eq!((status.1, status.2), (1, 1_598));
+}
+
+#[test]
+fn snapshots_are_made_and_restored() {
+    let both = Both::new();
+    let stop = &StopSignal::default();
+    both.both(|db| db.create_collection("c", CollectionConfig::new(3, Metric::L2)));
+    let all = || (0..50).map(point).collect::<Vec<_>>();
+    both.both(|db| db.upsert("c", all(), None, stop));
+    let made = both.both(|db| {
+        let made = db.create_snapshot(Some("s"), &[])?;
+        Ok((made.name, made.collections))
+    });
+    assert_eq!((made.0.as_str(), made.1[0].points), ("s", 50));
+    let listed = both.both(|db| {
+        Ok(db
+            .list_snapshots()?
+            .into_iter()
+            .map(|one| one.name)
+            .collect::<Vec<_>>())
+    });
+    assert_eq!(listed, ["s"]);
+    let unnamed = both
+        .remote
+        .create_snapshot(None, &["c".to_owned()])
+        .unwrap();
+    both.remote.delete_snapshot(&unnamed.name).unwrap();
+    both.both(|db| db.restore_snapshot("s", Some("c"), Some("again"), stop));
+    assert_eq!(both.both(|db| db.count("again", None, stop)), 50);
+    both.refused(|db| db.restore_snapshot("s", None, None, stop));
+    both.both(|db| db.delete_snapshot("s"));
+    let error = both.remote.delete_snapshot("s").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+}
+
+#[test]
+fn a_load_is_written_in_order_and_an_error_ends_it() {
+    let Both { remote, .. } = &Both::new();
+    let stop = &StopSignal::default();
+    let config = CollectionConfig::new(3, Metric::L2);
+    remote.create_collection("c", config).unwrap();
+    // The same ids in every batch: the last is what stays.
+    let batches = (0..60_i64).map(|at| (0..20).map(|id| point(id).with("batch", at)).collect());
+    let mut answers = Vec::new();
+    remote
+        .upsert_stream("c", batches, None, &mut |result| answers.push(result))
+        .unwrap();
+    assert_eq!(answers.len(), 60);
+    assert!(answers.is_sorted_by_key(|answer| answer.position));
+    let last = Filter::eq("batch", 59);
+    assert_eq!(remote.count("c", Some(&last), stop).unwrap(), 20);
+
+    // Batches before one that is wrong are written, and none after it is asked for.
+    let (asked, heard) = mpsc::channel();
+    let batches = (0_u64..100).map(|at| {
+        asked.send(at).unwrap();
+        let wrong = Point::new(1, vec![1.0]);
+        if at == 10 {
+            vec![wrong]
+        } else {
+            vec![point(1_000 + at)]
+        }
+    });
+    let mut written = 0;
+    let error = remote
+        .upsert_stream("c", batches, None, &mut |_| written += 1)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
+    assert_eq!(written, 10);
+    assert!(heard.try_iter().max().unwrap() < 30);
+    for id in 1_000..1_010_u64 {
+        let found = remote.get("c", &[id.into()], false, false, stop).unwrap();
+        assert!(found[0].is_some(), "{id}");
+    }
+}
