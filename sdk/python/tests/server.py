@@ -44,13 +44,15 @@ class Server:
             self._process = subprocess.Popen(
                 arguments, stdout=told, stderr=log, env={**os.environ, **(environment or {})}
             )
-        self.address = self._wait_for_address()
+        told = self._wait_for_addresses()
+        self.address, self.http = told["grpc"], told["http"]
 
-    def _wait_for_address(self) -> str:
+    def _wait_for_addresses(self) -> dict[str, str]:
         end = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < end and self._process.poll() is None:
             with contextlib.suppress(json.JSONDecodeError):
-                return str(json.loads(self._told.read_text())["grpc"])
+                addresses: dict[str, str] = json.loads(self._told.read_text())
+                return addresses
             time.sleep(0.02)
         self.stop()
         raise RuntimeError(f"the server did not start:\n{self._log.read_text(errors='replace')}")
