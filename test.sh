@@ -37,7 +37,8 @@ case "${1:-all}" in
     python) sdk/python/test.sh ;;
     all)
         cargo test --workspace
-        sdk/python/test.sh
+        # Built by the line above, for the end-to-end tests.
+        VECDB_PROGRAM=${CARGO_TARGET_DIR:-$PWD/target}/debug/vecdb sdk/python/test.sh
         ;;
     *)
         printf 'usage: %s [all|rust|python|check]\n' "$0"
