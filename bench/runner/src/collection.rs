@@ -88,6 +88,16 @@ impl Store {
         self.info()
     }
 
+    /// So many searches as those during a load.
+    pub(crate) fn probe(&self, queries: &Rows, probe: Probe, count: usize) -> Outcome {
+        let mut left = count;
+        let done = || {
+            left = left.wrapping_sub(1);
+            left == usize::MAX
+        };
+        Ok(search_until(self.collection()?, queries, probe, done)?.summary())
+    }
+
     pub(crate) fn info(&self) -> Outcome {
         let info = self.collection()?.info();
         Ok(json!({
@@ -210,7 +220,9 @@ fn probed(
             filled.store(true, Ordering::Release);
             result
         });
-        let searched = search_until(collection, queries, probe, &filled);
+        let searched = search_until(collection, queries, probe, || {
+            filled.load(Ordering::Acquire)
+        });
         writer.join().map_err(|_| "the loading thread panicked")??;
         Ok(searched?.summary())
     })
@@ -220,11 +232,11 @@ fn search_until(
     collection: &Collection,
     queries: &Rows,
     probe: Probe,
-    end: &AtomicBool,
+    mut is_over: impl FnMut() -> bool,
 ) -> Outcome<Latencies> {
     let mut latencies = Latencies::default();
     for query in queries.iter().cycle() {
-        if end.load(Ordering::Acquire) {
+        if is_over() {
             break;
         }
         let request = request(query, probe.k, Some(probe.ef));

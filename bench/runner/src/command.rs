@@ -69,6 +69,8 @@ pub(crate) enum Command {
         durability: Durability,
         probe: Option<Probe>,
     },
+    /// So many searches as those during a load, with nothing beside them.
+    DbProbe { probe: Probe, count: usize },
     /// Waits for flushes, index builds and merges.
     DbWaitIdle {},
     /// Points and segments.

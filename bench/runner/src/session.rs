@@ -144,6 +144,10 @@ impl Session {
                     (batch, durability, probe),
                 )
             }
+            Command::DbProbe { probe, count } => {
+                let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
+                self.store()?.probe(queries, probe, count)
+            }
             Command::DbWaitIdle {} => self.store()?.wait_idle(),
             Command::DbInfo {} => self.store()?.info(),
             Command::DbSearch { k, ef, out } => {

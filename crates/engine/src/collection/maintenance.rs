@@ -16,6 +16,7 @@ use super::{Collection, Inner, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Part, View};
 use crate::segment::{Segment, SegmentEntry, SegmentId, SegmentWriter, SourceRow, write_live};
+use crate::stop::StopSignal;
 
 /// Without writes for this long a collection is quiet: its segments are merged into one.
 pub(crate) const QUIET: Duration = Duration::from_millis(500);
@@ -135,6 +136,8 @@ impl Inner {
                 _ => return Ok(()),
             };
             let outcome = self.flush_one(&frozen);
+            drop(frozen);
+            self.sweep();
             self.note_outcome(&outcome, &self.flush_pause, |status| status.flushes += 1);
             outcome?;
             self.flushed_some.notify_all();
@@ -231,7 +234,10 @@ impl Inner {
         };
         let made = writer.write(id).and_then(|mut entry| {
             finish(&mut entry)?;
-            self.open_segment(entry)
+            let segment = self.open_segment(entry)?;
+            // Here rather than in its first search; and before anything that it replaces is given up.
+            segment.check_searched_bytes(&StopSignal::default())?;
+            Ok(segment)
         });
         if made.is_err() {
             for name in id.file_names() {
@@ -240,6 +246,11 @@ impl Inner {
             }
         }
         made
+    }
+
+    /// Frees what flushes and merges replaced and no reader holds any more.
+    pub(crate) fn sweep(&self) {
+        self.retired.sweep();
     }
 
     pub(super) fn open_segment(&self, entry: SegmentEntry) -> Result<Segment> {
@@ -266,6 +277,7 @@ impl Inner {
             let mut next = State::clone(&working);
             change(&mut next);
             next.version += 1;
+            self.retired.keep(&working, &next);
             let next = Arc::new(next);
             *working = next.clone();
             next

@@ -64,6 +64,7 @@ impl Inner {
 
     fn merge_remembering(&self, ids: &[SegmentId]) -> Result<()> {
         let outcome = self.merge(ids);
+        self.sweep();
         self.status.lock().building = None;
         self.note_outcome(&outcome, &self.merge_pause, |status| status.merges += 1);
         outcome

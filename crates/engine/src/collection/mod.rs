@@ -19,6 +19,7 @@ mod merge;
 mod policy;
 mod read;
 mod request;
+mod retired;
 mod search;
 mod state;
 mod verify;
@@ -55,6 +56,7 @@ use crate::options::Options;
 use crate::part::{Layout, Part, Sketching, View};
 use crate::schema::{CollectionConfig, VectorField};
 use crate::segment::{Segment, read_live};
+use retired::Retired;
 use state::State;
 
 /// A handle to a collection; clones share it. All methods may be called from any thread at any time.
@@ -104,6 +106,7 @@ pub(crate) struct Inner {
     status: Mutex<MaintenanceStatus>,
     /// See [`crate::MemoryUse::building_bytes`].
     building_bytes: AtomicU64,
+    retired: Retired,
     scratches: Mutex<Vec<SearchScratch>>,
     sketching: Sketching,
 }
@@ -239,6 +242,7 @@ impl Inner {
             merge_pause: Mutex::new(Pause::default()),
             status: Mutex::new(MaintenanceStatus::default()),
             building_bytes: AtomicU64::new(0),
+            retired: Retired::default(),
             scratches: Mutex::new(Vec::new()),
             sketching,
         })

@@ -102,6 +102,17 @@ impl State {
             .chain(self.active.iter().map(AnyView::Block))
     }
 
+    /// All parts, to be held on to.
+    pub(crate) fn shared_parts(&self) -> impl Iterator<Item = Arc<dyn Part>> {
+        let segments = self.segments.iter().map(|view| view.part.clone() as _);
+        let frozen = self.frozen.iter().flat_map(|f| &f.blocks);
+        segments.chain(
+            frozen
+                .chain(&self.active)
+                .map(|view| view.part.clone() as _),
+        )
+    }
+
     pub(crate) fn live_rows(&self) -> u64 {
         self.parts().map(|view| u64::from(view.live_rows())).sum()
     }

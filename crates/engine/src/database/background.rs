@@ -27,9 +27,14 @@ pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
     ])
 }
 
+/// Flushes yield to searches; writers that wait for one leave them the processor.
+const FLUSH_NICENESS: i32 = 10;
+
 fn flush_loop(registry: &Registry) {
+    yield_to_others(FLUSH_NICENESS);
     while registry.shared.signals.wait_for_flush(FLUSH_PATIENCE) {
         for collection in registry.open_collections() {
+            collection.sweep();
             if collection.has_frozen() && !collection.flushes_paused() {
                 // The collection keeps the error for its status and its writers; the next round tries again.
                 let _ = collection.flush_frozen();
@@ -39,13 +44,20 @@ fn flush_loop(registry: &Registry) {
     }
 }
 
-/// Builds yield to searches and writes. The threads that a build starts inherit this.
+/// Builds yield to searches, writes and flushes.
 const MERGE_NICENESS: i32 = 19;
 
-fn merge_loop(registry: &Registry) {
+/// Lowers the priority of this thread and of those that it starts.
+fn yield_to_others(niceness: i32) {
     // On Linux a priority is a thread's; elsewhere it would be the whole process's.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, MERGE_NICENESS);
+    let _ = rustix::process::setpriority_process(None, niceness);
+    #[cfg(not(target_os = "linux"))]
+    let _ = niceness;
+}
+
+fn merge_loop(registry: &Registry) {
+    yield_to_others(MERGE_NICENESS);
     while registry.shared.signals.wait_for_merge(MERGE_PATIENCE) {
         for collection in registry.open_collections() {
             while !registry.shared.signals.is_stopped()
