@@ -135,7 +135,8 @@ impl CollectionConfig {
                 fitting.join(", ")
             )));
         }
-        Ok(field.index.validate()?)
+        field.index.validate()?;
+        Ok(field.index.check_field(field.metric, field.element)?)
     }
 }
 

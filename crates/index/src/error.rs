@@ -29,7 +29,7 @@ pub enum IndexError {
     },
     /// The text of an index spec that is not one.
     #[error(
-        "`{text}` is no index spec: {reason}; use `flat`, `hnsw` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
+        "`{text}` is no index spec: {reason}; use `flat`, `hnsw`, `ivf` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
     )]
     BadSpec {
         /// The text given.
@@ -45,6 +45,18 @@ pub enum IndexError {
         /// The element type of the rows.
         element: ElementType,
     },
+    /// Codes that cannot stand for such vectors.
+    #[error(
+        "the code `{code}` cannot serve `{element}` vectors under `{metric}`; leave it out for one that can"
+    )]
+    UnsupportedCode {
+        /// The code asked for.
+        code: &'static str,
+        /// The metric.
+        metric: Metric,
+        /// The element type of the rows.
+        element: ElementType,
+    },
     /// Rows, query or mask do not belong to this index.
     #[error("{what}: expected {expected}, got {got}")]
     Mismatch {
@@ -54,6 +66,16 @@ pub enum IndexError {
         expected: String,
         /// What it was given.
         got: String,
+    },
+    /// Fewer rows than a training needs.
+    #[error("{what} needs at least {needed} rows to learn from, but there are {rows}")]
+    TooFewRows {
+        /// What was to be trained.
+        what: &'static str,
+        /// Rows needed.
+        needed: u64,
+        /// Rows given.
+        rows: u64,
     },
     /// More rows than one index can number.
     #[error("an index holds at most {limit} rows, not {rows}")]

@@ -1,6 +1,6 @@
-//! Nearest-neighbour indexes: flat and HNSW, behind one trait.
+//! Nearest-neighbour indexes: flat, HNSW and IVF, behind one trait.
 //!
-//! An index never owns vectors: it holds structure (a graph, later codes) over the rows of one segment, and every call
+//! An index never owns vectors: it holds structure (a graph, lists, codes) over the rows of one segment, and every call
 //! is handed those rows. [`IndexSpec`] names a kind and its parameters, [`build`] makes it, [`BuiltIndex::save`] writes
 //! it as sections of a sealed file and [`open`] maps it again. [`AnnIndex::search`] is the one search contract of all
 //! kinds: top-k under an optional [`RowMask`](vecdb_vector::RowMask), with optional knobs, within a budget, without
@@ -13,13 +13,18 @@
 //! suite (`tests/suite.rs`).
 
 mod ann;
+mod column;
 mod error;
 mod exact;
 mod flat;
 pub mod hnsw;
+pub mod ivf;
+pub mod kmeans;
 mod options;
 mod params;
+mod random;
 mod registry;
+mod scale;
 mod scratch;
 mod sketch;
 mod spec;
@@ -29,6 +34,7 @@ pub use error::IndexError;
 pub use exact::scan_exact;
 pub use flat::Flat;
 pub use hnsw::{Hnsw, HnswGraph};
+pub use ivf::{Ivf, IvfCode, IvfParams};
 pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
 pub use registry::{build, build_extending, open};

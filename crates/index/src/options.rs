@@ -123,4 +123,25 @@ impl BuildOptions<'_> {
         }
         failure.into_inner().map_or(Ok(()), Err)
     }
+
+    /// Runs `work` over `items` in chunks of `chunk` items, with the number of each chunk's first item; see
+    /// [`Self::for_each_block`].
+    pub(crate) fn for_each_chunk<T: Send, S>(
+        &self,
+        items: &mut [T],
+        chunk: usize,
+        state: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, usize, &mut [T]) -> Result<(), IndexError> + Sync,
+    ) -> Result<(), IndexError> {
+        let chunk = chunk.max(1);
+        let parts: Vec<Mutex<&mut [T]>> = items.chunks_mut(chunk).map(Mutex::new).collect();
+        self.for_each_block(parts.len() as u32, 1, state, |state, block| {
+            for part in block {
+                if let Some(items) = parts.get(part as usize) {
+                    work(state, part as usize * chunk, &mut items.lock())?;
+                }
+            }
+            Ok(())
+        })
+    }
 }

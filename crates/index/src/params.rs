@@ -14,13 +14,36 @@ pub struct SearchParams {
     /// Pool size of a graph search: larger finds more and costs more. Known to `hnsw`; 1 to 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ef: Option<u32>,
+    /// Lists searched, the nearest first: more find more and cost more. Known to `ivf`; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nprobe: Option<u32>,
+    /// Candidates by compact codes that are measured exactly. Known to kinds with codes; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank: Option<u32>,
+    /// Buckets looked into per table, the likeliest first; 1 is the query's own alone. Known to `lsh`; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<u32>,
+    /// Stop looking into buckets once so many different rows were met. Known to `lsh`; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<u32>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.
     pub exact: bool,
 }
 
 impl SearchParams {
-    /// Largest pool accepted.
-    pub const EF_MAX: u32 = 1_000_000;
+    /// The largest value of any knob.
+    pub const KNOB_MAX: u32 = 1_000_000;
+
+    /// The numeric knobs by name.
+    fn knobs(&self) -> [(&'static str, Option<u32>); 5] {
+        [
+            ("ef", self.ef),
+            ("nprobe", self.nprobe),
+            ("rerank", self.rerank),
+            ("probes", self.probes),
+            ("candidates", self.candidates),
+        ]
+    }
 
     /// Refuses knobs that are set but not in `known`, and values out of range.
     pub fn check(
@@ -28,22 +51,24 @@ impl SearchParams {
         kind: &'static str,
         known: &'static [&'static str],
     ) -> Result<(), IndexError> {
-        let set = self.ef.map(|_| "ef");
-        if let Some(knob) = set.into_iter().find(|knob| !known.contains(knob)) {
-            return Err(IndexError::UnknownKnob {
-                kind,
-                knob,
-                known: known.join(", "),
-            });
+        for (knob, value) in self.knobs() {
+            let Some(value) = value else { continue };
+            if !known.contains(&knob) {
+                return Err(IndexError::UnknownKnob {
+                    kind,
+                    knob,
+                    known: known.join(", "),
+                });
+            }
+            if !(1..=Self::KNOB_MAX).contains(&value) {
+                return Err(IndexError::OutOfRange {
+                    name: knob,
+                    value: u64::from(value),
+                    expected: "from 1 to 1,000,000",
+                });
+            }
         }
-        match self.ef {
-            Some(ef) if !(1..=Self::EF_MAX).contains(&ef) => Err(IndexError::OutOfRange {
-                name: "ef",
-                value: u64::from(ef),
-                expected: "from 1 to 1,000,000",
-            }),
-            _ => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -89,7 +114,7 @@ mod tests {
     fn a_knob_the_kind_lacks_is_named_with_the_known_ones() {
         let params = SearchParams {
             ef: Some(10),
-            exact: false,
+            ..SearchParams::default()
         };
         let error = params.check("flat", &["exact"]).unwrap_err().to_string();
         assert!(
@@ -99,9 +124,9 @@ mod tests {
         assert!(params.check("hnsw", &["ef", "exact"]).is_ok());
         let zero = SearchParams {
             ef: Some(0),
-            exact: false,
+            ..SearchParams::default()
         };
         assert!(zero.check("hnsw", &["ef", "exact"]).is_err());
-        assert!(serde_json::from_str::<SearchParams>(r#"{"nprobe":3}"#).is_err());
+        assert!(serde_json::from_str::<SearchParams>(r#"{"n_probe":3}"#).is_err());
     }
 }

@@ -3,7 +3,9 @@
 use vecdb_storage::SectionFile;
 use vecdb_vector::{Metric, RowId, VectorRows};
 
-use crate::{AnnIndex, BuildOptions, BuiltIndex, Flat, Hnsw, HnswGraph, IndexError, IndexSpec};
+use crate::{
+    AnnIndex, BuildOptions, BuiltIndex, Flat, Hnsw, HnswGraph, IndexError, IndexSpec, Ivf,
+};
 
 /// Builds the index that `spec` describes over `rows`.
 ///
@@ -20,6 +22,7 @@ pub fn build(
     Ok(match spec {
         IndexSpec::Flat => Box::new(Flat::new(metric, rows.len())),
         IndexSpec::Hnsw(params) => Box::new(Hnsw::build(params, metric, rows, options)?),
+        IndexSpec::Ivf(params) => Box::new(Ivf::build(params, metric, rows, options)?),
     })
 }
 
@@ -27,7 +30,7 @@ pub fn build(
 /// them: `remap[old]` is the new number of the seed's row `old`, `None` if that row is gone.
 ///
 /// Graph kinds keep the seed's links, repair those that led to rows that are gone, and insert only the rows that the
-/// seed did not have. When the seed is of another kind or has other parameters, or has lost most of its rows, this is
+/// seed did not have. IVF keeps the centroids and the places of the rows it had. When the seed is of another kind or has other parameters, or has lost most of its rows, this is
 /// [`build`].
 ///
 /// # Errors
@@ -42,13 +45,18 @@ pub fn build_extending(
 ) -> Result<Box<dyn BuiltIndex>, IndexError> {
     spec.validate()?;
     check_metric(metric, &rows)?;
-    if let IndexSpec::Hnsw(params) = spec
-        && seed.metric() == metric
-        && let Some(hnsw) = Hnsw::extend(params, metric, rows, options, seed, remap)?
-    {
-        return Ok(Box::new(hnsw));
+    let extended: Option<Box<dyn BuiltIndex>> = match spec {
+        _ if seed.metric() != metric => None,
+        IndexSpec::Flat => None,
+        IndexSpec::Hnsw(params) => Hnsw::extend(params, metric, rows, options, seed, remap)?
+            .map(|graph| Box::new(graph) as _),
+        IndexSpec::Ivf(params) => Ivf::extend(params, metric, rows, options, seed, remap)?
+            .map(|lists| Box::new(lists) as _),
+    };
+    match extended {
+        Some(index) => Ok(index),
+        None => build(spec, metric, rows, options),
     }
-    build(spec, metric, rows, options)
 }
 
 /// Opens a saved index over `rows` rows from the sections of a sealed file. Cost does not grow with the rows.
@@ -64,6 +72,7 @@ pub fn open(
     Ok(match spec {
         IndexSpec::Flat => Box::new(Flat::new(metric, rows)),
         IndexSpec::Hnsw(_) => Box::new(HnswGraph::open(file, metric, rows)?),
+        IndexSpec::Ivf(_) => Box::new(Ivf::open(file, metric, rows)?),
     })
 }
 

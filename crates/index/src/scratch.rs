@@ -3,6 +3,7 @@
 use vecdb_vector::{Kernels, Neighbor, TopK};
 
 use crate::hnsw::{Pool, Visited, WalkHeap};
+use crate::ivf::IvfScratch;
 
 /// Reusable memory of searches: pools, visited marks, buffers. One per thread; any index, any size; grows to the
 /// largest search it has served and allocates nothing after that.
@@ -14,6 +15,7 @@ pub struct Scratch {
     pub(crate) pool: Pool,
     pub(crate) heap: WalkHeap,
     pub(crate) visited: Visited,
+    pub(crate) ivf: IvfScratch,
     trace: Vec<LayerTrace>,
 }
 
@@ -45,6 +47,7 @@ impl Scratch {
             pool: Pool::default(),
             heap: WalkHeap::default(),
             visited: Visited::default(),
+            ivf: IvfScratch::default(),
             trace: Vec::new(),
         }
     }

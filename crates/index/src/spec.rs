@@ -4,8 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use vecdb_vector::{ElementType, Metric};
 
-use crate::{IndexError, SearchParams};
+use crate::{IndexError, IvfParams, SearchParams};
 
 /// An index kind with its build parameters. As JSON: `{"type":"hnsw","m":16,"ef_construction":200}` or
 /// `{"type":"flat"}`; unknown keys are errors, missing ones take their defaults.
@@ -16,6 +17,8 @@ pub enum IndexSpec {
     Flat,
     /// Hierarchical navigable small world graph.
     Hnsw(HnswParams),
+    /// Lists around learned centroids.
+    Ivf(IvfParams),
 }
 
 /// The JSON form. serde lets a unit variant pass with unknown keys, an empty struct variant not.
@@ -24,6 +27,7 @@ pub enum IndexSpec {
 enum Form {
     Flat {},
     Hnsw(HnswParams),
+    Ivf(IvfParams),
 }
 
 impl From<Form> for IndexSpec {
@@ -31,6 +35,7 @@ impl From<Form> for IndexSpec {
         match form {
             Form::Flat {} => Self::Flat,
             Form::Hnsw(params) => Self::Hnsw(params),
+            Form::Ivf(params) => Self::Ivf(params),
         }
     }
 }
@@ -40,6 +45,7 @@ impl From<IndexSpec> for Form {
         match spec {
             IndexSpec::Flat => Self::Flat {},
             IndexSpec::Hnsw(params) => Self::Hnsw(params),
+            IndexSpec::Ivf(params) => Self::Ivf(params),
         }
     }
 }
@@ -96,13 +102,14 @@ impl Default for IndexSpec {
 
 impl IndexSpec {
     /// The names of all kinds.
-    pub const KINDS: [&'static str; 2] = ["flat", "hnsw"];
+    pub const KINDS: [&'static str; 3] = ["flat", "hnsw", "ivf"];
 
     /// The kind's name, as in JSON.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Flat => "flat",
             Self::Hnsw(_) => "hnsw",
+            Self::Ivf(_) => "ivf",
         }
     }
 
@@ -111,6 +118,21 @@ impl IndexSpec {
         match self {
             Self::Flat => Ok(()),
             Self::Hnsw(params) => params.validate(),
+            Self::Ivf(params) => params.validate(),
+        }
+    }
+
+    /// Checks that such vectors can be indexed so.
+    ///
+    /// # Errors
+    /// A metric that the elements do not have, codes that cannot serve them.
+    pub fn check_field(&self, metric: Metric, element: ElementType) -> Result<(), IndexError> {
+        if !metric.supports(element) {
+            return Err(IndexError::UnsupportedMetric { metric, element });
+        }
+        match self {
+            Self::Flat | Self::Hnsw(_) => Ok(()),
+            Self::Ivf(params) => params.code_for(metric, element).map(|_| ()),
         }
     }
 
@@ -120,6 +142,7 @@ impl IndexSpec {
         match self {
             Self::Flat => 0,
             Self::Hnsw(params) => crate::hnsw::build_bytes(params, rows),
+            Self::Ivf(params) => crate::ivf::build_bytes(params, rows),
         }
     }
 
@@ -131,6 +154,7 @@ impl IndexSpec {
         let known = match self {
             Self::Flat => crate::Flat::KNOBS,
             Self::Hnsw(_) => crate::hnsw::KNOBS,
+            Self::Ivf(_) => crate::ivf::KNOBS,
         };
         params.check(self.kind(), known)
     }
@@ -145,6 +169,17 @@ impl fmt::Display for IndexSpec {
                 "hnsw (m={}, ef_construction={})",
                 params.m, params.ef_construction
             ),
+            Self::Ivf(params) => {
+                f.write_str("ivf (nlist=")?;
+                match params.nlist {
+                    Some(nlist) => write!(f, "{nlist}")?,
+                    None => f.write_str("auto")?,
+                }
+                match params.code {
+                    Some(code) => write!(f, ", code={})", code.name()),
+                    None => f.write_str(")"),
+                }
+            }
         }
     }
 }
@@ -157,6 +192,7 @@ impl FromStr for IndexSpec {
         let spec = match text.trim() {
             "flat" => Self::Flat,
             "hnsw" => Self::Hnsw(HnswParams::default()),
+            "ivf" => Self::Ivf(IvfParams::default()),
             json if json.starts_with('{') => {
                 serde_json::from_str(json).map_err(|error| IndexError::BadSpec {
                     text: text.to_owned(),
@@ -187,7 +223,13 @@ mod tests {
             ..HnswParams::default()
         };
         assert_eq!(spec, IndexSpec::Hnsw(expected));
-        for spec in [spec, IndexSpec::Flat, IndexSpec::default()] {
+        let lists = IndexSpec::Ivf(IvfParams {
+            nlist: Some(7),
+            ..IvfParams::default()
+        });
+        let plain = r#"{"type":"ivf"}"#.parse().unwrap();
+        assert_eq!(plain, IndexSpec::Ivf(IvfParams::default()));
+        for spec in [spec, IndexSpec::Flat, IndexSpec::default(), lists, plain] {
             let json = serde_json::to_string(&spec).unwrap();
             assert_eq!(json.parse::<IndexSpec>().unwrap(), spec, "{json}");
         }
@@ -202,7 +244,9 @@ mod tests {
             (r#"{"type":"tree"}"#, "tree"),
             (r#"{"m":3}"#, "`type`"),
             (r#"{"kind":"hnsw","m":3}"#, "missing field `type`"),
-            ("annoy", "flat, hnsw"),
+            ("annoy", "flat, hnsw, ivf"),
+            (r#"{"type":"ivf","nlist":0}"#, "from 1 to 1,000,000"),
+            (r#"{"type":"ivf","code":"pq"}"#, "`pq`"),
             (r#"{"type":"hnsw","m":1}"#, "from 2 to 256"),
             (r#"{"type":"hnsw","ef_construction":0}"#, "from 1 to 10,000"),
         ] {

@@ -9,7 +9,7 @@
 //! - [`VectorRows`]: borrowed rows of one vector field, [`encode_row`] and [`decode_row`];
 //! - [`Query`], [`Scorer`]: one query against many rows through the best loop for this CPU
 //!   ([`Kernels`]);
-//! - [`scan`], [`scan_batch`]: exact search over all rows;
+//! - [`scan`], [`scan_batch`]: exact search over all rows; [`Centroids`]: many vectors, each to its nearest centroid;
 //! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows;
 //! - [`TopK`], [`Neighbor`], [`RowMask`], [`RowId`]: results and sets of rows;
 //! - [`reference`](mod@reference): the slow f64 oracle every kernel is tested against.
@@ -37,7 +37,7 @@ mod scan;
 mod scorer;
 mod top_k;
 
-pub use batch::scan_batch;
+pub use batch::{Centroids, Nearest, scan_batch};
 pub use element::{ElementType, MAX_DIM, decode_row, encode_row};
 pub use error::VectorError;
 pub use kernels::{CODE_GROUP, Kernels, PLANES, plane_dots};

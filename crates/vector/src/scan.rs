@@ -55,7 +55,7 @@ fn scan_all(scorer: &Scorer<'_>, top: &mut TopK, mut go_on: impl FnMut(u64) -> b
     while first < rows && go_on(u64::from(first)) {
         let n = BLOCK_ROWS.min((rows - first) as usize);
         scorer.score_range(RowId(first), &mut ranks[..n]);
-        offer(top, &ranks[..n], |i| RowId(first + i as u32));
+        top.offer(&ranks[..n], |i| RowId(first + i as u32));
         first += n as u32;
     }
     u64::from(first)
@@ -82,25 +82,8 @@ fn scan_mask(
             break;
         }
         scorer.score_rows(&listed[..n], &mut ranks[..n]);
-        offer(top, &ranks[..n], |i| listed[i]);
+        top.offer(&ranks[..n], |i| listed[i]);
         total += n as u64;
     }
     total
-}
-
-/// Offers a block of rank values. Once the pool is full, most blocks hold nothing near enough:
-/// one vectorised comparison per sixteen rows finds that out.
-#[inline]
-pub(crate) fn offer(top: &mut TopK, ranks: &[f32], row: impl Fn(usize) -> RowId) {
-    for (c, chunk) in ranks.chunks(16).enumerate() {
-        let threshold = top.threshold();
-        let near = chunk
-            .iter()
-            .fold(0u32, |n, &rank| n + u32::from(rank <= threshold));
-        if near > 0 {
-            for (i, &rank) in chunk.iter().enumerate() {
-                top.push(rank, row(c * 16 + i));
-            }
-        }
-    }
 }

@@ -52,6 +52,23 @@ impl TopK {
         }
     }
 
+    /// Offers many rows at once, `row(i)` at `distances[i]`. Once the pool is full, most blocks hold nothing near enough:
+    /// one vectorised comparison per sixteen rows finds that out.
+    #[inline]
+    pub fn offer(&mut self, distances: &[f32], row: impl Fn(usize) -> RowId) {
+        for (c, chunk) in distances.chunks(16).enumerate() {
+            let threshold = self.threshold;
+            let near = chunk
+                .iter()
+                .fold(0u32, |n, &distance| n + u32::from(distance <= threshold));
+            if near > 0 {
+                for (i, &distance) in chunk.iter().enumerate() {
+                    self.push(distance, row(c * 16 + i));
+                }
+            }
+        }
+    }
+
     fn insert(&mut self, neighbor: Neighbor) -> bool {
         if self.heap.len() < self.k {
             self.heap.push(neighbor);

@@ -91,7 +91,7 @@ pub(super) fn request(query: &[f32], searching: &Searching) -> v1::SearchRequest
         limit: searching.k as u32,
         params: searching.ef.map(|ef| v1::SearchParams {
             ef: Some(ef),
-            exact: false,
+            ..v1::SearchParams::default()
         }),
         with_metadata: Some(searching.with_metadata),
         ..Default::default()

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use vecdb_engine::SearchParams;
 
 use super::VectorArgs;
 
@@ -121,12 +122,8 @@ pub(crate) struct SearchArgs {
     /// Only points that match, such as {"section": "games", "installed_size_kb": {"$lt": 20000}}.
     #[arg(long, value_name = "JSON")]
     pub(crate) filter: Option<String>,
-    /// Candidates kept while searching a graph; more finds more and costs more.
-    #[arg(long, value_name = "N")]
-    pub(crate) ef: Option<u32>,
-    /// Compare every (matching) point instead of using the index.
-    #[arg(long)]
-    pub(crate) exact: bool,
+    #[command(flatten)]
+    pub(crate) knobs: KnobArgs,
     /// Only hits at most this far.
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     pub(crate) max_distance: Option<f32>,
@@ -223,4 +220,40 @@ pub(crate) struct ExportArgs {
     /// Leave the vectors out.
     #[arg(long)]
     pub(crate) no_vectors: bool,
+}
+
+/// Knobs of the index.
+#[derive(Debug, Args)]
+pub(crate) struct KnobArgs {
+    /// hnsw: candidates kept while searching the graph; more finds more and costs more.
+    #[arg(long, value_name = "N")]
+    ef: Option<u32>,
+    /// ivf: lists searched; more finds more and costs more.
+    #[arg(long, value_name = "N")]
+    nprobe: Option<u32>,
+    /// Kinds with compact codes: candidates that are measured exactly.
+    #[arg(long, value_name = "N")]
+    rerank: Option<u32>,
+    /// lsh: buckets looked into per table, the likeliest first.
+    #[arg(long, value_name = "N")]
+    probes: Option<u32>,
+    /// lsh: stop looking into buckets once so many different points were met.
+    #[arg(long, value_name = "N")]
+    candidates: Option<u32>,
+    /// Compare every (matching) point instead of using the index.
+    #[arg(long)]
+    exact: bool,
+}
+
+impl KnobArgs {
+    pub(crate) fn params(&self) -> SearchParams {
+        SearchParams {
+            ef: self.ef,
+            nprobe: self.nprobe,
+            rerank: self.rerank,
+            probes: self.probes,
+            candidates: self.candidates,
+            exact: self.exact,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vecdb_engine::{ErrorKind, PointId, SearchParams, SearchRequest, SearchResponse};
+use vecdb_engine::{ErrorKind, PointId, SearchRequest, SearchResponse};
 
 use super::input;
 use super::points::columns;
@@ -40,10 +40,7 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Ou
                     .limit
                     .saturating_add(usize::from(like.is_some() && args.limit > 0)),
                 filter,
-                params: SearchParams {
-                    ef: args.ef,
-                    exact: args.exact,
-                },
+                params: args.knobs.params(),
                 max_distance: args.max_distance,
                 min_score: args.min_score,
                 with_vector: args.with_vector,

@@ -146,6 +146,6 @@ fn default_index() -> String {
             "HNSW (M={}, ef_construction={})",
             params.m, params.ef_construction
         ),
-        IndexSpec::Flat => "flat".to_owned(),
+        other => other.to_string(),
     }
 }

@@ -4,14 +4,12 @@
 //! four makes it two to three times faster, and the graph only needs to know which rows are near, not how near. The
 //! copy is used only where a sample shows that it ranks neighbours as the rows themselves do (heavy tails would ruin
 //! the common scale); else the build reads the rows.
-//!
-//! L2 and L1 take unsigned codes on the range of all values (the offset cancels in differences), cosine takes L2 over
-//! the normalised rows (the same order), dot takes signed codes around zero.
 
-use parking_lot::Mutex;
 use vecdb_vector::{ElementType, Kernels, Metric, RowId, Scorer, TopK, VectorRows};
 
-use super::level::mix;
+use crate::kmeans::read_row;
+use crate::random::mix;
+use crate::scale::Scale;
 use crate::{BuildOptions, IndexError};
 
 /// Below this many insertions a build is quick anyway.
@@ -46,25 +44,23 @@ impl Codes {
         options: &BuildOptions<'_>,
     ) -> Result<Option<Self>, IndexError> {
         let wide = matches!(rows.element(), ElementType::F32 | ElementType::F16);
-        let (code_metric, element) = match metric {
-            Metric::L2 | Metric::Cosine => (Metric::L2, ElementType::U8),
-            Metric::L1 => (Metric::L1, ElementType::U8),
-            Metric::Dot => (Metric::Dot, ElementType::I8),
-            Metric::Hamming | Metric::Jaccard => return Ok(None),
-        };
+        if matches!(metric, Metric::Hamming | Metric::Jaccard) {
+            return Ok(None);
+        }
         let few = inserts < INSERTS_MIN.max(rows.len() as usize / 50);
         if !wide || few || rows.dim() < DIM_MIN {
             return Ok(None);
         }
-        let Some(scale) = Scale::of(metric, rows, options)? else {
+        let scale = Scale::of(metric, rows, options)?;
+        if !scale.is_useful() {
             return Ok(None);
-        };
+        }
         let codes = Self {
-            metric: code_metric,
-            element,
+            metric: scale.metric(metric),
+            element: scale.element(),
             dim: rows.dim(),
             rows: rows.len(),
-            bytes: scale.encode_all(metric, rows, options)?,
+            bytes: encode_all(scale, metric, rows, options)?,
         };
         let agreement = codes.agreement(metric, rows, options.kernels);
         Ok((agreement >= AGREEMENT_MIN).then_some(codes))
@@ -125,115 +121,26 @@ impl Codes {
     }
 }
 
-/// `code = (value - low) * step`, 0 to 255 (or -127 to 127 with `low` = 0).
-#[derive(Copy, Clone, Debug)]
-struct Scale {
-    low: f32,
-    step: f32,
-    signed: bool,
-}
-
-impl Scale {
-    /// The scale that spans all values; `None` when they have no span or no end.
-    fn of(
-        metric: Metric,
-        rows: VectorRows<'_>,
-        options: &BuildOptions<'_>,
-    ) -> Result<Option<Self>, IndexError> {
-        let range = Mutex::new((f32::INFINITY, f32::NEG_INFINITY));
-        options.for_each_block(
-            rows.len(),
-            1024,
-            || vec![0.0; rows.dim()],
-            |values, block| {
-                let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-                for row in block {
-                    read(metric, rows, RowId(row), values);
-                    for &value in values.iter() {
-                        low = low.min(value);
-                        high = high.max(value);
-                    }
-                }
-                let mut range = range.lock();
-                *range = (range.0.min(low), range.1.max(high));
-                Ok(())
-            },
-        )?;
-        let (low, high) = range.into_inner();
-        let signed = metric == Metric::Dot;
-        let scale = if signed {
-            let largest = high.max(-low);
-            Self {
-                low: 0.0,
-                step: 127.0 / largest,
-                signed,
+fn encode_all(
+    scale: Scale,
+    metric: Metric,
+    rows: VectorRows<'_>,
+    options: &BuildOptions<'_>,
+) -> Result<Vec<u8>, IndexError> {
+    const BLOCK: usize = 256;
+    let dim = rows.dim();
+    let mut bytes = vec![0u8; rows.len() as usize * dim];
+    options.for_each_chunk(
+        &mut bytes,
+        BLOCK * dim,
+        || vec![0.0; dim],
+        |values, first, out| {
+            for (i, out) in out.chunks_exact_mut(dim).enumerate() {
+                read_row(metric, rows, RowId((first / dim + i) as u32), values);
+                scale.encode(values, out);
             }
-        } else {
-            Self {
-                low,
-                step: 255.0 / (high - low),
-                signed,
-            }
-        };
-        Ok((scale.step.is_finite() && scale.step > 0.0).then_some(scale))
-    }
-
-    fn encode_all(
-        self,
-        metric: Metric,
-        rows: VectorRows<'_>,
-        options: &BuildOptions<'_>,
-    ) -> Result<Vec<u8>, IndexError> {
-        let dim = rows.dim();
-        let mut bytes = vec![0u8; rows.len() as usize * dim];
-        const BLOCK: usize = 256;
-        let parts: Vec<Mutex<&mut [u8]>> = bytes.chunks_mut(BLOCK * dim).map(Mutex::new).collect();
-        options.for_each_block(
-            parts.len() as u32,
-            1,
-            || vec![0.0; dim],
-            |values, block| {
-                for part in block {
-                    let Some(out) = parts.get(part as usize) else {
-                        continue;
-                    };
-                    for (i, out) in out.lock().chunks_exact_mut(dim).enumerate() {
-                        let row = RowId(part * BLOCK as u32 + i as u32);
-                        read(metric, rows, row, values);
-                        self.encode(values, out);
-                    }
-                }
-                Ok(())
-            },
-        )?;
-        drop(parts);
-        Ok(bytes)
-    }
-
-    fn encode(self, values: &[f32], out: &mut [u8]) {
-        for (&value, out) in values.iter().zip(out) {
-            let code = ((value - self.low) * self.step).round();
-            *out = if self.signed {
-                (code as i8) as u8
-            } else {
-                code as u8
-            };
-        }
-    }
-}
-
-/// The values of a row as the codes see them.
-fn read(metric: Metric, rows: VectorRows<'_>, row: RowId, values: &mut [f32]) {
-    rows.to_f32(row, values);
-    if metric == Metric::Cosine {
-        let norm = values
-            .iter()
-            .map(|x| f64::from(*x) * f64::from(*x))
-            .sum::<f64>()
-            .sqrt();
-        if norm > 0.0 {
-            let inverse = (1.0 / norm) as f32;
-            values.iter_mut().for_each(|x| *x *= inverse);
-        }
-    }
+            Ok(())
+        },
+    )?;
+    Ok(bytes)
 }

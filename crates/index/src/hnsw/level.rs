@@ -5,6 +5,8 @@
 
 use vecdb_vector::RowId;
 
+use crate::random::mix;
+
 /// The highest layer possible; 16 layers suffice for 2^31 rows at any useful `m`.
 pub(crate) const LEVEL_MAX: u8 = 15;
 
@@ -19,14 +21,6 @@ pub(super) fn draw(seed: u64, row: RowId, m: u32) -> u8 {
         level += 1;
     }
     level
-}
-
-/// The finaliser of splitmix64 (Steele, Lea, Flood 2014).
-pub(super) fn mix(value: u64) -> u64 {
-    let mut x = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

@@ -12,12 +12,13 @@
 //! every link against the number of rows each time: a compare that costs nothing beside the distance.
 
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
-use vecdb_storage::{Blob, Section, SectionFile, SectionWriter};
+use vecdb_storage::{SectionFile, SectionWriter};
 use vecdb_vector::{Metric, RowId, RowMask, prefetch_node};
 
 use super::level::LEVEL_MAX;
 use super::links::{EMPTY, Entry, LINE, LinkTable, Links};
 use super::pool::ROWS_MAX;
+use crate::column::Column;
 use crate::{HnswParams, IndexError};
 
 const VERSION: u32 = 1;
@@ -93,9 +94,9 @@ pub(super) struct MappedLinks {
     entry: Option<Entry>,
     m: usize,
     words0: usize,
-    links0: Words,
-    offsets: Words,
-    upper: Words,
+    links0: Column,
+    offsets: Column,
+    upper: Column,
 }
 
 /// What `hnsw:meta` and `hnsw:absent` say beside the links.
@@ -157,9 +158,9 @@ pub(super) fn open(file: &SectionFile, metric: Metric, rows: u32) -> Result<Open
             entry,
             m: meta.params.m as usize,
             words0,
-            links0: Words::open(file, LINKS0, u64::from(rows) * words0 as u64)?,
-            offsets: Words::open(file, OFFSETS, u64::from(rows) + 1)?,
-            upper: Words::open(file, UPPER, upper_words)?,
+            links0: Column::open(file, LINKS0, u64::from(rows) * words0 as u64 * 4)?,
+            offsets: Column::open(file, OFFSETS, (u64::from(rows) + 1) * 4)?,
+            upper: Column::open(file, UPPER, upper_words * 4)?,
         },
         params: meta.params,
         present,
@@ -213,57 +214,14 @@ impl Meta {
     }
 }
 
-/// A section of little-endian words, each block verified when first read.
-#[derive(Debug)]
-struct Words {
-    name: &'static str,
-    section: Section,
-    blob: Blob,
-}
-
-impl Words {
-    fn open(file: &SectionFile, name: &'static str, words: u64) -> Result<Self, IndexError> {
-        // Words are read in place.
-        const { assert!(cfg!(target_endian = "little")) };
-        let section = file.section(name)?;
-        if section.len() as u64 != words * 4 {
-            return Err(IndexError::Corrupt {
-                section: name,
-                what: format!("{} bytes, but its graph needs {}", section.len(), words * 4),
-            });
-        }
-        let blob = section.bytes_unverified();
-        Ok(Self {
-            name,
-            section,
-            blob,
-        })
-    }
-
-    #[inline]
-    fn get(&self, start: usize, count: usize) -> Result<&[u32], IndexError> {
-        let bytes = start * 4..(start + count) * 4;
-        self.section.verify_range(bytes.clone())?;
-        let bytes = self.blob.get(bytes).unwrap_or(&[]);
-        bytemuck::try_cast_slice(bytes).map_err(|_| IndexError::Corrupt {
-            section: self.name,
-            what: "is not aligned to words".to_owned(),
-        })
-    }
-
-    fn bytes(&self) -> u64 {
-        self.blob.len() as u64
-    }
-}
-
 impl MappedLinks {
     pub(super) fn memory_bytes(&self) -> u64 {
-        self.links0.bytes() + self.offsets.bytes() + self.upper.bytes()
+        (self.links0.len() + self.offsets.len() + self.upper.len()) as u64
     }
 
     /// The upper rows of `row`: the first and the one after the last.
     fn upper_rows(&self, row: RowId) -> Result<(u32, u32), IndexError> {
-        match *self.offsets.get(row.0 as usize, 2)? {
+        match *self.offsets.words(row.0 as usize, 2)? {
             [start, end] if start <= end && end - start <= u32::from(LEVEL_MAX) => Ok((start, end)),
             _ => Err(IndexError::Corrupt {
                 section: OFFSETS,
@@ -310,14 +268,16 @@ impl Links for MappedLinks {
 
     #[inline]
     fn prefetch(&self, row: RowId) {
-        if let Ok(words) = self.links0.get(row.0 as usize * self.words0, self.words0) {
+        if let Ok(words) = self.links0.words(row.0 as usize * self.words0, self.words0) {
             prefetch_node(bytemuck::cast_slice(words));
         }
     }
 
     fn for_each(&self, layer: u8, row: RowId, each: impl FnMut(RowId)) -> Result<(), IndexError> {
         if layer == 0 {
-            let words = self.links0.get(row.0 as usize * self.words0, self.words0)?;
+            let words = self
+                .links0
+                .words(row.0 as usize * self.words0, self.words0)?;
             return self.each(words, LINKS0, each);
         }
         let (start, end) = self.upper_rows(row)?;
@@ -328,7 +288,7 @@ impl Links for MappedLinks {
             });
         }
         let index = start as usize + usize::from(layer) - 1;
-        let words = self.upper.get(index * self.m, self.m)?;
+        let words = self.upper.words(index * self.m, self.m)?;
         self.each(words, UPPER, each)
     }
 }

@@ -2,6 +2,8 @@
 //! power of two of coordinates, and a butterfly between the halves (the form of the RaBitQ library). One round alone
 //! leaves visible structure on sparse rows.
 
+use crate::random::Random;
+
 /// Rounds; each has its own signs.
 const ROUNDS: usize = 4;
 /// The dimension is padded to whole 64-bit words of signs.
@@ -30,13 +32,13 @@ impl Rotation {
         } else {
             std::f32::consts::FRAC_1_SQRT_2
         };
-        let mut state = seed;
+        let mut random = Random::new(seed);
         let factors = (0..ROUNDS)
             .flat_map(|round| (0..dim).map(move |i| (round, i)))
             .map(|(round, i)| {
                 let mixed = block_range(round, block, dim).contains(&i);
                 let scale = if mixed { in_block } else { 1.0 } * butterfly;
-                if next_bits(&mut state) >> 63 == 0 {
+                if random.bits() >> 63 == 0 {
                     scale
                 } else {
                     -scale
@@ -133,15 +135,6 @@ fn butterfly(low: &mut [f32], high: &mut [f32]) {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-fn next_bits(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,9 +151,9 @@ mod tests {
         for dim in [1, 63, 64, 65, 100, 128, 200, 384, 784, 1000, 1536, 2000] {
             let rotation = Rotation::new(dim, 5);
             assert!(rotation.dim() >= dim && rotation.dim() < dim + 64);
-            let mut state = dim as u64;
+            let mut random = Random::new(dim as u64);
             let mut vector = || -> Vec<f32> {
-                let unit = |_| (next_bits(&mut state) >> 40) as f32 / (1 << 23) as f32 - 1.0;
+                let unit = |_| (random.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0;
                 (0..rotation.dim()).map(unit).collect()
             };
             let (mut a, mut b) = (vector(), vector());

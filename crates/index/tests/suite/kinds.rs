@@ -170,14 +170,14 @@ pub(crate) fn refuses_what_does_not_fit(spec: &IndexSpec) {
         (
             SearchParams {
                 ef: Some(50),
-                exact: false,
+                ..SearchParams::default()
             },
             spec.kind() == "hnsw",
         ),
         (
             SearchParams {
                 ef: Some(0),
-                exact: false,
+                ..SearchParams::default()
             },
             false,
         ),
@@ -189,8 +189,8 @@ pub(crate) fn refuses_what_does_not_fit(spec: &IndexSpec) {
 
 fn exact_params() -> SearchParams {
     SearchParams {
-        ef: None,
         exact: true,
+        ..SearchParams::default()
     }
 }
 
@@ -272,7 +272,8 @@ fn use_corrupt(spec: &IndexSpec, rows: &Rows, disk: &vecdb_storage::MemoryDisk) 
         for mask in [None, Some(&mask)] {
             let params = SearchParams {
                 ef: (spec.kind() == "hnsw").then_some(20),
-                exact: false,
+                nprobe: (spec.kind() == "ivf").then_some(5),
+                ..SearchParams::default()
             };
             match rows.try_search(&*index, query, 10, mask, &params, &Budget::UNLIMITED) {
                 Ok((hits, _)) => {

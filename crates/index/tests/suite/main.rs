@@ -7,7 +7,7 @@ mod graph;
 mod kinds;
 mod real_data;
 
-use vecdb_index::{HnswParams, IndexSpec};
+use vecdb_index::{HnswParams, IndexSpec, IvfCode, IvfParams};
 
 /// One module per kind, one test per check.
 macro_rules! suite {
@@ -41,3 +41,11 @@ macro_rules! suite {
 
 suite!(flat, IndexSpec::Flat);
 suite!(hnsw, IndexSpec::Hnsw(HnswParams::default()));
+suite!(ivf, IndexSpec::Ivf(IvfParams::default()));
+suite!(
+    ivf_of_vectors,
+    IndexSpec::Ivf(IvfParams {
+        code: Some(IvfCode::Vector),
+        ..IvfParams::default()
+    })
+);

@@ -14,6 +14,10 @@ impl From<v1::SearchParams> for SearchParams {
     fn from(message: v1::SearchParams) -> Self {
         SearchParams {
             ef: message.ef,
+            nprobe: message.nprobe,
+            rerank: message.rerank,
+            probes: message.probes,
+            candidates: message.candidates,
             exact: message.exact,
         }
     }
@@ -24,6 +28,10 @@ impl From<SearchParams> for v1::SearchParams {
         v1::SearchParams {
             ef: params.ef,
             exact: params.exact,
+            nprobe: params.nprobe,
+            rerank: params.rerank,
+            probes: params.probes,
+            candidates: params.candidates,
         }
     }
 }

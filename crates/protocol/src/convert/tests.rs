@@ -132,6 +132,7 @@ fn searches_and_scrolls_round_trip() {
         .params(SearchParams {
             ef: Some(9),
             exact: true,
+            ..SearchParams::default()
         })
         .max_distance(0.5)
         .min_score(0.25)

@@ -428,6 +428,18 @@ pub struct SearchParams {
     /// Compare every (allowed) row instead of using the structure.
     #[prost(bool, tag = "2")]
     pub exact: bool,
+    /// Lists that ivf searches: more find more and cost more.
+    #[prost(uint32, optional, tag = "3")]
+    pub nprobe: ::core::option::Option<u32>,
+    /// Candidates by compact codes that are measured exactly.
+    #[prost(uint32, optional, tag = "4")]
+    pub rerank: ::core::option::Option<u32>,
+    /// Buckets that lsh looks into per table, the likeliest first; 1 is the query's own alone.
+    #[prost(uint32, optional, tag = "5")]
+    pub probes: ::core::option::Option<u32>,
+    /// lsh stops looking into buckets once so many different rows were met.
+    #[prost(uint32, optional, tag = "6")]
+    pub candidates: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchRequest {

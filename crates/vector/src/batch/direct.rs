@@ -3,7 +3,6 @@
 use std::sync::atomic::AtomicU32;
 
 use super::{Batch, merge, workers};
-use crate::scan::offer;
 use crate::{Neighbor, Scorer, TopK};
 
 /// Bytes of a block of rows: half of a usual second-level cache.
@@ -26,7 +25,7 @@ pub(super) fn search(batch: &Batch<'_>) -> Vec<Vec<Neighbor>> {
                 let ranks = &mut ranks[..block.len()];
                 for (scorer, pool) in scorers.iter().zip(&mut pools) {
                     scorer.score_rows(block, ranks);
-                    offer(pool, ranks, |i| block[i]);
+                    pool.offer(ranks, |i| block[i]);
                 }
             });
         pools

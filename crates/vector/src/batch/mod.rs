@@ -10,12 +10,15 @@
 //! shared counter, keep pools of their own and merge them in the end; as ties go by row, the
 //! answer does not depend on who took what.
 
+mod centroids;
 mod direct;
 mod product;
 mod workers;
 
 use crate::{ElementType, Kernels, Metric, Neighbor, Query, RowMask, TopK, VectorRows, decode_row};
 use workers::Rows;
+
+pub use centroids::{Centroids, Nearest};
 
 /// The `k` nearest rows (of `mask`) of every query, nearest first, as rank values; one list per
 /// query, shorter where fewer rows are there. `threads` may be 1 (or 0, the same): then the

@@ -54,7 +54,7 @@ impl Runner<'_> {
     pub(super) fn run(&self, queries: &[Query], ef: u32) -> Outcome<Run> {
         let params = SearchParams {
             ef: Some(ef),
-            exact: false,
+            ..SearchParams::default()
         };
         let warm_up = queries
             .get(..WARM_UP.min(queries.len()))

@@ -125,7 +125,10 @@ fn quality(collection: Collection<'_>, queries: &Vectors) -> Outcome<Quality> {
     let request = |vector: &[f32], exact: bool| {
         SearchRequest::new(vector)
             .limit(RECALL_AT)
-            .params(SearchParams { ef: None, exact })
+            .params(SearchParams {
+                exact,
+                ..SearchParams::default()
+            })
             .with_metadata(false)
     };
     let mut latencies = Latencies::default();

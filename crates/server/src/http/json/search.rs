@@ -59,6 +59,18 @@ struct SearchParams {
     /// Pool size of a graph search: larger finds more and costs more.
     #[schema(minimum = 1, maximum = 1000000)]
     ef: Option<u32>,
+    /// Lists that ivf searches: more find more and cost more.
+    #[schema(minimum = 1, maximum = 1000000)]
+    nprobe: Option<u32>,
+    /// Candidates by compact codes that are measured exactly.
+    #[schema(minimum = 1, maximum = 1000000)]
+    rerank: Option<u32>,
+    /// Buckets that lsh looks into per table, the likeliest first; 1 is the query's own alone.
+    #[schema(minimum = 1, maximum = 1000000)]
+    probes: Option<u32>,
+    /// lsh stops looking into buckets once so many different rows were met.
+    #[schema(minimum = 1, maximum = 1000000)]
+    candidates: Option<u32>,
     /// Compare every (allowed) row instead of using the structure.
     #[serde(default)]
     exact: bool,
@@ -71,6 +83,10 @@ impl From<SearchRequest> for engine::SearchRequest {
             filter: request.filter.map(|filter| filter.0),
             params: engine::SearchParams {
                 ef: request.params.ef,
+                nprobe: request.params.nprobe,
+                rerank: request.params.rerank,
+                probes: request.params.probes,
+                candidates: request.params.candidates,
                 exact: request.params.exact,
             },
             max_distance: request.max_distance,
@@ -175,4 +191,4 @@ pub(in crate::http) struct SearchBatchResponse {
 }
 
 // The document says these limits in attributes, which take literals only.
-const _: () = assert!(LIMIT_MAX == 100_000 && engine::SearchParams::EF_MAX == 1_000_000);
+const _: () = assert!(LIMIT_MAX == 100_000 && engine::SearchParams::KNOB_MAX == 1_000_000);

@@ -123,12 +123,54 @@ impl PartialSchema for IndexConfig {
                     "Seed of the level draw.",
                 ),
             );
+        let defaults = engine::IvfParams::default();
+        let optional = |schema_type: Type, what: &str| {
+            ObjectBuilder::new()
+                .schema_type(schema_type)
+                .description(Some(what))
+        };
+        let ivf = kind("ivf")
+            .property(
+                "nlist",
+                optional(
+                    Type::Integer,
+                    "Lists. Left out: the square root of the number of rows.",
+                )
+                .minimum(Some(1))
+                .maximum(Some(1_000_000)),
+            )
+            .property(
+                "code",
+                optional(
+                    Type::String,
+                    "What the lists hold of each row: its vector, or a byte a number (sq8). Left out: sq8 where it can be.",
+                )
+                .enum_values(Some([engine::IvfCode::Vector.name(), engine::IvfCode::Sq8.name()])),
+            )
+            .property(
+                "train_rows_per_list",
+                number(
+                    1,
+                    100_000,
+                    defaults.train_rows_per_list.into(),
+                    "Rows per list that the centroids are learned from, at most.",
+                ),
+            )
+            .property(
+                "iterations",
+                number(1, 1_000, defaults.iterations.into(), "Iterations of k-means at most."),
+            )
+            .property(
+                "seed",
+                number(0, u64::MAX as usize, defaults.seed, "Seed of the training."),
+            );
         OneOfBuilder::new()
             .item(
                 kind("flat")
                     .description(Some("No structure: every search scans all rows, exactly.")),
             )
             .item(hnsw.description(Some("Hierarchical navigable small world graph.")))
+            .item(ivf.description(Some("Lists around learned centroids.")))
             .description(Some("The index that segments get, with its parameters."))
             .examples([serde_json::json!({"type": "hnsw", "m": 32, "ef_construction": 200})])
             .into()

@@ -108,7 +108,7 @@ fn is_safe(square: f32) -> bool {
 }
 
 /// The squared norm, in sixteen sums. 0 for a vector of zeros only, however small its numbers.
-pub(super) fn square(values: &[f32]) -> f32 {
+pub(in crate::batch) fn square(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<16>();
     let mut sums = [0.0f32; 16];
     for chunk in chunks {

@@ -18,6 +18,9 @@ use crate::{ElementType, Metric, Neighbor, RowId, Scorer, TopK};
 use bounds::Bounds;
 use pack::{PackedQueries, PackedRows};
 
+pub(super) use bounds::square;
+pub(super) use pack::interleave;
+
 /// Bytes of a packed block of rows, which stays in the second-level cache with a block of
 /// queries beside it.
 const ROW_BLOCK_BYTES: usize = 384 * 1024;

@@ -110,7 +110,7 @@ impl PackedRows {
 }
 
 /// Writes the numbers of one vector into its place among `width` interleaved ones.
-fn interleave(numbers: &[f32], place: usize, width: usize, out: &mut [f32]) {
+pub(in crate::batch) fn interleave(numbers: &[f32], place: usize, width: usize, out: &mut [f32]) {
     for (&number, out) in numbers.iter().zip(out.chunks_exact_mut(width)) {
         out[place] = number;
     }

@@ -1,0 +1,173 @@
+//! How many lists does a recall take? Measured at the end of a build on rows of the index as queries, each of which
+//! leaves itself out.
+
+use serde_json::json;
+use vecdb_storage::bytes::{BytesError, Reader, Writer};
+use vecdb_vector::{Metric, Neighbor, RowId, VectorRows, scan_batch};
+
+use super::{Ivf, search};
+use crate::random::Random;
+use crate::{BuildOptions, IndexError, Scratch};
+
+/// The recall that a search which names no number of lists should have.
+pub(super) const RECALL_DEFAULT: f32 = 0.97;
+/// Recalls that are asked for in between take the next higher one.
+const RECALLS: [f32; 8] = [0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995];
+const QUERIES: usize = 256;
+const K: usize = 10;
+/// Numbers multiplied by the exact search, at most: seconds.
+const WORK_MAX: u64 = 200_000_000_000;
+/// Fewer queries say nothing.
+const QUERIES_MIN: u64 = 32;
+
+/// Lists to look into for each of [`RECALLS`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Calibration {
+    nprobes: [u32; RECALLS.len()],
+}
+
+impl Calibration {
+    pub(super) fn measure(
+        index: &Ivf,
+        rows: VectorRows<'_>,
+        options: &BuildOptions<'_>,
+    ) -> Result<Self, IndexError> {
+        let lists = index.lists as usize;
+        let work_each = u64::from(rows.len()) * rows.dim() as u64;
+        let affordable = (WORK_MAX / work_each.max(1)).max(QUERIES_MIN) as usize;
+        let drawn = Random::new(index.params.seed ^ 0xca11_b8a7)
+            .distinct(QUERIES.min(affordable), rows.len() as usize);
+        if lists <= 1 || drawn.len() < 2 {
+            return Ok(Self {
+                nprobes: [index.lists.max(1); RECALLS.len()],
+            });
+        }
+        let mut list_of = vec![0u32; rows.len() as usize];
+        for list in 0..index.lists {
+            for &row in index.members(list)? {
+                if let Some(slot) = list_of.get_mut(row as usize) {
+                    *slot = list;
+                }
+            }
+        }
+        let stride = rows.element().bytes(rows.dim());
+        let row_bytes = |row: &usize| rows.row_bytes(RowId(*row as u32));
+        let queries: Vec<u8> = drawn.iter().flat_map(row_bytes).copied().collect();
+        let queries = VectorRows::new(
+            rows.element(),
+            rows.dim(),
+            stride,
+            drawn.len() as u32,
+            &queries,
+        )?;
+        options.check_cancelled()?;
+        let truth = scan_batch(
+            options.kernels,
+            index.metric,
+            queries,
+            rows,
+            None,
+            K + 1,
+            options.threads,
+        );
+        // found[p]: how many true neighbours lie in the p-th nearest list of their query.
+        let mut found = vec![0u64; lists];
+        let mut scratch = Scratch::with_kernels(options.kernels);
+        let mut rank_of = vec![0u32; lists];
+        let (mut values, mut wanted) = (Vec::new(), 0u64);
+        for (&row, neighbors) in drawn.iter().zip(&truth) {
+            options.check_cancelled()?;
+            values.clear();
+            values.resize(rows.dim(), 0.0);
+            rows.to_f32(RowId(row as u32), &mut values);
+            // A query that cannot be (zeros under cosine) has no neighbours either; and copies of one row, which may be
+            // many, lie in one list whatever the others need.
+            let all_alike = |found: &[Neighbor]| match found {
+                [first, .., last] => last.distance <= first.distance,
+                _ => true,
+            };
+            if all_alike(neighbors)
+                || search::rank_all(index, options.kernels, &values, &mut scratch.ivf).is_err()
+            {
+                continue;
+            }
+            for (rank, &list) in scratch.ivf.order().iter().enumerate() {
+                rank_of[list as usize] = rank as u32;
+            }
+            let others = neighbors.iter().filter(|n| n.row.index() != row).take(K);
+            for neighbor in others {
+                found[rank_of[list_of[neighbor.row.index()] as usize] as usize] += 1;
+                wanted += 1;
+            }
+        }
+        Ok(Self::from_counts(&found, wanted))
+    }
+
+    fn from_counts(found: &[u64], wanted: u64) -> Self {
+        let mut nprobes = [found.len() as u32; RECALLS.len()];
+        for (nprobe, recall) in nprobes.iter_mut().zip(RECALLS) {
+            // A recall as single precision writes it is a little more than it says.
+            let needed = (f64::from(recall) - 1e-6) * wanted as f64;
+            let mut sum = 0;
+            let enough = found.iter().position(|&more| {
+                sum += more;
+                sum as f64 >= needed
+            });
+            if let Some(last) = enough {
+                *nprobe = last as u32 + 1;
+            }
+        }
+        Self { nprobes }
+    }
+
+    /// How many lists to look into for a recall; all of them beyond what was measured.
+    pub(super) fn nprobe(&self, recall: f32) -> u32 {
+        let at = RECALLS.iter().position(|&known| known >= recall);
+        at.map_or(u32::MAX, |at| self.nprobes[at]).max(1)
+    }
+
+    pub(super) fn describe(&self) -> serde_json::Value {
+        let pairs = RECALLS.iter().zip(self.nprobes);
+        pairs
+            .map(|(recall, nprobe)| json!({ "recall": recall, "nprobe": nprobe }))
+            .collect()
+    }
+
+    pub(super) fn write(&self, writer: &mut Writer) {
+        for nprobe in self.nprobes {
+            writer.u32(nprobe);
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, BytesError> {
+        let mut nprobes = [0; RECALLS.len()];
+        for nprobe in &mut nprobes {
+            *nprobe = reader.u32()?;
+        }
+        Ok(Self { nprobes })
+    }
+}
+
+/// How the query is compared with centroids.
+pub(super) fn probe_metric(metric: Metric) -> Metric {
+    match metric {
+        Metric::Dot => Metric::Dot,
+        _ => Metric::L2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_become_numbers_of_lists() {
+        let calibration = Calibration::from_counts(&[80, 10, 5, 4, 1, 0], 100);
+        assert_eq!(calibration.nprobes, [1, 1, 2, 3, 4, 4, 4, 5]);
+        assert_eq!(calibration.nprobe(0.85), 2);
+        assert_eq!(calibration.nprobe(0.9999), u32::MAX);
+        // What is never found takes all lists.
+        assert_eq!(Calibration::from_counts(&[1, 1], 100).nprobes, [2; 8]);
+        assert_eq!(Calibration::default().nprobe(0.9), 1);
+    }
+}

@@ -1,0 +1,190 @@
+//! What the lists hold of their rows: the vectors, or eight bits a number.
+
+use vecdb_storage::SectionWriter;
+use vecdb_vector::{ElementType, Metric, Query, RowId, VectorRows};
+
+use super::IvfCode;
+use crate::column::Column;
+use crate::scale::Scale;
+use crate::{BuildOptions, IndexError};
+
+pub(super) const CODES: &str = "ivf:codes";
+pub(super) const NORMS: &str = "ivf:norms";
+
+/// The codes of all rows, in the order of the lists.
+#[derive(Debug)]
+pub(super) enum Codes {
+    /// The vectors, and under cosine their inverse norms.
+    Vector {
+        element: ElementType,
+        dim: usize,
+        vectors: Column,
+        norms: Option<Column>,
+    },
+    /// Eight bits a number on one scale.
+    Sq8 {
+        scale: Scale,
+        dim: usize,
+        codes: Column,
+    },
+}
+
+impl Codes {
+    /// The codes of `rows` in the order of `members`.
+    pub(super) fn build(
+        code: IvfCode,
+        metric: Metric,
+        rows: VectorRows<'_>,
+        members: &[u32],
+        options: &BuildOptions<'_>,
+    ) -> Result<Self, IndexError> {
+        let (element, dim) = (rows.element(), rows.dim());
+        let Some(scale) = (match code {
+            IvfCode::Vector => None,
+            IvfCode::Sq8 => Some(Scale::of(metric, rows, options)?),
+        }) else {
+            let bytes_each = element.bytes(dim);
+            let mut vectors = vec![0u8; members.len() * bytes_each];
+            each_row(&mut vectors, bytes_each, members, options, |row, out| {
+                out.copy_from_slice(rows.row_bytes(row));
+            })?;
+            let norms = metric.needs_norms().then(|| {
+                let norm = |&row: &u32| match rows.inverse_norms() {
+                    Some(norms) => norms[row as usize],
+                    None => vecdb_vector::inverse_norm(element, dim, rows.row_bytes(RowId(row))),
+                };
+                let norms: Vec<f32> = members.iter().map(norm).collect();
+                Column::built(NORMS, bytemuck::cast_slice(&norms).to_vec())
+            });
+            return Ok(Self::Vector {
+                element,
+                dim,
+                vectors: Column::built(CODES, vectors),
+                norms,
+            });
+        };
+        let mut codes = vec![0u8; members.len() * dim];
+        each_row(&mut codes, dim, members, options, |row, out| {
+            let mut values = vec![0.0; dim];
+            crate::kmeans::read_row(metric, rows, row, &mut values);
+            scale.encode(&values, out);
+        })?;
+        Ok(Self::Sq8 {
+            scale,
+            dim,
+            codes: Column::built(CODES, codes),
+        })
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Vector { .. } => IvfCode::Vector.name(),
+            Self::Sq8 { .. } => IvfCode::Sq8.name(),
+        }
+    }
+
+    /// Whether distances by codes are the true ones.
+    pub(super) fn are_exact(&self) -> bool {
+        matches!(self, Self::Vector { .. })
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Vector { vectors, norms, .. } => {
+                vectors.len() + norms.as_ref().map_or(0, Column::len)
+            }
+            Self::Sq8 { codes, .. } => codes.len(),
+        };
+        bytes as u64
+    }
+
+    /// The codes at some places of the lists, to be scored like any rows.
+    pub(super) fn rows(&self, place: std::ops::Range<usize>) -> Result<VectorRows<'_>, IndexError> {
+        let count = place.len() as u32;
+        match self {
+            Self::Vector {
+                element,
+                dim,
+                vectors,
+                norms,
+            } => {
+                let each = element.bytes(*dim);
+                let bytes = vectors.bytes(place.start * each..place.end * each)?;
+                let rows = VectorRows::new(*element, *dim, each, count, bytes)?;
+                match norms {
+                    Some(norms) => {
+                        Ok(rows.with_inverse_norms(norms.floats(place.start, place.len())?)?)
+                    }
+                    None => Ok(rows),
+                }
+            }
+            Self::Sq8 { scale, dim, codes } => {
+                let bytes = codes.bytes(place.start * dim..place.end * dim)?;
+                Ok(VectorRows::new(scale.element(), *dim, *dim, count, bytes)?)
+            }
+        }
+    }
+
+    /// The query to score codes with, where it is not the query itself. `values`: the query's numbers, under cosine at
+    /// unit length. Reuses what is in `query`.
+    pub(super) fn prepare(
+        &self,
+        metric: Metric,
+        values: &[f32],
+        query: &mut Option<Query>,
+    ) -> Result<(), IndexError> {
+        let Self::Sq8 { scale, dim, .. } = self else {
+            return Ok(());
+        };
+        let (metric, element) = (scale.metric(metric), scale.element());
+        let codes: Vec<f32> = values.iter().map(|&value| scale.code(value)).collect();
+        match query {
+            Some(query)
+                if query.metric() == metric
+                    && query.element() == element
+                    && query.dim() == *dim =>
+            {
+                query.set(&codes)?;
+            }
+            query => *query = Some(Query::new(metric, element, *dim, &codes)?),
+        }
+        Ok(())
+    }
+
+    pub(super) fn save(&self, writer: &mut SectionWriter) -> Result<(), IndexError> {
+        match self {
+            Self::Vector { vectors, norms, .. } => {
+                vectors.save(writer)?;
+                norms.as_ref().map_or(Ok(()), |norms| norms.save(writer))
+            }
+            Self::Sq8 { codes, .. } => codes.save(writer),
+        }
+    }
+
+    /// Reads all bytes once, so that damage shows.
+    pub(super) fn verify(&self, rows: u32) -> Result<(), IndexError> {
+        self.rows(0..rows as usize).map(|_| ())
+    }
+}
+
+/// Fills `out`, `each` items a row, on all threads.
+fn each_row(
+    out: &mut [u8],
+    each: usize,
+    members: &[u32],
+    options: &BuildOptions<'_>,
+    fill: impl Fn(RowId, &mut [u8]) + Sync,
+) -> Result<(), IndexError> {
+    options.for_each_chunk(
+        out,
+        256 * each,
+        || (),
+        |(), first, out| {
+            let members = &members[first / each..];
+            for (out, &row) in out.chunks_exact_mut(each).zip(members) {
+                fill(RowId(row), out);
+            }
+            Ok(())
+        },
+    )
+}
