@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import report
-from cases import Settings, all_cases
+from cases import DATASETS, Settings, all_cases
 from datasets import REPOSITORY, MissingData
 from peers import GRAPH_PEERS
 from processes import ServerError
@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="seed of builds and rotation (default: a fresh one)")
     parser.add_argument("--rotated", action="store_true", help="hnsw also on Fashion-MNIST under a random rotation")
     parser.add_argument("--peers", nargs="+", choices=list(GRAPH_PEERS), default=list(GRAPH_PEERS), help="peers of hnsw")
-    parser.add_argument("--datasets", nargs="+", choices=["fashion-mnist", "debian-packages"], help="data sets of hnsw")
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, help="data sets of hnsw and ivf (default: all they know)")
     parser.add_argument("--work", type=Path, default=BENCH / ".work", help="folder for databases and files in between")
     parser.add_argument("--out", type=Path, help="folder of the results (default bench/results; of a trial, in --work)")
     parsed = parser.parse_args()

@@ -105,6 +105,33 @@ def fields_of(metadata: Path, rows: int) -> list[dict[str, Any]]:
     return [{"name": line.pop("id"), **line} for line in lines]
 
 
+def generated(rows: int, seed: int) -> Dataset:
+    """Vectors of 128 numbers: clusters of low rank that overlap in a shared subspace, of uneven weight; 1,000 queries of
+    the same kind."""
+    dim, clusters, queries, shared = 128, 2_000, 1_000, 24
+    generator = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> np.ndarray:
+        return generator.standard_normal(shape, dtype=np.float32)
+
+    subspace = np.linalg.qr(normal(dim, shared))[0]
+    centres = 0.4 * (normal(clusters, shared) / np.sqrt(1.0 + np.arange(shared) / 6.0, dtype=np.float32)) @ subspace.T
+    weights = generator.gamma(1.0, 1.0, clusters) + 0.1
+    members = np.sort(generator.choice(clusters, size=rows + queries, p=weights / weights.sum()))
+    vectors = 0.03 * normal(rows + queries, dim)
+    bounds = np.searchsorted(members, np.arange(clusters + 1))
+    for cluster, (first, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        rank = int(generator.integers(16, 25))
+        own = normal(rank, dim) * (0.1 / np.sqrt(dim))
+        mixed = (normal(rank, shared) / np.sqrt(shared)) @ subspace.T
+        spectrum = 0.7 / np.sqrt(1.0 + np.arange(rank) / 4.0, dtype=np.float32)
+        vectors[first:end] += centres[cluster] + (normal(end - first, rank) * spectrum) @ (own + mixed)
+    generator.shuffle(vectors)
+    base, asked = np.ascontiguousarray(vectors[:rows]), np.ascontiguousarray(vectors[rows:])
+    truth = exact_distances(base, asked, "l2")
+    return Dataset("generated-128", "l2", base, np.tile(asked, (3, 1)), truth, f"generated, seed {seed}")
+
+
 def rotated(dataset: Dataset, seed: int) -> Dataset:
     """The same geometry in other numbers: base and queries under one random rotation, truth computed anew."""
     generator = np.random.default_rng(seed)

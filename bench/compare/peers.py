@@ -41,7 +41,9 @@ class GraphPeer(Protocol):
 
     name: str
 
-    def build(self, base: np.ndarray, m: int, ef_construction: int, threads: int, seed: int) -> Cost: ...
+    def __init__(self, metric: str, m: int, ef_construction: int) -> None: ...
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost: ...
 
     def search(self, queries: np.ndarray, k: int, ef: int, threads: int) -> tuple[np.ndarray, Cost]: ...
 
@@ -53,16 +55,16 @@ class HnswlibPeer:
 
     name = "hnswlib"
 
-    def __init__(self, metric: str) -> None:
-        self._metric = metric
+    def __init__(self, metric: str, m: int, ef_construction: int) -> None:
+        self._metric, self._m, self._ef_construction = metric, m, ef_construction
         self._index: hnswlib.Index | None = None
 
-    def build(self, base: np.ndarray, m: int, ef_construction: int, threads: int, seed: int) -> Cost:
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
         self._index = None
 
         def run() -> hnswlib.Index:
             index = hnswlib.Index(space=self._metric, dim=base.shape[1])
-            index.init_index(max_elements=len(base), M=m, ef_construction=ef_construction, random_seed=seed)
+            index.init_index(max_elements=len(base), M=self._m, ef_construction=self._ef_construction, random_seed=seed)
             index.set_num_threads(threads)
             index.add_items(base, num_threads=threads)
             return index
@@ -88,20 +90,20 @@ class FaissHnswPeer:
 
     name = "faiss-hnsw"
 
-    def __init__(self, metric: str) -> None:
-        self._cosine = metric == "cosine"
+    def __init__(self, metric: str, m: int, ef_construction: int) -> None:
+        self._cosine, self._m, self._ef_construction = metric == "cosine", m, ef_construction
         self._index: faiss.IndexHNSWFlat | None = None
 
-    def build(self, base: np.ndarray, m: int, ef_construction: int, threads: int, seed: int) -> Cost:
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
         self._index = None
         faiss.omp_set_num_threads(threads)
         metric = faiss.METRIC_INNER_PRODUCT if self._cosine else faiss.METRIC_L2
 
         def run() -> faiss.IndexHNSWFlat:
-            index = faiss.IndexHNSWFlat(base.shape[1], m, metric)
-            index.hnsw.efConstruction = ef_construction
+            index = faiss.IndexHNSWFlat(base.shape[1], self._m, metric)
+            index.hnsw.efConstruction = self._ef_construction
             index.hnsw.rng = faiss.RandomGenerator(seed)
-            index.add(self._prepared(base))
+            index.add(prepared(base, self._cosine))
             return index
 
         self._index, cost = timed(run)
@@ -112,18 +114,74 @@ class FaissHnswPeer:
         assert self._index is not None
         faiss.omp_set_num_threads(threads)
         self._index.hnsw.efSearch = ef
-        (_, ids), cost = timed(lambda: self._index.search(self._prepared(queries), k))
+        (_, ids), cost = timed(lambda: self._index.search(prepared(queries, self._cosine), k))
         return ids, cost
 
     def memory_bytes(self) -> int:
         return int(faiss.serialize_index(self._index).nbytes)
 
-    def _prepared(self, vectors: np.ndarray) -> np.ndarray:
-        if not self._cosine:
-            return vectors
-        vectors = vectors.copy()
-        faiss.normalize_L2(vectors)
+
+def prepared(vectors: np.ndarray, cosine: bool) -> np.ndarray:
+    """As faiss wants them: cosine is the inner product of vectors of unit length."""
+    if not cosine:
         return vectors
+    vectors = vectors.copy()
+    faiss.normalize_L2(vectors)
+    return vectors
+
+
+class FaissIvfFlatPeer:
+    """faiss IndexIVFFlat over a flat quantizer, with its own choice of training rows."""
+
+    name = "faiss-ivf-flat"
+
+    def __init__(self, metric: str, lists: int) -> None:
+        self._cosine, self._lists = metric == "cosine", lists
+        self._index: faiss.IndexIVFFlat | None = None
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        self._index = None
+        faiss.omp_set_num_threads(threads)
+        metric = faiss.METRIC_INNER_PRODUCT if self._cosine else faiss.METRIC_L2
+        dim = base.shape[1]
+
+        def run() -> faiss.IndexIVFFlat:
+            quantizer = faiss.IndexFlatIP(dim) if self._cosine else faiss.IndexFlatL2(dim)
+            index = faiss.IndexIVFFlat(quantizer, dim, self._lists, metric)
+            index.cp.seed = seed
+            vectors = prepared(base, self._cosine)
+            index.train(vectors)
+            index.add(vectors)
+            return index
+
+        self._index, cost = timed(run)
+        assert self._index.ntotal == len(base)
+        return cost
+
+    def search(self, queries: np.ndarray, k: int, nprobe: int, threads: int) -> tuple[np.ndarray, Cost]:
+        assert self._index is not None
+        faiss.omp_set_num_threads(threads)
+        self._index.nprobe = nprobe
+        # A query a call, as ours are searched: a batch would share the reading of centroids and lists.
+        queries = prepared(queries, self._cosine)
+
+        def run() -> np.ndarray:
+            return np.vstack([self._index.search(queries[q : q + 1], k)[1] for q in range(len(queries))])
+
+        return timed(run)
+
+    def memory_bytes(self) -> int:
+        return int(faiss.serialize_index(self._index).nbytes)
+
+
+def faiss_kmeans(base: np.ndarray, clusters: int, iterations: int, threads: int, seed: int) -> np.ndarray:
+    """Centroids of all rows, from random starts, after so many iterations."""
+    faiss.omp_set_num_threads(threads)
+    learned = faiss.Kmeans(
+        base.shape[1], clusters, niter=iterations, seed=seed, max_points_per_centroid=len(base), min_points_per_centroid=1
+    )
+    learned.train(base)
+    return learned.centroids
 
 
 class FaissFlatPeer:

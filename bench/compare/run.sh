@@ -18,7 +18,7 @@ server= others=
 for argument in "$@"; do
     case $argument in
     server) server=wanted ;;
-    flat_scan | flat_batch | hnsw | engine) others=wanted ;;
+    flat_scan | flat_batch | hnsw | ivf | engine) others=wanted ;;
     esac
 done
 if [ -n "$server" ] || [ -z "$others" ]; then

@@ -15,6 +15,8 @@ from runner_client import RunnerClient
 
 Result = tuple[dict[str, Any], list[Bar]]
 
+DATASETS = ["fashion-mnist", "debian-packages", "generated-128"]
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,7 +32,7 @@ class Settings:
     mixed_seconds: float = 600.0
     rotated: bool = False
     peers: list[str] = field(default_factory=lambda: ["hnswlib", "faiss-hnsw"])
-    datasets: list[str] = field(default_factory=lambda: ["fashion-mnist", "debian-packages"])
+    datasets: list[str] = field(default_factory=lambda: list(DATASETS))
 
     def start_runner(self) -> RunnerClient:
         return RunnerClient(self.runner, self.work)
@@ -51,12 +53,13 @@ def load_into(client: RunnerClient, dataset: Dataset, queries: int | None = None
 
 def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
     """Case by name; a case gives one result per file it writes."""
-    from cases import engine, flat_batch, flat_scan, hnsw, server
+    from cases import engine, flat_batch, flat_scan, hnsw, ivf, server
 
     return {
         "flat_scan": flat_scan.run,
         "flat_batch": flat_batch.run,
         "hnsw": hnsw.run,
+        "ivf": ivf.run,
         "engine": engine.run,
         "server": server.run,
     }

@@ -111,13 +111,13 @@ def latency_under_load(client: RunnerClient, folder: Path, dataset: Dataset, rou
 
 def search(client: RunnerClient, dataset: Dataset, settings: Settings) -> dict[str, Any]:
     """The collection as loaded against one graph over all rows, built with the same parameters."""
-    client.call("hnsw_build", m=16, ef_construction=200, threads=2, seed=settings.seed)
+    client.call("index_build", spec={"type": "hnsw", "seed": settings.seed}, threads=2)
     by_ef = {}
     for ef in EFS:
         rounds = []
         for number in range(settings.rounds + 1):
             through, our_ids = client.search("db_search", k=K, ef=ef)
-            bare, bare_ids = client.search("hnsw_search", k=K, ef=ef, threads=1)
+            bare, bare_ids = client.search("index_search", k=K, params={"ef": ef}, threads=1)
             if number > 0:  # the first is the warm-up
                 count = len(dataset.queries)
                 rounds.append({"collection": count / through.seconds, "bare": count / bare.seconds})

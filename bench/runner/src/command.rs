@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use vecdb_engine::{Durability, ElementType, LIMIT_MAX, Metric};
+use vecdb_engine::{Durability, ElementType, IndexSpec, LIMIT_MAX, Metric, SearchParams};
 
 use crate::Outcome;
 use crate::remote::{Face, Mix};
@@ -12,7 +12,7 @@ use crate::work::Searching;
 /// More threads than any machine of a benchmark has.
 const THREADS_MAX: usize = 1024;
 
-/// One line of input, such as `{"command":"hnsw_search","k":10,"ef":100,"out":"ids.npy"}`. Paths named `out` receive
+/// One line of input, such as `{"command":"index_search","k":10,"params":{"ef":100},"threads":1,"out":"ids.npy"}`. Paths named `out` receive
 /// an int32 .npy of (queries, k) row numbers, -1 where fewer were found.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -37,20 +37,23 @@ pub(crate) enum Command {
         threads: usize,
         out: PathBuf,
     },
-    /// A graph over the base vectors.
-    HnswBuild {
-        m: u32,
-        ef_construction: u32,
+    /// An index over the base vectors.
+    IndexBuild { spec: IndexSpec, threads: usize },
+    /// Writes the index to a file, for its size.
+    IndexSave { path: PathBuf },
+    /// All queries one after the other, or spread over threads.
+    IndexSearch {
+        k: usize,
+        params: SearchParams,
+        threads: usize,
+        out: PathBuf,
+    },
+    /// Clusters all base vectors: no sampling, so many iterations, random starts. `out` receives the centroids, float32.
+    KMeans {
+        clusters: usize,
+        iterations: u32,
         threads: usize,
         seed: u64,
-    },
-    /// Writes the graph to a file, for its size.
-    HnswSave { path: PathBuf },
-    /// All queries one after the other, or spread over threads.
-    HnswSearch {
-        k: usize,
-        ef: u32,
-        threads: usize,
         out: PathBuf,
     },
     /// Memory of so many GiB, filled with rows of `dim` floats; what `scan` and `read_sum` read.
@@ -113,10 +116,12 @@ impl Command {
             }
             Command::RemoteMixed { mix } => (mix.k, mix.connections, Metric::L2),
             Command::Load { metric, .. } => (0, 0, *metric),
-            Command::FlatSearch { k, threads, .. } | Command::HnswSearch { k, threads, .. } => {
+            Command::FlatSearch { k, threads, .. } | Command::IndexSearch { k, threads, .. } => {
                 (*k, *threads, Metric::L2)
             }
-            Command::HnswBuild { threads, .. } => (0, *threads, Metric::L2),
+            Command::IndexBuild { threads, .. } | Command::KMeans { threads, .. } => {
+                (0, *threads, Metric::L2)
+            }
             Command::Scan { k } | Command::DbSearch { k, .. } => (*k, 0, Metric::L2),
             _ => (0, 0, Metric::L2),
         };
@@ -160,8 +165,7 @@ mod tests {
         assert!(check(r#"{"command":"load","path":"x","metric":"cosine"}"#).is_ok());
         assert!(check(r#"{"command":"load","path":"x","metric":"hamming"}"#).is_err());
         assert!(
-            check(r#"{"command":"hnsw_build","m":8,"ef_construction":9,"threads":5000,"seed":1}"#)
-                .is_err()
+            check(r#"{"command":"index_build","spec":{"type":"hnsw"},"threads":5000}"#).is_err()
         );
         let searching = r#"{"clients":5000,"k":10,"ef":null,"with_metadata":true,"repeat":1}"#;
         let line = r#"{"command":"remote_search","face":"grpc","out":"x","searching":"#.to_owned()

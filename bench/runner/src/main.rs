@@ -6,11 +6,12 @@
 //! where it could not be done, and the program ends with its input.
 
 mod aligned;
+mod clustering;
 mod collection;
 mod command;
 mod exact;
-mod graph;
 mod ids;
+mod index;
 mod latency;
 mod memory;
 mod points;

@@ -49,7 +49,7 @@ impl Rows {
         })
     }
 
-    /// Computes what exact search and graph builds under `metric` read beside the vectors.
+    /// Computes what exact search and index builds under `metric` read beside the vectors.
     pub(crate) fn measure(&mut self, metric: Metric) {
         if metric.needs_norms() && self.norms.is_empty() {
             let row =

@@ -1,14 +1,15 @@
 //! What the commands so far have loaded and built.
 
 use serde_json::json;
-use vecdb_engine::{HnswParams, Metric};
+use vecdb_engine::Metric;
 use vecdb_vector::Kernels;
 
 use crate::Outcome;
+use crate::clustering::cluster;
 use crate::collection::Store;
 use crate::command::Command;
 use crate::exact;
-use crate::graph::Graph;
+use crate::index::Index;
 use crate::memory::Memory;
 use crate::points::Payloads;
 use crate::remote::Server;
@@ -20,7 +21,7 @@ pub(crate) struct Session {
     base: Option<(Rows, Metric)>,
     queries: Option<Rows>,
     payloads: Option<Payloads>,
-    graph: Option<Graph>,
+    index: Option<Index>,
     memory: Option<Memory>,
     store: Option<Store>,
     server: Option<Server>,
@@ -39,7 +40,7 @@ impl Session {
                 limit,
                 metric,
             } => {
-                (self.graph, self.payloads) = (None, None);
+                (self.index, self.payloads) = (None, None);
                 let (base, _) = self.base.insert((Rows::read(&path, limit)?, metric));
                 Ok(json!({ "rows": base.len(), "dim": base.dim }))
             }
@@ -82,41 +83,42 @@ impl Session {
                 let (base, queries, metric) = self.pair()?;
                 exact::search(base, queries, metric, k, threads, &out)
             }
-            Command::HnswBuild {
-                m,
-                ef_construction,
-                threads,
-                seed,
-            } => {
-                self.graph = None;
+            Command::IndexBuild { spec, threads } => {
+                self.index = None;
                 let (base, metric) = self.base.as_mut().ok_or(NO_BASE)?;
-                let params = HnswParams {
-                    m,
-                    ef_construction,
-                    seed,
-                };
-                let graph = self
-                    .graph
-                    .insert(Graph::build(base, *metric, params, threads)?);
+                let index = self
+                    .index
+                    .insert(Index::build(base, *metric, &spec, threads)?);
                 Ok(json!({
                     "rows": base.len(),
-                    "index_bytes": graph.memory_bytes(),
+                    "index_bytes": index.memory_bytes(),
                     "vector_bytes": base.bytes(),
+                    "index": index.describe(),
                 }))
             }
-            Command::HnswSave { path } => {
-                let graph = self.graph.as_ref().ok_or(NO_GRAPH)?;
-                Ok(json!({ "file_bytes": graph.save(&path)? }))
+            Command::IndexSave { path } => {
+                let index = self.index.as_ref().ok_or(NO_INDEX)?;
+                Ok(json!({ "file_bytes": index.save(&path)? }))
             }
-            Command::HnswSearch {
+            Command::IndexSearch {
                 k,
-                ef,
+                params,
                 threads,
                 out,
             } => {
                 let (base, queries, _) = self.pair()?;
-                let graph = self.graph.as_ref().ok_or(NO_GRAPH)?;
-                graph.search(base, queries, (k, ef, threads), &out)
+                let index = self.index.as_ref().ok_or(NO_INDEX)?;
+                index.search(base, queries, (k, &params, threads), &out)
+            }
+            Command::KMeans {
+                clusters,
+                iterations,
+                threads,
+                seed,
+                out,
+            } => {
+                let (base, _) = self.base.as_ref().ok_or(NO_BASE)?;
+                cluster(base, (clusters, iterations), (threads, seed), &out)
             }
             other => self.run_on_store(other),
         }
@@ -222,6 +224,6 @@ impl Session {
 
 const NO_BASE: &str = "no base vectors: send the command load first";
 const NO_QUERIES: &str = "no queries: send the command queries first";
-const NO_GRAPH: &str = "no graph: send the command hnsw_build first";
+const NO_INDEX: &str = "no index: send the command index_build first";
 const NO_STORE: &str = "no database is open: send the command db_open first";
 const NO_SERVER: &str = "no server is known: send the command remote_open first";

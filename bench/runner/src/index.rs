@@ -1,9 +1,9 @@
-//! The bare HNSW index: build, size, search.
+//! A bare index of any kind: build, size, search.
 
 use std::path::Path;
 
 use serde_json::json;
-use vecdb_engine::{ElementType, HnswParams, IndexSpec, Metric};
+use vecdb_engine::{ElementType, IndexSpec, Metric};
 use vecdb_index::{Budget, BuildOptions, BuiltIndex, Counters, Scratch, SearchParams};
 use vecdb_storage::{FileDisk, SectionWriter};
 use vecdb_vector::Query;
@@ -12,8 +12,8 @@ use crate::Outcome;
 use crate::ids::Ids;
 use crate::rows::Rows;
 
-/// A graph over the base vectors.
-pub(crate) struct Graph {
+/// An index over the base vectors.
+pub(crate) struct Index {
     index: Box<dyn BuiltIndex>,
     metric: Metric,
 }
@@ -24,11 +24,11 @@ struct Part {
     counters: Counters,
 }
 
-impl Graph {
+impl Index {
     pub(crate) fn build(
         base: &mut Rows,
         metric: Metric,
-        params: HnswParams,
+        spec: &IndexSpec,
         threads: usize,
     ) -> Outcome<Self> {
         base.measure(metric);
@@ -36,7 +36,7 @@ impl Graph {
             threads,
             ..BuildOptions::default()
         };
-        let index = vecdb_index::build(&IndexSpec::Hnsw(params), metric, base.view()?, &options)?;
+        let index = vecdb_index::build(spec, metric, base.view()?, &options)?;
         Ok(Self { index, metric })
     }
 
@@ -45,7 +45,12 @@ impl Graph {
         self.index.memory_bytes()
     }
 
-    /// Writes the graph; gives the bytes of the file.
+    /// Parameters and statistics.
+    pub(crate) fn describe(&self) -> serde_json::Value {
+        self.index.describe()
+    }
+
+    /// Writes the index; gives the bytes of the file.
     pub(crate) fn save(&self, path: &Path) -> Outcome<u64> {
         let mut writer = SectionWriter::create(&FileDisk, path, *b"BNCH", 1)?;
         self.index.save(&mut writer)?;
@@ -57,7 +62,7 @@ impl Graph {
         &self,
         base: &Rows,
         queries: &Rows,
-        (k, ef, threads): (usize, u32, usize),
+        (k, params, threads): (usize, &SearchParams, usize),
         out: &Path,
     ) -> Outcome {
         let block = queries
@@ -66,10 +71,10 @@ impl Graph {
             .saturating_mul(queries.dim);
         let shares: Vec<&[f32]> = queries.values.chunks(block).collect();
         let parts: Vec<Part> = match shares.as_slice() {
-            [all] => vec![self.share(base, queries.dim, all, k, ef)?],
+            [all] => vec![self.share(base, queries.dim, all, k, params)?],
             shares => std::thread::scope(|scope| {
                 let start =
-                    |&share| scope.spawn(move || self.share(base, queries.dim, share, k, ef));
+                    |&share| scope.spawn(move || self.share(base, queries.dim, share, k, params));
                 let workers: Vec<_> = shares.iter().map(start).collect();
                 workers
                     .into_iter()
@@ -94,12 +99,15 @@ impl Graph {
         }))
     }
 
-    fn share(&self, base: &Rows, dim: usize, queries: &[f32], k: usize, ef: u32) -> Outcome<Part> {
+    fn share(
+        &self,
+        base: &Rows,
+        dim: usize,
+        queries: &[f32],
+        k: usize,
+        params: &SearchParams,
+    ) -> Outcome<Part> {
         let rows = base.view()?;
-        let params = SearchParams {
-            ef: Some(ef),
-            ..SearchParams::default()
-        };
         let mut scratch = Scratch::new();
         let mut hits = Vec::with_capacity(k);
         let mut part = Part {
@@ -121,7 +129,7 @@ impl Graph {
                 query,
                 k,
                 None,
-                &params,
+                params,
                 &budget,
                 &mut scratch,
                 &mut hits,
