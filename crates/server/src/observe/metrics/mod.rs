@@ -7,6 +7,8 @@
 mod calls;
 mod contents;
 #[cfg(test)]
+mod queries;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
