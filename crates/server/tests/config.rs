@@ -333,9 +333,16 @@ fn repository(path: &str) -> PathBuf {
 
 #[test]
 fn the_example_is_right() {
-    let config = Config::load(Some(&repository("deploy/production.yaml")), [], &[]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(repository("deploy/production.yaml")).unwrap();
+    let text = text.replace("/etc/vecdb", folder.path().to_str().unwrap());
+    let error = yaml(&text).unwrap_err();
+    assert!(error.to_string().contains("admin.key"), "{error}");
+    std::fs::write(folder.path().join("admin.key"), "0123456789abcdef\n").unwrap();
+    let config = yaml(&text).unwrap();
     assert_eq!(config.listen.grpc.to_string(), "0.0.0.0:6333");
     assert!(config.tls.is_enabled());
+    assert_eq!(config.auth.keys[0].key.expose(), "0123456789abcdef");
     assert_eq!(config.limits.memory_bytes_max, Some(6 << 30));
 }
 
