@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::World;
-use harness::running::{PATIENCE, Running};
+use harness::running::{Notifications, PATIENCE, Running};
 use serde_json::Value;
 use vecdb_backend::Backend;
 use vecdb_engine::{CollectionConfig, Metric, Point, StopSignal};
@@ -123,6 +123,39 @@ fn signals_end_it_well_and_read_its_settings_again() {
     let status = world.json(&["status"]);
     assert_eq!(status["recovery"]["replayed"], 0, "{status}");
     assert_eq!(status["points"], 1);
+}
+
+#[test]
+fn systemd_is_told_when_it_serves_and_when_it_ends() {
+    let world = World::new();
+    let told = Notifications::new(&world);
+    let any = "127.0.0.1:0";
+    let args = ["--json", "--grpc", any, "--http", any, "--metrics", "off"];
+    let server = |path: &str| {
+        let mut command = world.server(&[&args[..], &["--path", path]].concat());
+        command.env("NOTIFY_SOCKET", &told.path);
+        command
+    };
+    let mut running = Running::spawn(&mut server("d"));
+    assert_eq!(told.next(), "READY=1");
+    // It is open by then: no call is refused.
+    assert!(running.remote().collections().unwrap().is_empty());
+    running.signal("TERM");
+    assert_eq!(told.next(), "STOPPING=1");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+
+    // What cannot be opened is never said to be ready.
+    std::fs::create_dir(world.path("foreign")).unwrap();
+    world.write("foreign/file", "");
+    let output = server("foreign").output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "{}",
+        harness::stderr(&output)
+    );
+    assert_eq!(told.next(), "STOPPING=1");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 pub(crate) mod running;
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -27,12 +28,22 @@ impl World {
 
     /// The binary, run in the folder, without the settings of whoever runs the tests.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_vecdb"));
+        self.program(env!("CARGO_BIN_EXE_vecdb"), args)
+    }
+
+    /// The other binary, likewise.
+    pub(crate) fn server(&self, args: &[&str]) -> Command {
+        self.program(env!("CARGO_BIN_EXE_vecdb-server"), args)
+    }
+
+    pub(crate) fn program(&self, program: impl AsRef<OsStr>, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .current_dir(self.folder.path())
             // A killed process leaves its temporary files behind.
             .env("TMPDIR", self.folder.path())
+            .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null());
         let ours = |name: &str| name.starts_with("VECDB_") && name != "VECDB_SIMD";
         for (name, _) in std::env::vars_os() {

@@ -1,6 +1,8 @@
 //! A `vecdb serve` of its own.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -33,8 +35,12 @@ impl Running {
             "--metrics",
             any,
         ];
-        let mut child = world
-            .command(&[&base, args].concat())
+        Self::spawn(&mut world.command(&[&base, args].concat()))
+    }
+
+    /// A server by a command of any kind that has `--json`.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -94,5 +100,27 @@ impl Drop for Running {
         // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What systemd listens to.
+pub(crate) struct Notifications {
+    socket: UnixDatagram,
+    pub(crate) path: PathBuf,
+}
+
+impl Notifications {
+    pub(crate) fn new(world: &World) -> Self {
+        let path = world.path("notify.socket");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, path }
+    }
+
+    /// Waits for the next one.
+    pub(crate) fn next(&self) -> String {
+        let mut text = [0; 256];
+        let count = self.socket.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..count]).into_owned()
     }
 }
