@@ -208,6 +208,11 @@ impl Segment {
             .copied()
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_checked(&self) -> bool {
+        self.checked.get().is_some()
+    }
+
     fn check_all_searched(&self, stop: &StopSignal) -> Result<Checked> {
         let searched = [Some(&self.vectors), self.norms.as_ref()]
             .into_iter()
