@@ -1,6 +1,7 @@
 //! A database in this process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vecdb_engine::{
@@ -18,9 +19,26 @@ use crate::snapshots::SnapshotStore;
 pub struct Local {
     database: Arc<Database>,
     snapshots: Option<SnapshotStore>,
-    memory_bytes_max: Option<u64>,
-    answer_bytes_max: Option<u64>,
+    memory_bytes_max: Limit,
+    answer_bytes_max: Limit,
     opened: Instant,
+}
+
+/// A number of bytes that may change while calls run; `u64::MAX`: none.
+struct Limit(AtomicU64);
+
+impl Limit {
+    fn new(bytes: Option<u64>) -> Self {
+        Self(AtomicU64::new(bytes.unwrap_or(u64::MAX)))
+    }
+
+    fn set(&self, bytes: Option<u64>) {
+        self.0.store(bytes.unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
+    }
 }
 
 /// What one point of an answer takes, apart from its vector: a guess for what is known only once it was read.
@@ -33,24 +51,30 @@ impl Local {
         Self {
             database,
             snapshots,
-            memory_bytes_max: None,
-            answer_bytes_max: None,
+            memory_bytes_max: Limit::new(None),
+            answer_bytes_max: Limit::new(None),
             opened: Instant::now(),
         }
     }
 
     /// Tells in [`Status`] how much memory the process may use; enforcing it is the caller's.
     #[must_use]
-    pub fn memory_bytes_max(mut self, bytes: Option<u64>) -> Self {
-        self.memory_bytes_max = bytes;
+    pub fn memory_bytes_max(self, bytes: Option<u64>) -> Self {
+        self.memory_bytes_max.set(bytes);
         self
     }
 
     /// Refuses reads whose answer could take more than that: a short request can ask for all vectors a thousand times.
     #[must_use]
-    pub fn answer_bytes_max(mut self, bytes: Option<u64>) -> Self {
-        self.answer_bytes_max = bytes;
+    pub fn answer_bytes_max(self, bytes: Option<u64>) -> Self {
+        self.answer_bytes_max.set(bytes);
         self
+    }
+
+    /// Changes both limits for the calls from now on.
+    pub fn set_limits(&self, memory_bytes_max: Option<u64>, answer_bytes_max: Option<u64>) {
+        self.memory_bytes_max.set(memory_bytes_max);
+        self.answer_bytes_max.set(answer_bytes_max);
     }
 
     /// The database.
@@ -64,7 +88,7 @@ impl Local {
         collection: &Collection,
         reads: impl Iterator<Item = (usize, bool, bool)> + Clone,
     ) -> Result<()> {
-        let Some(bytes_max) = self.answer_bytes_max else {
+        let Some(bytes_max) = self.answer_bytes_max.get() else {
             return Ok(());
         };
         let vector_bytes = 4 * u64::from(collection.config().vector()?.dimension);
@@ -283,7 +307,7 @@ impl Backend for Local {
             collections: collections.len() as u64,
             points: collections.iter().map(|collection| collection.points).sum(),
             memory_bytes: resident_bytes(),
-            memory_bytes_max: self.memory_bytes_max,
+            memory_bytes_max: self.memory_bytes_max.get(),
             recovery: self.database.recovery(),
         })
     }
@@ -354,5 +378,9 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(error.to_string().contains("at most 1 MiB"), "{error}");
         }
+        // The limit may change while calls run.
+        local.set_limits(Some(8 << 20), Some(2 << 20));
+        assert!(batch(with_vector(10), 199).is_ok());
+        assert_eq!(local.status().unwrap().memory_bytes_max, Some(8 << 20));
     }
 }

@@ -92,12 +92,12 @@ fn load(globals: &Globals, args: &ServeArgs) -> Result<Config> {
 fn reload(server: &Server, logs: &Logs, config: Config) -> Result<Vec<&'static str>> {
     let log = config.log.clone();
     let later = server.reload(config)?;
+    // The level was checked with all other settings.
     logs.reload(&log)?;
     Ok(later)
 }
 
 fn banner(config: &Config, server: &Server, is_ready: bool) -> String {
-    let insecure = !config.auth.is_enabled();
     let secured = |address: std::net::SocketAddr| match config.tls.is_enabled() {
         true => format!("{address} (TLS)"),
         false => address.to_string(),
@@ -113,14 +113,7 @@ fn banner(config: &Config, server: &Server, is_ready: bool) -> String {
         "Configuration:".to_owned(),
         format!("  Storage: {}", config.storage.path.display()),
         format!("  Index:   {}", default_index()),
-        format!(
-            "  Keys:    {}",
-            if insecure {
-                "none, everybody may do everything"
-            } else {
-                "needed"
-            }
-        ),
+        format!("  Callers: {}", callers(config)),
         String::new(),
         "Endpoints:".to_owned(),
         format!("  gRPC:    {}", secured(server.grpc_address())),
@@ -137,6 +130,16 @@ fn banner(config: &Config, server: &Server, is_ready: bool) -> String {
         let _ = writeln!(text, "║  {line:<0$}║", WIDTH - 2);
     }
     text + &format!("╚{rule}╝")
+}
+
+/// Who is let in.
+fn callers(config: &Config) -> &'static str {
+    match (config.auth.is_enabled(), config.tls.knows_clients()) {
+        (true, true) => "a key or token and a client certificate",
+        (true, false) => "a key or token is needed",
+        (false, true) => "a client certificate is needed",
+        (false, false) => "no keys, everybody may do everything",
+    }
 }
 
 /// What a collection gets that asks for nothing else.

@@ -18,6 +18,9 @@ pub struct Authority {
     known: ArcSwap<Known>,
 }
 
+/// Settings that were checked, and count once an [`Authority`] takes them.
+pub(crate) struct PreparedAuth(Known);
+
 struct Known {
     keys: Keys,
     tokens: Option<Tokens>,
@@ -32,10 +35,14 @@ impl Authority {
         })
     }
 
-    /// Takes new settings for all calls from now on. If they are wrong the old ones stay.
-    pub fn reload(&self, settings: &Auth) -> Result<()> {
-        self.known.store(Arc::new(Known::new(settings)?));
-        Ok(())
+    /// Checks new settings, or says what is wrong with them; the old ones stay.
+    pub(crate) fn prepare(settings: &Auth) -> Result<PreparedAuth> {
+        Known::new(settings).map(PreparedAuth)
+    }
+
+    /// Takes settings for all calls from now on.
+    pub(crate) fn take_over(&self, PreparedAuth(known): PreparedAuth) {
+        self.known.store(Arc::new(known));
     }
 
     /// Whether everybody may do everything: there is neither a key nor an issuer of tokens.

@@ -164,12 +164,12 @@ fn a_reload_takes_new_keys_and_keeps_the_old_ones_when_it_cannot() {
     let authority = Authority::new(&keys(Access::Read, &[])).unwrap();
     let mut broken = keys(Access::Read, &[]);
     broken.keys[0].key = Secret::new("short");
-    assert!(authority.reload(&broken).is_err());
+    assert!(Authority::prepare(&broken).is_err());
     assert!(read(&authority, KEY).is_ok());
 
     let mut other = keys(Access::Read, &[]);
     other.keys[0].key = Secret::new("another-key-0123456789");
-    authority.reload(&other).unwrap();
+    authority.take_over(Authority::prepare(&other).unwrap());
     refused(&authority, KEY, "not known");
     assert!(read(&authority, "another-key-0123456789").is_ok());
 }

@@ -13,6 +13,7 @@ use super::settings::{
 use super::sources::{Fields, Found, Sources, invalid, parse_yaml};
 use super::value::{Secret, format_bytes, parse_bytes};
 use crate::gateway::Access;
+use crate::observe::check_level;
 
 /// More threads than this only cost memory.
 const THREADS_MAX: u64 = 4_096;
@@ -276,8 +277,15 @@ fn limits(mut fields: Fields<'_>) -> Result<Limits> {
 
 fn log(mut fields: Fields<'_>) -> Result<Log> {
     let mut log = Log::default();
-    if let Some(level) = optional_text(&mut fields, "level")? {
-        log.level = level;
+    if let Some(found) = fields.take("level") {
+        const MUST: &str =
+            "error, warn, info, debug or trace, or by module as in \"info,vecdb_server=debug\"";
+        let quotes = || found.wrong("text: put it in quotes");
+        let level = found.value.as_str().ok_or_else(quotes)?;
+        if !level.is_empty() {
+            check_level(level).map_err(|_| found.wrong(MUST))?;
+            level.clone_into(&mut log.level);
+        }
     }
     if let Some(found) = fields.take("format") {
         log.format = match found.value.as_str() {

@@ -153,9 +153,9 @@ pub struct Limits {
     pub timeout_ms: u64,
     /// Open connections, all ports together; further ones are closed at once. Default: 10,000.
     pub connections_max: usize,
-    /// How long a client may take for its TLS handshake, and again for the head of a request. Default: 10 s.
+    /// How long a client may take for its TLS handshake, and again for the head of each request. Default: 10 s.
     pub header_timeout_ms: u64,
-    /// A connection without a request for so long is closed. Default: 5 min.
+    /// A connection without a request for so long is closed, and one whose client takes nothing of an answer. Default: 5 min.
     pub idle_timeout_ms: u64,
     /// How long running calls may take to end once the server was told to stop. Default: 30 s.
     pub shutdown_timeout_ms: u64,
@@ -241,10 +241,22 @@ pub struct Snapshots {
     pub location: Option<String>,
 }
 
+impl Config {
+    /// Whether callers have to show something: a key, a token, or a certificate.
+    pub fn knows_callers(&self) -> bool {
+        self.auth.is_enabled() || self.tls.knows_clients()
+    }
+}
+
 impl Tls {
     /// Whether connections are encrypted.
     pub fn is_enabled(&self) -> bool {
         self.certificate.is_some()
+    }
+
+    /// Whether only clients with a certificate get in.
+    pub fn knows_clients(&self) -> bool {
+        self.is_enabled() && self.client_ca.is_some()
     }
 }
 

@@ -134,10 +134,9 @@ impl Gateway {
         self.calls.all_ended().await;
     }
 
-    /// Takes over what can change while the server runs: limits on memory, queues and time, and what is recorded.
-    pub fn reload(&self, settings: &Config) -> Result<()> {
-        self.set_limits(&settings.limits);
-        self.recorder.reload(settings)
+    /// Takes over the limits that can change while the server runs: on memory, queues and time.
+    pub fn reload(&self, limits: &Limits) {
+        self.set_limits(limits);
     }
 
     /// Where calls are written down.

@@ -180,7 +180,7 @@ async fn a_search_that_waited_too_long_is_refused_when_its_turn_comes() {
     let fixture = serve(&settings);
     let (release, running) = fixture.occupy().await;
     settings.limits.queue_wait_ms_max = 1;
-    fixture.gateway.reload(&settings).unwrap();
+    fixture.gateway.reload(&settings.limits);
     let waiting = fixture.search(|_, _| Ok(()));
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
@@ -243,7 +243,7 @@ async fn time_limits_end_calls_whether_their_work_ends_or_not() {
     drop(release);
 
     settings.limits.timeout_ms = 10_000;
-    fixture.gateway.reload(&settings).unwrap();
+    fixture.gateway.reload(&settings.limits);
     let mut call = call();
     call.deadline = Some(call.received + Duration::from_millis(20));
     let work = |_: &dyn Backend, stop: &StopSignal| {
@@ -276,7 +276,7 @@ async fn beyond_the_memory_limit_writes_are_refused_and_memtables_flushed() {
     assert_eq!(collection.info().memtable_points, 1);
 
     settings.limits.memory_bytes_max = Some(1);
-    fixture.gateway.reload(&settings).unwrap();
+    fixture.gateway.reload(&settings.limits);
     assert_eq!(fixture.gateway.memory_bytes_max(), Some(1));
     let refused = fixture
         .run(Operation::Upsert, |_, _| Ok(()))

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use vecdb_engine::{Error, ErrorKind, Result};
 
-use super::tls::Certificates;
+use super::tls::{Certificates, PreparedCertificates};
 use super::{connection, exposure, socket};
 use crate::config::{Config, Limits, Tls};
 use crate::observe::{Metrics, OpenConnection, Refusal};
@@ -46,6 +46,13 @@ pub(super) struct Shared {
 pub(crate) struct Stopper {
     stop: watch::Sender<bool>,
     shared: Arc<Shared>,
+    plain: Arc<Shared>,
+}
+
+/// What a [`Stopper`] is to take over, checked and read.
+pub(crate) struct PreparedListen {
+    limits: Limits,
+    certificates: Option<PreparedCertificates>,
 }
 
 impl Listeners {
@@ -66,10 +73,6 @@ impl Listeners {
                 metrics: metrics.clone(),
             })
         };
-        let plain = Limits {
-            connections_max: METRICS_CONNECTIONS_MAX,
-            ..config.limits.clone()
-        };
         Ok(Self {
             grpc: socket::bind("grpc", listen.grpc).await?,
             http: socket::bind("http", listen.http).await?,
@@ -78,7 +81,7 @@ impl Listeners {
                 None => None,
             },
             shared: shared(config.limits.clone(), certificates),
-            plain: shared(plain, None),
+            plain: shared(for_metrics(&config.limits), None),
         })
     }
 
@@ -106,7 +109,8 @@ impl Listeners {
             tokio::spawn(accept(listener, routes.clone(), shared, stopping.clone()));
         }
         if let Some(listener) = self.metrics {
-            tokio::spawn(accept(listener, metrics, self.plain, stopping.clone()));
+            let plain = self.plain.clone();
+            tokio::spawn(accept(listener, metrics, plain, stopping.clone()));
         }
         if self.shared.certificates.is_some() {
             tokio::spawn(renew(self.shared.clone(), stopping));
@@ -114,7 +118,16 @@ impl Listeners {
         Stopper {
             stop,
             shared: self.shared,
+            plain: self.plain,
         }
+    }
+}
+
+/// The same, but for the number of connections.
+fn for_metrics(limits: &Limits) -> Limits {
+    Limits {
+        connections_max: METRICS_CONNECTIONS_MAX,
+        ..limits.clone()
     }
 }
 
@@ -130,20 +143,33 @@ impl Stopper {
         }
     }
 
-    /// Takes other limits and reads the certificates again. Connections that exist keep their certificate.
-    pub(crate) fn reload(&self, limits: &Limits, tls: &Tls) -> Result<()> {
-        match &self.shared.certificates {
-            Some(certificates) => certificates.reload(tls)?,
+    /// Reads the certificates again, whether or not their files changed.
+    pub(crate) fn prepare(&self, limits: &Limits, tls: &Tls) -> Result<PreparedListen> {
+        let certificates = match &self.shared.certificates {
+            Some(_) => Some(Certificates::prepare(tls)?),
             None if tls.is_enabled() => {
                 return Err(Error::new(
                     ErrorKind::InvalidArgument,
                     "tls.certificate cannot be given to a running server that has none; start it anew",
                 ));
             }
-            None => {}
+            None => None,
+        };
+        Ok(PreparedListen {
+            limits: limits.clone(),
+            certificates,
+        })
+    }
+
+    /// Takes other limits and certificates. Connections that exist keep their certificate.
+    pub(crate) fn take_over(&self, prepared: PreparedListen) {
+        if let (Some(certificates), Some(new)) = (&self.shared.certificates, prepared.certificates)
+        {
+            certificates.take_over(new);
         }
-        self.shared.limits.store(Arc::new(limits.clone()));
-        Ok(())
+        let plain = for_metrics(&prepared.limits);
+        self.plain.limits.store(Arc::new(plain));
+        self.shared.limits.store(Arc::new(prepared.limits));
     }
 }
 

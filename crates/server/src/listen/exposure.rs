@@ -5,9 +5,8 @@ use vecdb_engine::{Error, ErrorKind, Result};
 use crate::config::Config;
 
 /// Refuses to serve other machines when anyone there could read and drop everything.
-pub(super) fn check(config: &Config) -> Result<()> {
-    let known = config.auth.is_enabled() || config.tls.client_ca.is_some();
-    if known || config.listen.allow_insecure {
+pub(crate) fn check(config: &Config) -> Result<()> {
+    if config.knows_callers() || config.listen.allow_insecure {
         return Ok(());
     }
     for (setting, address) in [("grpc", config.listen.grpc), ("http", config.listen.http)] {
@@ -61,6 +60,9 @@ mod tests {
         assert!(check(&with_key).is_ok());
         let mut with_certificates = config.clone();
         with_certificates.tls.client_ca = Some("ca.pem".into());
+        // Nobody shows a certificate on a connection without encryption.
+        assert!(check(&with_certificates).is_err());
+        with_certificates.tls.certificate = Some("server.pem".into());
         assert!(check(&with_certificates).is_ok());
         config.listen.allow_insecure = true;
         assert!(check(&config).is_ok());

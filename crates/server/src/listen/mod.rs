@@ -14,7 +14,7 @@
 mod accept;
 mod activity;
 mod connection;
-mod exposure;
+pub(crate) mod exposure;
 mod protocol;
 mod socket;
 mod tls;

@@ -23,6 +23,12 @@ pub(super) struct Certificates {
     read: Mutex<(Tls, Stamp)>,
 }
 
+/// Certificates that were read and are not in use yet.
+pub(super) struct PreparedCertificates {
+    config: ServerConfig,
+    read: (Tls, Stamp),
+}
+
 /// When each of the files was changed, where it is there.
 type Stamp = [Option<SystemTime>; 3];
 
@@ -42,15 +48,22 @@ impl Certificates {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Reads the files of `settings`, whether or not they changed. If they are wrong the old certificates stay.
-    pub(super) fn reload(&self, settings: &Tls) -> Result<()> {
+    /// Reads the files of `settings`, whether or not they changed. The old certificates stay in use.
+    pub(super) fn prepare(settings: &Tls) -> Result<PreparedCertificates> {
         let stamp = stamp(settings);
         let config = server_config(settings)?.ok_or_else(|| {
             wrong("tls.certificate cannot be taken away from a running server".to_owned())
         })?;
-        *self.read.lock() = (settings.clone(), stamp);
-        self.current.store(Arc::new(config));
-        Ok(())
+        Ok(PreparedCertificates {
+            config,
+            read: (settings.clone(), stamp),
+        })
+    }
+
+    /// Uses certificates for the next connection.
+    pub(super) fn take_over(&self, prepared: PreparedCertificates) {
+        *self.read.lock() = prepared.read;
+        self.current.store(Arc::new(prepared.config));
     }
 
     /// Reads the files if they were changed since they were read last, and says whether they were. If they are wrong

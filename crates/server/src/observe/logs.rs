@@ -82,6 +82,14 @@ where
     Ok((subscriber, Logs { filter: handle }))
 }
 
+/// Whether this is a level, for settings that are to be taken over as a whole or not at all.
+///
+/// # Errors
+/// `InvalidArgument` with what is wrong.
+pub fn check_level(level: &str) -> Result<()> {
+    filter(level).map(|_| ())
+}
+
 fn filter(level: &str) -> Result<EnvFilter> {
     let wrong = |why: String| {
         Error::new(
@@ -91,10 +99,12 @@ fn filter(level: &str) -> Result<EnvFilter> {
             ),
         )
     };
-    // `EnvFilter` takes any other word for the name of a module.
-    if !level.contains('=') && !level.contains(',') && level.trim().parse::<LevelFilter>().is_err()
+    // `EnvFilter` takes any other word for the name of a module. Fields of spans, in brackets, may hold commas.
+    let stray = |part: &str| !part.contains('=') && part.trim().parse::<LevelFilter>().is_err();
+    if !level.contains('[')
+        && let Some(part) = level.split(',').find(|part| stray(part))
     {
-        return Err(wrong("unknown word".to_owned()));
+        return Err(wrong(format!("unknown word {part:?}")));
     }
     EnvFilter::try_new(level).map_err(|error| wrong(error.to_string()))
 }

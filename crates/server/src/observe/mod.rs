@@ -19,7 +19,7 @@ mod tests;
 mod traces;
 
 pub use audit::Audit;
-pub use logs::{Logs, init};
+pub use logs::{Logs, check_level, init};
 pub use metrics::{CONTENT_TYPE, Metrics, OpenConnection, Refusal};
 pub use recorder::{Ended, Recorder};
 pub use traces::Traces;

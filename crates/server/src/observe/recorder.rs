@@ -9,7 +9,7 @@ use vecdb_engine::{Error, ErrorKind, Result};
 
 use super::{Audit, Metrics, Refusal, Traces};
 use crate::auth::Caller;
-use crate::config::Config;
+use crate::config::{Config, Log};
 use crate::gateway::{Access, Call, Operation};
 
 /// Writes down every call: metrics, the audit of administrative acts and refusals, slow queries, spans.
@@ -49,12 +49,11 @@ impl Recorder {
         })
     }
 
-    /// Takes over the audit file (opened anew, so that it can be rotated) and the limit of slow queries.
-    pub fn reload(&self, settings: &Config) -> Result<()> {
-        self.audit.store(Arc::new(Audit::new(&settings.log)?));
+    /// Takes over the audit file (opened anew by the caller, so that it can be rotated) and the limit of slow queries.
+    pub(crate) fn take_over(&self, audit: Audit, settings: &Log) {
+        self.audit.store(Arc::new(audit));
         self.slow_query_ms
-            .store(settings.log.slow_query_ms, Ordering::Relaxed);
-        Ok(())
+            .store(settings.slow_query_ms, Ordering::Relaxed);
     }
 
     /// Writes down one call.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! run      what happens from start to end, on threads of its own
+//! reload   settings that change meanwhile
 //! scrape   the page for Prometheus
 //! signals  what the operating system says to the process
 //! notify   what the process says to systemd
@@ -9,6 +10,7 @@
 //! A [`Server`] needs no async runtime around it and may be used within one.
 
 mod notify;
+mod reload;
 mod run;
 mod scrape;
 mod signals;

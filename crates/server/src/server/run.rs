@@ -10,9 +10,9 @@ use tokio::time::{Instant, timeout_at};
 use vecdb_backend::{Local, SnapshotStore};
 use vecdb_engine::{Database, Error, ErrorKind, Options, Result};
 
-use super::{Addresses, Event, notify, scrape, signals};
+use super::{Addresses, Event, notify, reload, scrape, signals};
 use crate::auth::Authority;
-use crate::config::{Config, Limits, Storage};
+use crate::config::{Config, Storage};
 use crate::gateway::Gateway;
 use crate::listen::{Listeners, Stopper, by_protocol};
 use crate::observe::Metrics;
@@ -100,6 +100,7 @@ async fn serve(
         authority,
         gateway,
         stopper,
+        backend: None,
     };
 
     let mut opening = open(config.clone());
@@ -117,7 +118,7 @@ async fn serve(
                         "the database is open"
                     );
                     database = Some(opened);
-                    running.gateway.attach(backend);
+                    running.attach(backend);
                     notify::ready();
                 }
                 outcome => {
@@ -158,23 +159,23 @@ async fn serve(
 }
 
 /// What changes while a server runs.
-struct Running {
-    config: Config,
-    authority: Arc<Authority>,
-    gateway: Arc<Gateway>,
-    stopper: Stopper,
+pub(super) struct Running {
+    /// The settings in force.
+    pub(super) config: Config,
+    pub(super) authority: Arc<Authority>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) stopper: Stopper,
+    /// Once the database is open.
+    pub(super) backend: Option<Arc<Local>>,
 }
 
 impl Running {
-    fn reload(&mut self, config: Config) -> Result<Vec<&'static str>> {
-        // All that may refuse comes before anything is taken over.
-        Authority::new(&config.auth)?;
-        self.stopper.reload(&config.limits, &config.tls)?;
-        self.gateway.reload(&config)?;
-        self.authority.reload(&config.auth)?;
-        let later = needs_restart(&self.config, &config);
-        self.config = config;
-        Ok(later)
+    /// Serves `backend` from now on.
+    fn attach(&mut self, backend: Arc<Local>) {
+        // They may have changed since the opening began.
+        reload::limit(&backend, &self.config.limits);
+        self.backend = Some(backend.clone());
+        self.gateway.attach(backend);
     }
 
     /// Lets calls and connections end, until then at most.
@@ -192,31 +193,6 @@ impl Running {
         }
         self.gateway.recorder().shutdown(SPANS_TIMEOUT);
     }
-}
-
-/// Settings that differ and count from the next start on.
-fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
-    let (a, b) = (&old.limits, &new.limits);
-    let changes = [
-        ("storage", old.storage != new.storage),
-        ("listen", old.listen != new.listen),
-        (
-            "limits.search_threads",
-            a.search_threads != b.search_threads,
-        ),
-        ("limits.write_threads", a.write_threads != b.write_threads),
-        (
-            "limits.request_bytes_max",
-            a.request_bytes_max != b.request_bytes_max,
-        ),
-        ("log.format", old.log.format != new.log.format),
-        ("trace", old.trace != new.trace),
-        ("snapshots", old.snapshots != new.snapshots),
-    ];
-    changes
-        .into_iter()
-        .filter_map(|(setting, differs)| differs.then_some(setting))
-        .collect()
 }
 
 type Opened = Result<(Arc<Database>, Arc<Local>)>;
@@ -246,18 +222,8 @@ fn open_now(config: &Config) -> Opened {
     let snapshots = SnapshotStore::open(&location)
         .map_err(|error| error.context(format_args!("snapshots.location {location}")))?;
     let database = Arc::new(database);
-    let backend = Local::new(database.clone(), Some(snapshots))
-        .memory_bytes_max(config.limits.memory_bytes_max)
-        .answer_bytes_max(Some(answer_bytes_max(&config.limits)));
+    let backend = Local::new(database.clone(), Some(snapshots));
     Ok((database, Arc::new(backend)))
-}
-
-/// One answer may take as much memory as all requests together.
-fn answer_bytes_max(limits: &Limits) -> u64 {
-    const UNLIMITED: u64 = 256 << 20;
-    limits
-        .memory_bytes_max
-        .map_or(UNLIMITED, |memory| memory / 4)
 }
 
 fn default_snapshots(storage: &Path) -> Result<String> {

@@ -51,6 +51,11 @@ impl Pair {
         config.tls.key = Some(key);
     }
 
+    /// Lets in who shows it.
+    pub(crate) fn vouch(&self, config: &mut Config, folder: &TempDir) {
+        config.tls.client_ca = Some(self.write(folder.path(), "client").0);
+    }
+
     fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()
     }
@@ -82,7 +87,7 @@ fn encrypted(address: SocketAddr, server: &Pair, client: Option<&Pair>) -> Encry
 }
 
 /// The status of `GET /livez`, or 0 if the connection came to nothing.
-fn livez(address: SocketAddr, server: &Pair, client: Option<&Pair>) -> u16 {
+pub(crate) fn livez(address: SocketAddr, server: &Pair, client: Option<&Pair>) -> u16 {
     let mut stream = encrypted(address, server, client);
     let text = get_text("/livez", "connection: close\r\n");
     match stream.write_all(text.as_bytes()) {
@@ -127,7 +132,7 @@ fn with_client_certificates_others_are_refused() {
     let (pair, client) = (Pair::new(), Pair::new());
     let started = Started::new(|config, folder| {
         pair.install(config, folder);
-        config.tls.client_ca = Some(client.write(folder.path(), "client").0);
+        client.vouch(config, folder);
     });
     let address = started.server.grpc_address();
     assert_eq!(livez(address, &pair, Some(&client)), 200);
