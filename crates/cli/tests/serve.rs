@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use harness::World;
 use harness::running::{Notifications, PATIENCE, Running};
 use serde_json::Value;
-use vecdb_backend::Backend;
-use vecdb_engine::{CollectionConfig, Metric, Point, StopSignal};
+use vecdb_backend::{Backend, Remote, RemoteOptions};
+use vecdb_engine::{CollectionConfig, Filter, Metric, Point, SearchRequest, StopSignal};
 
 fn point(id: u64) -> Point {
     Point::new(id, vec![id as f32, 1.0, 0.5]).with("n", id as i64)
@@ -102,9 +102,13 @@ fn signals_end_it_well_and_read_its_settings_again() {
         assert!(begun.elapsed() < PATIENCE, "the key is not asked for");
         std::thread::sleep(Duration::from_millis(10));
     }
-    // Nonsense changes nothing.
-    std::fs::write(&file, "auht: {}").unwrap();
-    running.signal("HUP");
+    // Nonsense changes nothing, also where most of it is sound.
+    for nonsense in ["auht: {}", "log: {format: json, level: loud}"] {
+        std::fs::write(&file, nonsense).unwrap();
+        running.signal("HUP");
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(remote.collections().is_err(), "{nonsense}");
+    }
 
     running.signal("TERM");
     let (code, log) = running.end();
@@ -119,6 +123,9 @@ fn signals_end_it_well_and_read_its_settings_again() {
     }
     assert!(!log.contains("0123456789abcdef"), "{log}");
     assert!(log.contains("the server accepts connections"), "{log}");
+    for wrong in ["auht", "log.level"] {
+        assert!(log.contains(wrong), "{wrong}: {log}");
+    }
     // Closed well: nothing to replay.
     let status = world.json(&["status"]);
     assert_eq!(status["recovery"]["replayed"], 0, "{status}");
@@ -156,6 +163,61 @@ fn systemd_is_told_when_it_serves_and_when_it_ends() {
         harness::stderr(&output)
     );
     assert_eq!(told.next(), "STOPPING=1");
+}
+
+#[test]
+fn acts_refusals_and_slow_calls_stand_in_the_log() {
+    const KEY: &str = "0123456789abcdef";
+    let world = World::new();
+    world.write(
+        "c.yaml",
+        "auth: {keys: [{name: ops, key: 0123456789abcdef, access: admin}]}\n\
+         log: {format: json, slow_query_ms: 1}",
+    );
+    let mut running = Running::start(&world, &["--config", "c.yaml"]);
+    let options = RemoteOptions {
+        api_key: Some(KEY.to_owned()),
+        timeout: Some(PATIENCE),
+        ..RemoteOptions::default()
+    };
+    let remote = Remote::connect(running.address(), options).unwrap();
+    remote
+        .create_collection("c", CollectionConfig::new(64, Metric::L2))
+        .unwrap();
+    let stop = StopSignal::default();
+    let points = (0..8_000_u64).map(|id| Point::new(id, vec![0.5; 64]).with("n", id as i64));
+    remote.upsert("c", points.collect(), None, &stop).unwrap();
+    let mut search = SearchRequest::new(vec![1.0; 64]).limit(3);
+    search.params.ef = Some(77);
+    search.filter = Some(Filter::gte("n", 4_321_i64));
+    remote.search("c", &search, &stop).unwrap();
+    remote.create_snapshot(Some("monday"), &[]).unwrap();
+    remote
+        .restore_snapshot("monday", Some("c"), Some("d"), &stop)
+        .unwrap();
+    assert!(running.remote().collections().is_err(), "it has no key");
+    running.signal("TERM");
+    let (code, log) = running.end();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains(KEY) && !log.contains("4321"), "{log}");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let line = |target: &str, key: &str, value: &str| {
+        let mut of_target = lines.iter().filter(|line| line["target"] == target);
+        let found = of_target.find(|line| line[key] == value);
+        found.unwrap_or_else(|| panic!("no line of {target} with {key} {value}: {log}"))
+    };
+    let slow = line("vecdb::slow", "operation", "search");
+    assert_eq!((&slow["limit"], &slow["ef"]), (&3.into(), &77.into()));
+    assert_eq!(slow["filter"], "n $gte ?");
+    let restored = line("vecdb::audit", "what", "restore_snapshot");
+    assert_eq!(restored["snapshot"], "monday", "{restored}");
+    assert_eq!(restored["restore_as"], "d", "{restored}");
+    assert_eq!(restored["who"], "ops", "{restored}");
+    let refused = line("vecdb::audit", "outcome", "unauthenticated");
+    assert_eq!(refused["what"], "list_collections", "{refused}");
 }
 
 #[test]
@@ -218,6 +280,7 @@ fn the_banner_is_for_people() {
         "VecDB Server v",
         "Configuration:",
         "Storage: here",
+        "Callers: no keys, everybody may do everything",
         "HNSW (M=",
         "Endpoints:",
         "gRPC:    127.0.0.1:",

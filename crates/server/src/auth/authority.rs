@@ -80,6 +80,31 @@ impl Authority {
             ),
         ))
     }
+
+    /// Refuses who may do this to no collection at all.
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub(crate) fn check_anywhere(
+        &self,
+        shown: &Credentials,
+        certificate: Option<&PeerCertificate>,
+        access: Access,
+    ) -> Result<()> {
+        let caller = self.known.load().identify(shown, certificate)?;
+        match caller.highest_access() {
+            Some(highest) if highest >= access => Ok(()),
+            highest => Err(Error::new(
+                ErrorKind::PermissionDenied,
+                format!(
+                    "this needs the right {:?}; {:?} has {} at most, on any collection",
+                    access.word(),
+                    caller.name(),
+                    highest.map_or("none", Access::word)
+                ),
+            )),
+        }
+    }
 }
 
 impl fmt::Debug for Authority {

@@ -75,6 +75,11 @@ impl Caller {
         self.rights.everywhere_access() >= Some(access)
     }
 
+    /// The highest level on any collection.
+    pub(super) fn highest_access(&self) -> Option<Access> {
+        self.rights.0.iter().map(|(_, access)| *access).max()
+    }
+
     /// The highest level on `collection`.
     pub(super) fn access_to(&self, collection: &str) -> Option<Access> {
         self.rights.access_to(collection)
@@ -180,6 +185,8 @@ mod tests {
         assert!(all.may(Access::Admin, ""));
         assert!(all.may_everywhere(Access::Read) && !one.may_everywhere(Access::Read));
         assert!(!caller(&[]).may(Access::Read, ""));
+        assert_eq!(one.highest_access(), Some(Access::Admin));
+        assert_eq!(caller(&[]).highest_access(), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use http::{Extensions, HeaderMap, HeaderName, header};
 
+use super::About;
 use crate::auth::{Credentials, PeerCertificate};
 use crate::listen::PeerInfo;
 
@@ -47,6 +48,8 @@ pub struct Call {
     pub deadline: Option<Instant>,
     /// The trace this call belongs to: a W3C `traceparent`, where one was sent.
     pub traceparent: Option<String>,
+    /// What it is about, once that is known.
+    pub about: About,
 }
 
 impl Call {
@@ -73,6 +76,7 @@ impl Call {
             received,
             deadline: timeout.and_then(|timeout| received.checked_add(timeout)),
             traceparent: text(TRACEPARENT).map(str::to_owned),
+            about: About::default(),
         }
     }
 }

@@ -33,6 +33,12 @@ pub(super) struct Reservation {
     bytes: u64,
 }
 
+/// Room that an answer takes until its last byte was sent; clones share it.
+#[derive(Clone)]
+pub(crate) struct Held {
+    _room: Arc<Reservation>,
+}
+
 /// The task of making room, which one at a time has.
 pub(super) struct ReliefTask(Arc<Relief>);
 
@@ -92,6 +98,18 @@ impl Memory {
         let mut reservation = self.no_bytes();
         reservation.grow(bytes)?;
         Ok(reservation)
+    }
+
+    /// Room for an answer of `bytes`. Where there is none it is refused if `may_refuse`: what was written is told.
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize, may_refuse: bool) -> Result<Held> {
+        let mut reservation = self.no_bytes();
+        let room = reservation.grow(bytes);
+        if may_refuse {
+            room?;
+        }
+        Ok(Held {
+            _room: Arc::new(reservation),
+        })
     }
 
     /// A reservation that has yet to grow.
@@ -186,7 +204,7 @@ fn too_many_requests(used: u64, max: u64) -> Error {
     Error::new(
         ErrorKind::ResourceExhausted,
         format!(
-            "the server is busy: other requests in flight hold {} of the {} that requests may use",
+            "the server is busy: other requests and answers in flight hold {} of the {} that they may use",
             mebibytes(used),
             mebibytes(max)
         ),
@@ -221,6 +239,23 @@ mod tests {
         drop((second, third));
         assert_eq!(memory.requests(), 0);
         assert!(memory.has_room().is_ok());
+    }
+
+    #[test]
+    fn answers_count_until_the_last_part_is_gone() {
+        let memory = Arc::new(Memory::new(Some(400)));
+        let held = memory.hold(90, true).unwrap();
+        let part = held.clone();
+        drop(held);
+        assert_eq!(memory.requests(), 90);
+        assert!(memory.hold(20, true).is_err());
+        assert_eq!(memory.requests(), 90);
+        // What was written has to be told.
+        let told = memory.hold(20, false).unwrap();
+        assert_eq!(memory.requests(), 110);
+        assert!(memory.reserve(1).is_err());
+        drop((part, told));
+        assert_eq!(memory.requests(), 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Every call on its way to the database: rights, state, memory, queue, time limit, and the record of it.
 //!
 //! ```text
+//! about      what a call is about, for logs
 //! call       what a face knows about a request
 //! operation  which operations there are and what they need
 //! state      opening, ready, draining, failed
@@ -15,6 +16,7 @@
 //! more is told to stop, and is not begun if it has not been; what a call holds (memory, the database) is given back when its
 //! work ends, not when its caller goes away.
 
+mod about;
 mod call;
 mod calls;
 mod intake;
@@ -26,9 +28,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub use about::{About, Details};
 pub use call::{Call, Face, REQUEST_ID};
 pub(crate) use intake::{Intake, Meter};
 pub use lane::LaneLoad;
+pub(crate) use memory::Held;
 pub use operation::{Access, Operation};
 pub use state::GatewayState;
 
@@ -245,6 +249,48 @@ impl Gateway {
         self.authority
             .check(shown, certificate, operation.access(), collection)
             .map(|_| ())
+    }
+
+    /// Refuses a call that its caller may do on no collection at all, whichever the request will name.
+    pub(crate) fn check_anywhere(&self, call: &Call, operation: Operation) -> Result<()> {
+        let (shown, certificate) = (&call.credentials, call.certificate.as_ref());
+        self.authority
+            .check_anywhere(shown, certificate, operation.access())
+    }
+
+    /// Writes down a call that ends before [`Self::run`]: its caller may not do that, or what was sent cannot be read.
+    pub(crate) fn record_refusal(
+        &self,
+        call: &Call,
+        operation: Operation,
+        collection: &str,
+        error: &Error,
+    ) {
+        let mut record = Record::new(&self.recorder, call, operation, collection);
+        let (shown, certificate) = (&call.credentials, call.certificate.as_ref());
+        let rights = matches!(
+            error.kind(),
+            ErrorKind::Unauthenticated | ErrorKind::PermissionDenied
+        );
+        if !rights && let Ok(caller) = self.authority.check(shown, certificate, Access::Read, "") {
+            record.allowed(caller);
+        }
+        if error.kind() == ErrorKind::ResourceExhausted {
+            self.metrics.refuse(Refusal::Memory);
+        }
+        record.refused(error);
+    }
+
+    /// Counts the bytes of an answer until they were sent. Answers of writes are counted whether there is room or not:
+    /// the next request is refused in their place.
+    ///
+    /// # Errors
+    /// `ResourceExhausted`, with the time to wait.
+    pub(crate) fn hold(&self, operation: Operation, bytes: usize) -> Result<Held> {
+        let may_refuse = operation.access() == Access::Read;
+        self.memory
+            .hold(bytes, may_refuse)
+            .inspect_err(|_| self.metrics.refuse(Refusal::Memory))
     }
 
     /// Counts the bytes of a request's body from their arrival on.

@@ -51,6 +51,10 @@ impl<'a> Record<'a> {
         self.write(result.as_ref().err());
     }
 
+    pub(super) fn refused(mut self, error: &Error) {
+        self.write(Some(error));
+    }
+
     fn write(&mut self, error: Option<&Error>) {
         self.written = true;
         self.recorder.record(&Ended {

@@ -1,24 +1,28 @@
-//! Before and behind every rpc: what its headers say becomes a [`Call`], its body counts while it arrives, its answer
-//! carries the request's id, and errors that the gRPC library gives say what every error says.
+//! Before and behind every rpc: what its headers say becomes a [`Call`], callers without the right for it are refused
+//! before anything is read, its body counts while it arrives, its answer carries the request's id, and errors that the
+//! gRPC library gives say what every error says and are written down like all others.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Context, Poll};
 use std::time::Instant;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::header::InvalidHeaderValue;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::time::Sleep;
 use tonic::{Code, Status};
 use tower::BoxError;
 use vecdb_engine::{Error, ErrorKind};
-use vecdb_protocol::{ERROR_KIND_METADATA, convert::status_of};
+use vecdb_protocol::ERROR_KIND_METADATA;
+use vecdb_protocol::convert::{error_of, status_of};
 
-use crate::gateway::{Call, Face, Gateway, Intake, Operation, REQUEST_ID};
+use crate::gateway::{About, Call, Face, Gateway, Intake, Operation, REQUEST_ID};
 
 /// A service with all that before and behind it.
 #[derive(Clone)]
@@ -32,10 +36,9 @@ impl<S> Front<S> {
         Self { service, gateway }
     }
 
-    /// A message has to arrive within the time of an ordinary call; a stream may go on as long as its caller likes, if
-    /// the caller is known.
-    fn body_deadline(&self, path: &str, call: &Call, is_known: bool) -> Option<Instant> {
-        match is_known && path.ends_with("/UpsertStream") {
+    /// A message has to arrive within the time of an ordinary call; a stream may go on as long as its caller likes.
+    fn body_deadline(&self, path: &str, call: &Call) -> Option<Instant> {
+        match path.ends_with("/UpsertStream") {
             true => call.deadline,
             false => self.gateway.deadline(call, Operation::Search),
         }
@@ -63,30 +66,124 @@ where
         if !is_grpc(request.headers()) {
             let mut refusal = Response::new(tonic::body::Body::empty());
             *refusal.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-            return Box::pin(std::future::ready(Ok(refusal)));
+            return Box::pin(ready(Ok(refusal)));
         }
         let (mut parts, body) = request.into_parts();
         let call = Call::from_parts(&parts.headers, &parts.extensions, Face::Grpc);
         let request_id = HeaderValue::from_str(&call.request_id);
+        let operation = operation_of(parts.uri.path());
+        if let Some(operation) = operation
+            && let Err(error) = self.gateway.check_anywhere(&call, operation)
+        {
+            // Nothing is read from strangers.
+            self.gateway.record_refusal(&call, operation, "", &error);
+            let mut refusal = status_of(&error).into_http();
+            name(&mut refusal, request_id);
+            return Box::pin(ready(Ok(refusal)));
+        }
         let body = self.gateway.intake(body);
         parts.extensions.insert(body.meter());
-        let refusal = self.gateway.check_in(&call, Operation::GetStatus, "").err();
         let body = Arriving {
             body,
-            deadline: self.body_deadline(parts.uri.path(), &call, refusal.is_none()),
+            deadline: self.body_deadline(parts.uri.path(), &call),
             alarm: None,
-            stranger: refusal.map(|error| (error, STRANGER_BYTES_MAX)),
+            bytes_left: None,
         };
-        parts.extensions.insert(call);
+        let slot = Slot(Arc::new(Mutex::new(Some(call))));
+        parts.extensions.insert(slot.clone());
+        let undecoded = Undecoded {
+            gateway: self.gateway.clone(),
+            operation,
+            slot,
+        };
         let answer = self.service.call(Request::from_parts(parts, body));
         Box::pin(async move {
             let mut response = answer.await?;
             complete_headers(response.headers_mut());
-            if let Ok(id) = request_id {
-                response.headers_mut().insert(REQUEST_ID, id);
-            }
+            undecoded.ended(response.headers());
+            name(&mut response, request_id);
             Ok(response)
         })
+    }
+}
+
+fn name<B>(response: &mut Response<B>, request_id: Result<HeaderValue, InvalidHeaderValue>) {
+    if let Ok(id) = request_id {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+/// What a call of this path asks for.
+fn operation_of(path: &str) -> Option<Operation> {
+    let (_, method) = path.rsplit_once('/')?;
+    Some(match method {
+        "CreateCollection" => Operation::CreateCollection,
+        "GetCollection" => Operation::GetCollection,
+        "ListCollections" => Operation::ListCollections,
+        "DropCollection" => Operation::DropCollection,
+        "Upsert" | "UpsertStream" => Operation::Upsert,
+        "UpdateMetadata" => Operation::UpdateMetadata,
+        "Delete" => Operation::Delete,
+        "Get" => Operation::Get,
+        "Scroll" => Operation::Scroll,
+        "Count" => Operation::Count,
+        "Search" => Operation::Search,
+        "SearchBatch" => Operation::SearchBatch,
+        "FlushCollection" => Operation::FlushCollection,
+        "CompactCollection" => Operation::CompactCollection,
+        "Verify" => Operation::Verify,
+        "CreateSnapshot" => Operation::CreateSnapshot,
+        "ListSnapshots" => Operation::ListSnapshots,
+        "RestoreSnapshot" => Operation::RestoreSnapshot,
+        "DeleteSnapshot" => Operation::DeleteSnapshot,
+        "GetStatus" => Operation::GetStatus,
+        _ => return None,
+    })
+}
+
+/// The call of a request, until its method takes it: from there on the gateway writes it down.
+#[derive(Clone)]
+pub(super) struct Slot(Arc<Mutex<Option<Call>>>);
+
+impl Slot {
+    pub(super) fn take(&self) -> Option<Call> {
+        self.0.lock().take()
+    }
+
+    pub(super) fn about(&self) -> Option<About> {
+        self.0.lock().as_ref().map(|call| call.about.clone())
+    }
+
+    /// When the call arrived.
+    pub(super) fn received(&self) -> Option<Instant> {
+        self.0.lock().as_ref().map(|call| call.received)
+    }
+}
+
+/// Writes down a call whose message could not be read, or whose caller went away before it was.
+struct Undecoded {
+    gateway: Arc<Gateway>,
+    operation: Option<Operation>,
+    slot: Slot,
+}
+
+impl Undecoded {
+    fn ended(&self, headers: &HeaderMap) {
+        if let Some(status) = Status::from_header_map(headers) {
+            self.write(&error_of(&status));
+        }
+    }
+
+    fn write(&self, error: &Error) {
+        if let (Some(operation), Some(call)) = (self.operation, self.slot.take()) {
+            self.gateway.record_refusal(&call, operation, "", error);
+        }
+    }
+}
+
+impl Drop for Undecoded {
+    fn drop(&mut self) {
+        self.write(&Error::new(ErrorKind::Cancelled, "the caller went away"));
     }
 }
 
@@ -96,13 +193,25 @@ pub(super) struct Arriving {
     deadline: Option<Instant>,
     /// Most bodies come with their headers and never need it.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// Why the caller will be refused, and the bytes that are read until then.
-    stranger: Option<(Error, usize)>,
+    /// How much more may come, where that is limited.
+    bytes_left: Option<usize>,
 }
 
-/// A caller without any right fills no memory. A message of a usual size is read all the same, and refused by the
-/// gateway, which writes that down.
-const STRANGER_BYTES_MAX: usize = 64 << 10;
+impl Arriving {
+    /// The body of a caller who need not be known, of which `bytes_max` are read.
+    pub(super) fn of_anybody(
+        body: Intake<Body>,
+        deadline: Option<Instant>,
+        bytes_max: usize,
+    ) -> Self {
+        Self {
+            body,
+            deadline,
+            alarm: None,
+            bytes_left: Some(bytes_max),
+        }
+    }
+}
 
 impl http_body::Body for Arriving {
     type Data = Bytes;
@@ -114,11 +223,10 @@ impl http_body::Body for Arriving {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            let bytes = |frame: &Frame<Bytes>| frame.data_ref().map_or(0, Bytes::len);
-            if let (Some((refusal, left)), Some(Ok(frame))) = (&mut this.stranger, &frame) {
-                match left.checked_sub(bytes(frame)) {
+            if let (Some(left), Some(Ok(frame))) = (&mut this.bytes_left, &frame) {
+                match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
                     Some(rest) => *left = rest,
-                    None => return Poll::Ready(Some(Err(status_of(refusal).into()))),
+                    None => return Poll::Ready(Some(Err(status_of(&too_much()).into()))),
                 }
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(as_status)));
@@ -129,7 +237,7 @@ impl http_body::Body for Arriving {
         let alarm = this
             .alarm
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        ready!(alarm.as_mut().poll(context));
+        task::ready!(alarm.as_mut().poll(context));
         let late = Error::new(
             ErrorKind::DeadlineExceeded,
             "the message did not arrive within the time limit of the call",
@@ -146,12 +254,20 @@ impl http_body::Body for Arriving {
     }
 }
 
-/// An error of ours as the status that the gRPC library then gives; others as they are.
+fn too_much() -> Error {
+    Error::new(
+        ErrorKind::InvalidArgument,
+        "more was sent than this service reads of one call",
+    )
+}
+
+/// An error of ours as the status that the gRPC library then gives; another is the end of the stream or the connection.
 fn as_status(error: BoxError) -> BoxError {
-    match error.downcast::<Error>() {
-        Ok(error) => status_of(&error).into(),
-        Err(error) => error,
-    }
+    let error = error.downcast::<Error>().unwrap_or_else(|error| {
+        let message = format!("the caller went away: {error}");
+        Box::new(Error::new(ErrorKind::Cancelled, message))
+    });
+    status_of(&error).into()
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -207,6 +323,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_operation_has_its_method() {
+        for operation in Operation::ALL {
+            let words = operation.name().split('_').map(|word| {
+                let (first, rest) = word.split_at(1);
+                first.to_uppercase() + rest
+            });
+            let path = format!("/vecdb.v1.VecDB/{}", words.collect::<String>());
+            assert_eq!(operation_of(&path), Some(operation), "{path}");
+        }
+        let stream = operation_of("/vecdb.v1.VecDB/UpsertStream");
+        assert_eq!(stream, Some(Operation::Upsert));
+        assert_eq!(operation_of("/vecdb.v1.VecDB/Nothing"), None);
+    }
+
+    #[test]
     fn errors_of_the_grpc_library_become_errors_like_all_others() {
         let kind = |status| {
             let status = complete(status);
@@ -228,6 +359,11 @@ mod tests {
         assert_eq!(
             kind(Status::from_error(as_status(full.into()))),
             (Code::ResourceExhausted, "resource_exhausted".to_owned())
+        );
+        let gone = std::io::Error::other("connection reset");
+        assert_eq!(
+            kind(Status::from_error(as_status(gone.into()))),
+            (Code::Cancelled, "cancelled".to_owned())
         );
         let own = status_of(&Error::new(ErrorKind::Io, "a disk broke"));
         assert_eq!(kind(own), (Code::Internal, "io".to_owned()));

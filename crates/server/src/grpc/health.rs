@@ -1,23 +1,36 @@
 //! The standard health service: serving while the gateway is ready, for the server as a whole and for `vecdb.v1.VecDB`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{self, SERVICE_NAME};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use vecdb_protocol::v1::vec_db_server::SERVICE_NAME as VECDB;
 
+use super::open::busy;
 use crate::gateway::{Gateway, GatewayState};
+
+/// Watchers at a time. A stranger keeps a connection with one.
+const WATCHES_MAX: usize = 1_000;
+/// A watcher that wants to go on asks again.
+const WATCH_MAX: Duration = Duration::from_secs(60 * 60);
 
 pub(super) struct Health {
     gateway: Arc<Gateway>,
+    watches: Arc<Semaphore>,
 }
 
 impl Health {
     pub(super) fn new(gateway: Arc<Gateway>) -> Self {
-        Self { gateway }
+        Self {
+            gateway,
+            watches: Arc::new(Semaphore::new(WATCHES_MAX)),
+        }
     }
 }
 
@@ -38,7 +51,8 @@ impl health_server::Health for Health {
 
     type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
 
-    /// The state now and whenever it changes. Ends when the server does, for it would keep its connection open.
+    /// The state now and whenever it changes. Ends when the server does, for it would keep its connection open, and after
+    /// [`WATCH_MAX`].
     async fn watch(
         &self,
         request: Request<HealthCheckRequest>,
@@ -48,13 +62,16 @@ impl health_server::Health for Health {
             let unknown = stream::iter([Ok(response(ServingStatus::ServiceUnknown))]);
             return Ok(Response::new(Box::pin(unknown)));
         }
+        let place = self.watches.clone().try_acquire_owned();
+        let place = place.map_err(|_| busy())?;
+        let until = Instant::now() + WATCH_MAX;
         let mut states = self.gateway.watch();
         states.mark_changed();
-        let changes = stream::unfold(Some(states), |states| async {
-            let mut states = states?;
-            states.changed().await.ok()?;
+        let changes = stream::unfold(Some((states, place)), move |watch| async move {
+            let (mut states, place) = watch?;
+            timeout_at(until, states.changed()).await.ok()?.ok()?;
             let state = states.borrow_and_update().clone();
-            let goes_on = (state != GatewayState::Draining).then_some(states);
+            let goes_on = (state != GatewayState::Draining).then_some((states, place));
             Some((Ok(response(serving(&state))), goes_on))
         });
         Ok(Response::new(Box::pin(changes)))

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use vecdb_backend::{Backend, Selection};
-use vecdb_engine::{
-    CollectionConfig, Result, ScrollRequest, SearchRequest, StopSignal, WriteResult,
-};
+use vecdb_engine::{CollectionConfig, Result, ScrollRequest, SearchRequest, StopSignal};
 use vecdb_protocol::convert::{self, collection_name, status_of};
 use vecdb_protocol::v1;
 use vecdb_protocol::v1::vec_db_server::VecDb;
 
+use super::front::Slot;
 use super::upserts;
 use crate::auth::Caller;
-use crate::gateway::{Access, Call, Face, Gateway, Meter, Operation};
+use crate::gateway::{About, Access, Call, Face, Gateway, Meter, Operation};
 
 pub(super) struct Service {
     gateway: Arc<Gateway>,
@@ -37,7 +37,7 @@ impl Service {
     ) -> Answer<A>
     where
         Q: Send + 'static,
-        A: Send + 'static,
+        A: Message + 'static,
     {
         let work = move |backend: &dyn Backend, message, stop: &StopSignal, _: &Caller| {
             work(backend, message, stop)
@@ -55,19 +55,25 @@ impl Service {
     ) -> Answer<A>
     where
         Q: Send + 'static,
-        A: Send + 'static,
+        A: Message + 'static,
     {
         let (call, meter, message) = into_parts(request);
         let collection = collection(&message);
         let bytes = meter.map_or(0, |meter| meter.take());
+        let holder = self.gateway.clone();
         let work = move |backend: &dyn Backend, stop: &StopSignal, caller: &Caller| {
-            work(backend, message, stop, caller)
+            let answer = work(backend, message, stop, caller)?;
+            let held = holder.hold(operation, answer.encoded_len())?;
+            Ok((answer, held))
         };
-        self.gateway
+        let (answer, held) = self
+            .gateway
             .run_as(&call, operation, &collection, bytes, work)
             .await
-            .map(Response::new)
-            .map_err(|error| status_of(&error))
+            .map_err(|error| status_of(&error))?;
+        let mut response = Response::new(answer);
+        response.extensions_mut().insert(held);
+        Ok(response)
     }
 }
 
@@ -75,21 +81,28 @@ impl Service {
 pub(super) fn into_parts<Q>(request: Request<Q>) -> (Call, Option<Meter>, Q) {
     let (metadata, mut extensions, message) = request.into_parts();
     let meter = extensions.remove::<Meter>();
-    let call = extensions.remove::<Call>().unwrap_or_else(|| {
+    let call = extensions.remove::<Slot>().and_then(|slot| slot.take());
+    let call = call.unwrap_or_else(|| {
         Call::from_parts(metadata.as_ref(), &http::Extensions::new(), Face::Grpc)
     });
     (call, meter, message)
 }
 
-/// The answer to a write with the time that it took in the engine.
-fn timed<A>(
-    write: impl FnOnce() -> Result<WriteResult>,
-    answer: impl FnOnce(v1::WriteResult, f32) -> A,
-) -> Result<A> {
-    let begun = Instant::now();
-    let result = write()?;
-    let latency_ms = begun.elapsed().as_secs_f32() * 1_000.0;
-    Ok(answer(result.into(), latency_ms))
+/// When the call arrived.
+fn received<Q>(request: &Request<Q>) -> Instant {
+    let slot = request.extensions().get::<Slot>();
+    slot.and_then(Slot::received).unwrap_or_else(Instant::now)
+}
+
+/// Where a call says what it is about.
+fn about<Q>(request: &Request<Q>) -> About {
+    let slot = request.extensions().get::<Slot>();
+    slot.and_then(Slot::about).unwrap_or_default()
+}
+
+/// Milliseconds since then, as a write tells them: its time in the queue is part of what its caller waited.
+fn latency_ms(received: Instant) -> f32 {
+    received.elapsed().as_secs_f32() * 1_000.0
 }
 
 /// Writes a batch.
@@ -97,17 +110,16 @@ pub(super) fn upsert(
     backend: &dyn Backend,
     request: v1::UpsertRequest,
     stop: &StopSignal,
+    received: Instant,
 ) -> Result<v1::UpsertResponse> {
     let collection = collection_name(request.collection)?;
     let durability = convert::durability(request.durability)?;
     let points = convert::points(request.points)?;
-    timed(
-        || backend.upsert(&collection, points, durability, stop),
-        |result, latency_ms| v1::UpsertResponse {
-            result: Some(result),
-            latency_ms,
-        },
-    )
+    let result = backend.upsert(&collection, points, durability, stop)?;
+    Ok(v1::UpsertResponse {
+        result: Some(result.into()),
+        latency_ms: latency_ms(received),
+    })
 }
 
 fn text(text: &str) -> Option<&str> {
@@ -194,8 +206,14 @@ impl VecDb for Service {
     }
 
     async fn upsert(&self, request: Request<v1::UpsertRequest>) -> Answer<v1::UpsertResponse> {
-        self.run(Operation::Upsert, request, |q| q.collection.clone(), upsert)
-            .await
+        let (operation, received) = (Operation::Upsert, received(&request));
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            move |backend, q, stop| upsert(backend, q, stop, received),
+        )
+        .await
     }
 
     type UpsertStreamStream = upserts::Answers;
@@ -213,42 +231,42 @@ impl VecDb for Service {
         &self,
         request: Request<v1::UpdateMetadataRequest>,
     ) -> Answer<v1::UpdateMetadataResponse> {
-        let operation = Operation::UpdateMetadata;
+        let (operation, received) = (Operation::UpdateMetadata, received(&request));
         self.run(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, mut q, stop| {
+            move |backend, mut q, stop| {
                 let collection = collection_name(std::mem::take(&mut q.collection))?;
                 let (ids, update) = convert::metadata_update(q)?;
-                timed(
-                    || backend.update_metadata(&collection, &ids, &update, stop),
-                    |result, latency_ms| v1::UpdateMetadataResponse {
-                        result: Some(result),
-                        latency_ms,
-                    },
-                )
+                let result = backend.update_metadata(&collection, &ids, &update, stop)?;
+                Ok(v1::UpdateMetadataResponse {
+                    result: Some(result.into()),
+                    latency_ms: latency_ms(received),
+                })
             },
         )
         .await
     }
 
     async fn delete(&self, request: Request<v1::DeleteRequest>) -> Answer<v1::DeleteResponse> {
-        let operation = Operation::Delete;
+        let (operation, received) = (Operation::Delete, received(&request));
+        let about = about(&request);
         self.run(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, mut q, stop| {
+            move |backend, mut q, stop| {
                 let collection = collection_name(std::mem::take(&mut q.collection))?;
                 let selection = Selection::try_from(q)?;
-                timed(
-                    || backend.delete(&collection, &selection, stop),
-                    |result, latency_ms| v1::DeleteResponse {
-                        result: Some(result),
-                        latency_ms,
-                    },
-                )
+                if let Selection::Filter(filter) = &selection {
+                    about.filtered(None, Some(filter));
+                }
+                let result = backend.delete(&collection, &selection, stop)?;
+                Ok(v1::DeleteResponse {
+                    result: Some(result.into()),
+                    latency_ms: latency_ms(received),
+                })
             },
         )
         .await
@@ -272,14 +290,15 @@ impl VecDb for Service {
     }
 
     async fn scroll(&self, request: Request<v1::ScrollRequest>) -> Answer<v1::ScrollResponse> {
-        let operation = Operation::Scroll;
+        let (operation, about) = (Operation::Scroll, about(&request));
         self.run(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, mut q, stop| {
+            move |backend, mut q, stop| {
                 let collection = collection_name(std::mem::take(&mut q.collection))?;
                 let request = ScrollRequest::try_from(q)?;
+                about.filtered(Some(request.limit), request.filter.as_ref());
                 Ok(backend.scroll(&collection, &request, stop)?.into())
             },
         )
@@ -287,14 +306,15 @@ impl VecDb for Service {
     }
 
     async fn count(&self, request: Request<v1::CountRequest>) -> Answer<v1::CountResponse> {
-        let operation = Operation::Count;
+        let (operation, about) = (Operation::Count, about(&request));
         self.run(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, q, stop| {
+            move |backend, q, stop| {
                 let collection = collection_name(q.collection)?;
                 let filter = convert::filter(q.filter)?;
+                about.filtered(None, filter.as_ref());
                 let count = backend.count(&collection, filter.as_ref(), stop)?;
                 Ok(v1::CountResponse { count })
             },
@@ -303,14 +323,15 @@ impl VecDb for Service {
     }
 
     async fn search(&self, request: Request<v1::SearchRequest>) -> Answer<v1::SearchResponse> {
-        let operation = Operation::Search;
+        let (operation, about) = (Operation::Search, about(&request));
         self.run(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, mut q, stop| {
+            move |backend, mut q, stop| {
                 let collection = collection_name(std::mem::take(&mut q.collection))?;
                 let request = SearchRequest::try_from(q)?;
+                about.search(&request);
                 Ok(backend.search(&collection, &request, stop)?.into())
             },
         )
@@ -321,14 +342,15 @@ impl VecDb for Service {
         &self,
         request: Request<v1::SearchBatchRequest>,
     ) -> Answer<v1::SearchBatchResponse> {
-        let operation = Operation::SearchBatch;
+        let (operation, about) = (Operation::SearchBatch, about(&request));
         self.run(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, q, stop| {
+            move |backend, q, stop| {
                 let collection = collection_name(q.collection.clone())?;
                 let requests = convert::searches(q)?;
+                about.searches(&requests);
                 let responses = backend.search_batch(&collection, &requests, stop)?;
                 Ok(v1::SearchBatchResponse {
                     responses: responses.into_iter().map(Into::into).collect(),
@@ -394,13 +416,17 @@ impl VecDb for Service {
         &self,
         request: Request<v1::CreateSnapshotRequest>,
     ) -> Answer<v1::CreateSnapshotResponse> {
-        let operation = Operation::CreateSnapshot;
+        let (operation, about) = (Operation::CreateSnapshot, about(&request));
         let covered = |q: &v1::CreateSnapshotRequest| match q.collections.as_slice() {
             [only] => only.clone(),
             _ => String::new(),
         };
-        self.run(operation, request, covered, |backend, q, _| {
+        self.run(operation, request, covered, move |backend, q, _| {
+            if let Some(name) = text(&q.name) {
+                about.snapshot(name, None);
+            }
             let info = backend.create_snapshot(text(&q.name), &q.collections)?;
+            about.snapshot(&info.name, None);
             Ok(v1::CreateSnapshotResponse {
                 snapshot: Some(info.into()),
             })
@@ -432,12 +458,13 @@ impl VecDb for Service {
         &self,
         request: Request<v1::RestoreSnapshotRequest>,
     ) -> Answer<v1::RestoreSnapshotResponse> {
-        let operation = Operation::RestoreSnapshot;
+        let (operation, about) = (Operation::RestoreSnapshot, about(&request));
         self.run_as(
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, q, stop, caller| {
+            move |backend, q, stop, caller| {
+                about.snapshot(&q.name, text(&q.restore_as));
                 caller.check_restore(&q.restore_as)?;
                 let (collection, restore_as) = (text(&q.collection), text(&q.restore_as));
                 let restored = backend.restore_snapshot(&q.name, collection, restore_as, stop)?;
@@ -453,12 +480,13 @@ impl VecDb for Service {
         &self,
         request: Request<v1::DeleteSnapshotRequest>,
     ) -> Answer<v1::DeleteSnapshotResponse> {
-        let operation = Operation::DeleteSnapshot;
+        let (operation, about) = (Operation::DeleteSnapshot, about(&request));
         self.run(
             operation,
             request,
             |_| String::new(),
-            |backend, q, _| {
+            move |backend, q, _| {
+                about.snapshot(&q.name, None);
                 backend.delete_snapshot(&q.name)?;
                 Ok(v1::DeleteSnapshotResponse {})
             },

@@ -657,12 +657,10 @@ async fn callers_see_and_do_what_their_rights_cover() {
         "permission_denied",
         "\"write\"",
     );
-    let mut answers = guest
+    let refused = guest
         .upsert_stream(tokio_stream::iter([batch([1])]))
         .await
-        .unwrap()
-        .into_inner();
-    let refused = answers.message().await.unwrap_err();
+        .unwrap_err();
     assert_error(
         &refused,
         Code::PermissionDenied,
@@ -685,6 +683,52 @@ async fn callers_see_and_do_what_their_rights_cover() {
     let answer = tokio::time::timeout(SOON, fixture.router.clone().oneshot(request)).await;
     assert_eq!(answer.unwrap().unwrap().headers()["grpc-status"], "16");
     assert_eq!(fixture.gateway.request_bytes(), 0);
+}
+
+#[tokio::test]
+async fn what_callers_of_open_services_hold_is_bounded() {
+    let fixture = serve(&Config::default());
+    // A message of more than is read of strangers.
+    let mut large = vec![0, 0, 1, 0x80, 0];
+    large.resize(98_309, 0);
+    for path in [
+        "/grpc.health.v1.Health/Check",
+        "/grpc.health.v1.Health/Watch",
+    ] {
+        let (_, headers) = fixture.send_raw(path, "application/grpc", &large).await;
+        assert_eq!(headers["grpc-status"], "3", "{headers:?}");
+    }
+    let mut watches = Vec::new();
+    let mut health = HealthClient::new(fixture.router.clone());
+    let refused = loop {
+        match health.watch(HealthCheckRequest::default()).await {
+            Ok(watch) => watches.push(watch),
+            Err(refused) => break refused,
+        }
+        assert!(watches.len() <= 1_000);
+    };
+    assert_error(&refused, Code::ResourceExhausted, "resource_exhausted", "");
+    // Who asks once is answered nevertheless, and a place that is free again is taken.
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    watches.pop();
+    health.watch(HealthCheckRequest::default()).await.unwrap();
+
+    let reflect = || async {
+        let request = Request::post("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+            .header("content-type", "application/grpc")
+            .body(Body::from_stream(tokio_stream::pending::<
+                Result<bytes::Bytes, Infallible>,
+            >()))
+            .unwrap();
+        fixture.router.clone().oneshot(request).await.unwrap()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..REFLECTIONS_MAX {
+        streams.push(reflect().await);
+    }
+    assert_eq!(reflect().await.headers()["grpc-status"], "8");
+    streams.pop();
+    assert!(!reflect().await.headers().contains_key("grpc-status"));
 }
 
 #[tokio::test]

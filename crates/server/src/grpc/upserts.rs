@@ -14,7 +14,7 @@ use futures_util::stream::{self, BoxStream, FuturesOrdered, StreamExt};
 use tokio::sync::watch;
 use tonic::{Status, Streaming};
 use vecdb_engine::{Error, ErrorKind, Result};
-use vecdb_protocol::convert::status_of;
+use vecdb_protocol::convert::{error_of, status_of};
 use vecdb_protocol::v1;
 use vecdb_protocol::v1::point_id::Kind;
 
@@ -107,12 +107,21 @@ impl Upserts {
                 message = read(&self.gateway, &mut self.requests), if may_read => match message {
                     Ok(Some(request)) => self.next = Some(self.batch(request)),
                     Ok(None) => self.end = Some(Ok(())),
-                    Err(status) => self.end = Some(Err(complete(status))),
+                    Err(status) => self.end = Some(Err(self.unread(status))),
                 },
                 // Nothing is under way, so nothing holds back a batch: the end was reached.
                 else => return self.end.replace(Ok(()))?.err().map(Err),
             }
         }
+    }
+
+    /// A batch that cannot be read.
+    fn unread(&self, status: Status) -> Status {
+        let status = complete(status);
+        let error = error_of(&status);
+        self.gateway
+            .record_refusal(&self.call, Operation::Upsert, &self.collection, &error);
+        status
     }
 
     /// Begins the batch that was read, unless one that has an id of it is under way.
@@ -127,7 +136,8 @@ impl Upserts {
         self.ids.push_back(batch.ids);
         self.under_way.push_back(
             async move {
-                let work = |backend: &_, stop: &_| upsert(backend, request, stop);
+                let received = call.received;
+                let work = move |backend: &_, stop: &_| upsert(backend, request, stop, received);
                 gateway
                     .run(&call, Operation::Upsert, &collection, batch.bytes, work)
                     .await

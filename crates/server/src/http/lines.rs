@@ -28,15 +28,21 @@ pub(super) async fn upsert(
     collection: &str,
     body: Body,
 ) -> Outcome<Response<Body>> {
+    // Each batch is a call that the gateway writes down; what cannot be read never gets there.
+    let unread = |failure: Failure| {
+        gateway.record_refusal(call, Operation::Upsert, collection, &failure.error);
+        failure
+    };
     let mut lines = Lines::new(Incoming::new(gateway, body, call.deadline));
     // Without a line there still is an answer: that of a write of no points.
-    let mut next = Ok(Some(lines.batch().await?.unwrap_or_default()));
+    let first = lines.batch().await.map_err(unread)?;
+    let mut next = Ok(Some(first.unwrap_or_default()));
     let mut total: Option<WriteResult> = None;
     loop {
         let batch = match next {
             Ok(Some(batch)) => batch,
             Ok(None) => break,
-            Err(failure) => return Err(after(failure, total)),
+            Err(failure) => return Err(after(unread(failure), total)),
         };
         let (written, read) = join(write(gateway, call, collection, batch), lines.batch()).await;
         match written {

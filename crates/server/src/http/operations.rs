@@ -268,6 +268,9 @@ fn get(job: &Job<'_>, request: GetRequest) -> Result<GetResponse> {
 
 fn delete(job: &Job<'_>, request: DeleteRequest) -> Result<WriteResponse> {
     let selection = Selection::try_from(request)?;
+    if let Selection::Filter(filter) = &selection {
+        job.about.filtered(None, Some(filter));
+    }
     let result = job
         .backend
         .delete(&job.target.collection, &selection, job.stop)?;
@@ -283,13 +286,17 @@ fn update_metadata(job: &Job<'_>, request: UpdateMetadataRequest) -> Result<Writ
 }
 
 fn scroll(job: &Job<'_>, request: ScrollRequest) -> Result<ScrollResponse> {
+    let request: vecdb_engine::ScrollRequest = request.into();
+    job.about
+        .filtered(Some(request.limit), request.filter.as_ref());
     let page = job
         .backend
-        .scroll(&job.target.collection, &request.into(), job.stop)?;
+        .scroll(&job.target.collection, &request, job.stop)?;
     Ok(page.into())
 }
 
 fn count(job: &Job<'_>, request: CountRequest) -> Result<CountResponse> {
+    job.about.filtered(None, request.filter());
     let count = job
         .backend
         .count(&job.target.collection, request.filter(), job.stop)?;
@@ -297,14 +304,17 @@ fn count(job: &Job<'_>, request: CountRequest) -> Result<CountResponse> {
 }
 
 fn search(job: &Job<'_>, request: SearchRequest) -> Result<SearchResponse> {
+    let request = request.into();
+    job.about.search(&request);
     let response = job
         .backend
-        .search(&job.target.collection, &request.into(), job.stop)?;
+        .search(&job.target.collection, &request, job.stop)?;
     Ok(response.into())
 }
 
 fn search_batch(job: &Job<'_>, request: SearchBatchRequest) -> Result<SearchBatchResponse> {
     let searches: Vec<_> = request.searches.into_iter().map(Into::into).collect();
+    job.about.searches(&searches);
     let responses = job
         .backend
         .search_batch(&job.target.collection, &searches, job.stop)?;
@@ -336,13 +346,18 @@ fn list_snapshots(job: &Job<'_>, _: Empty) -> Result<ListSnapshotsResponse> {
 }
 
 fn create_snapshot(job: &Job<'_>, request: CreateSnapshotRequest) -> Result<SnapshotInfo> {
+    if let Some(name) = &request.name {
+        job.about.snapshot(name, None);
+    }
     let info = job
         .backend
         .create_snapshot(request.name.as_deref(), &request.collections)?;
+    job.about.snapshot(&info.name, None);
     Ok(info.into())
 }
 
 fn delete_snapshot(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.about.snapshot(&job.target.name, None);
     job.backend.delete_snapshot(&job.target.name)?;
     Ok(Empty {})
 }
@@ -351,6 +366,8 @@ fn restore_snapshot(
     job: &Job<'_>,
     request: RestoreSnapshotRequest,
 ) -> Result<RestoreSnapshotResponse> {
+    job.about
+        .snapshot(&job.target.name, request.restore_as.as_deref());
     job.caller
         .check_restore(request.restore_as.as_deref().unwrap_or_default())?;
     let collections = job.backend.restore_snapshot(

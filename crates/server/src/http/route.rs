@@ -24,7 +24,7 @@ use super::failure::{Failure, Outcome};
 use super::json::Empty;
 use super::{answer, lines};
 use crate::auth::Caller;
-use crate::gateway::{Call, Gateway, Operation};
+use crate::gateway::{About, Call, Gateway, Operation};
 
 /// An operation on its path, before its types are forgotten.
 pub(super) struct Endpoint<I, O> {
@@ -73,6 +73,8 @@ pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
     /// When the request arrived.
     pub(super) received: Instant,
+    /// For the logs.
+    pub(super) about: &'a About,
 }
 
 /// What the path names.
@@ -169,14 +171,67 @@ where
 
     async fn answer(
         &self,
-        gateway: &Gateway,
+        gateway: &Arc<Gateway>,
         call: &Call,
         path: Result<RawPathParams, RawPathParamsRejection>,
         request: Request,
     ) -> Outcome<Response<Body>> {
-        let target = Target::of(path)?;
+        // From `run_as` on the gateway writes down how a call ends.
+        let refused = |collection: &str, failure: Failure| {
+            gateway.record_refusal(call, self.operation, collection, &failure.error);
+            failure
+        };
+        let target = Target::of(path).map_err(|failure| refused("", failure))?;
+        let given = self.read(gateway, call, &target, request).await;
+        let given = match given.map_err(|failure| refused(&target.collection, failure))? {
+            Read::Given(given) => given,
+            Read::Lines(body) => {
+                return lines::upsert(gateway, call, &target.collection, body).await;
+            }
+        };
+        let work = self.work;
+        let collection = match self.covers {
+            // A body that cannot be read names nothing; the error is given by the work.
+            Some(covers) => given
+                .read()
+                .map_or_else(|_| String::new(), |i| covers(&i).to_owned()),
+            None => target.collection.clone(),
+        };
+        let (received, about) = (call.received, call.about.clone());
+        let request_bytes = given.bytes();
+        let (operation, holder) = (self.operation, gateway.clone());
+        let run = move |backend: &dyn Backend, stop: &StopSignal, caller: &Caller| {
+            let job = Job {
+                backend,
+                stop,
+                caller,
+                target: &target,
+                received,
+                about: &about,
+            };
+            let output = work(&job, given.read()?)?;
+            let text = answer::text(&output)?;
+            let held = holder.hold(operation, text.len())?;
+            Ok((text, held))
+        };
+        let (text, held) = gateway
+            .run_as(call, operation, &collection, request_bytes, run)
+            .await?;
+        let mut response = answer::of_type(self.status, answer::JSON, text);
+        response.extensions_mut().insert(held);
+        Ok(response)
+    }
+
+    /// What was sent, as far as its caller may send it.
+    async fn read(
+        &self,
+        gateway: &Gateway,
+        call: &Call,
+        target: &Target,
+        request: Request,
+    ) -> Outcome<Read> {
         let (parts, body) = request.into_parts();
-        let given = if self.verb.has_query() {
+        Ok(Read::Given(if self.verb.has_query() {
             Given::Query(parts.uri)
         } else {
             query::<Empty>(&parts.uri)?;
@@ -190,9 +245,10 @@ where
                 // Nothing is read from strangers. The gateway gives the refusal.
                 Given::Body(Bytes::new())
             } else if self.takes_lines && content_type == ContentType::Lines {
-                return lines::upsert(gateway, call, &target.collection, body).await;
+                return Ok(Read::Lines(body));
             } else {
-                let deadline = gateway.deadline(call, self.operation);
+                // Long operations have the time of others for their bodies.
+                let deadline = gateway.deadline(call, Operation::Search);
                 let mut incoming = Incoming::new(gateway, body, deadline);
                 let body = incoming.whole(gateway.request_bytes_max()).await?;
                 content_type.must_be_json(&body)?;
@@ -200,33 +256,15 @@ where
                 incoming.meter().take();
                 Given::Body(body)
             }
-        };
-        let work = self.work;
-        let collection = match self.covers {
-            // A body that cannot be read names nothing; the error is given by the work.
-            Some(covers) => given
-                .read()
-                .map_or_else(|_| String::new(), |i| covers(&i).to_owned()),
-            None => target.collection.clone(),
-        };
-        let received = call.received;
-        let request_bytes = given.bytes();
-        let run = move |backend: &dyn Backend, stop: &StopSignal, caller: &Caller| {
-            let job = Job {
-                backend,
-                stop,
-                caller,
-                target: &target,
-                received,
-            };
-            let output = work(&job, given.read()?)?;
-            answer::text(&output)
-        };
-        let text = gateway
-            .run_as(call, self.operation, &collection, request_bytes, run)
-            .await?;
-        Ok(answer::of_type(self.status, answer::JSON, text))
+        }))
     }
+}
+
+/// What came with a request.
+enum Read {
+    Given(Given),
+    /// Points, one a line.
+    Lines(Body),
 }
 
 /// Parameters as they came.

@@ -21,8 +21,10 @@ use tower::ServiceExt;
 
 use super::PeerInfo;
 use super::accept::Shared;
-use super::activity::{Activity, Answer, Observed, Patience};
+use super::activity::{Activity, Observed, Patience};
+use super::answer::Answer;
 use crate::auth::PeerCertificate;
+use crate::gateway::Held;
 
 /// Requests at a time on one HTTP/2 connection; what is beyond the queues of the gateway is refused there.
 const STREAMS_MAX: u32 = 1_000;
@@ -155,7 +157,9 @@ async fn answer(
     let busy = activity.handling();
     request.extensions_mut().insert(peer);
     let answer = routes.oneshot(request.map(Body::new)).await?;
-    let answer = answer.map(|body| Answer::new(body, &activity));
+    let (mut parts, body) = answer.into_parts();
+    let held = parts.extensions.remove::<Held>();
+    let answer = Response::from_parts(parts, Answer::new(body, held, &activity));
     drop(busy);
     Ok(answer)
 }

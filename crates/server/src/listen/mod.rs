@@ -4,7 +4,9 @@
 //! exposure     which addresses may be served without knowing callers
 //! socket       binding, with errors that name the setting
 //! tls          certificates, read again when they change
-//! activity     what a connection is doing: the bytes and requests on it, and when it has been idle too long
+//! activity     what a connection is doing: the heads and requests on it, and when it has been idle too long
+//! frames       whether an HTTP/2 client owes the rest of a head
+//! answer       answers on their way, and since when a client has taken nothing of one
 //! connection   one connection from its first byte to its last
 //! accept       the loops that take connections, their limit, and the end of all of them
 //! protocol     gRPC or HTTP?
@@ -13,8 +15,10 @@
 
 mod accept;
 mod activity;
+mod answer;
 mod connection;
 pub(crate) mod exposure;
+mod frames;
 mod protocol;
 mod socket;
 mod tls;

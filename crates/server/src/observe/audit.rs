@@ -44,6 +44,10 @@ struct Line<'a> {
     what: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     collection: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restore_as: Option<&'a str>,
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -96,11 +100,14 @@ impl Audit {
                 None => return,
             },
         };
+        let about = call.about.details();
         let line = Line {
             time: Timestamp::now().to_string(),
             who: caller.map(Caller::name),
             what: operation.name(),
             collection,
+            snapshot: about.and_then(|about| about.snapshot.as_deref()),
+            restore_as: about.and_then(|about| about.restore_as.as_deref()),
             outcome: error.map_or("ok", |error| error.kind().name()),
             reason: error.map(Error::to_string),
             from: call.peer,
@@ -148,6 +155,8 @@ impl Line<'_> {
             who = self.who,
             what = self.what,
             collection = self.collection,
+            snapshot = self.snapshot,
+            restore_as = self.restore_as,
             outcome = self.outcome,
             reason = self.reason,
             from = self.from.map(|from| from.to_string()),
@@ -226,8 +235,20 @@ mod tests {
             let what = Operation::DropCollection;
             audit.record(Some(&anyone), &call("id-1"), what, "a", outcome.as_ref());
         }
+        let restore = call("id-2");
+        restore.about.snapshot("monday", Some("b"));
+        let audit = Audit::new(&to_file(&path)).unwrap();
+        audit.record(
+            Some(&anyone),
+            &restore,
+            Operation::RestoreSnapshot,
+            "a",
+            None,
+        );
         let lines = lines(&path);
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), 3);
+        let named = (&lines[2]["snapshot"], &lines[2]["restore_as"]);
+        assert_eq!(named, (&json!("monday"), &json!("b")));
         let mut first = lines[0].clone();
         let time = first["time"].take();
         assert!(time.as_str().unwrap().parse::<Timestamp>().is_ok());

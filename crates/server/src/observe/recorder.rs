@@ -115,11 +115,16 @@ fn is_fault(kind: ErrorKind) -> bool {
 }
 
 fn log_slow(ended: &Ended<'_>, elapsed: Duration) {
+    let about = ended.call.about.details();
     tracing::warn!(
         target: "vecdb::slow",
         request_id = ended.call.request_id,
         operation = ended.operation.name(),
         collection = ended.collection,
+        limit = about.and_then(|about| about.limit),
+        ef = about.and_then(|about| about.ef),
+        filter = about.and_then(|about| about.filter.as_deref()),
+        searches = about.and_then(|about| about.searches),
         elapsed_ms = millis(elapsed),
         queued_ms = millis(ended.queued),
         outcome = ended.error.map_or("ok", |error| error.kind().name()),

@@ -4,12 +4,12 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use vecdb_engine::{Error, ErrorKind};
+use vecdb_engine::{Error, ErrorKind, Filter, SearchRequest};
 
 use super::*;
 use crate::auth::{Authority, Credentials};
 use crate::config::{Auth, Config};
-use crate::gateway::{Access, Call, Face, Operation};
+use crate::gateway::{About, Access, Call, Face, Operation};
 
 /// A call from somewhere.
 pub(super) fn call(request_id: &str) -> Call {
@@ -24,6 +24,7 @@ pub(super) fn call(request_id: &str) -> Call {
         received: Instant::now(),
         deadline: None,
         traceparent: None,
+        about: About::default(),
     }
 }
 
@@ -52,6 +53,10 @@ fn slow_calls_refusals_and_faults_are_logged_and_nothing_else() {
     let logged = |operation, age: u64, known: bool, error: Option<Error>| {
         let mut call = call("r-9");
         call.received -= Duration::from_millis(age);
+        let mut search = SearchRequest::new(vec![0.5]).limit(7);
+        search.params.ef = Some(80);
+        search.filter = Some(Filter::eq("colour", "red"));
+        call.about.search(&search);
         let caller = authority
             .check(&call.credentials, None, Access::Admin, "")
             .unwrap();
@@ -68,6 +73,11 @@ fn slow_calls_refusals_and_faults_are_logged_and_nothing_else() {
     let slow = logged(Operation::Search, 500, true, None);
     assert!(
         slow.contains("slow call") && slow.contains("queued_ms=2.0"),
+        "{slow}"
+    );
+    assert!(slow.contains("limit=7") && slow.contains("ef=80"), "{slow}");
+    assert!(
+        slow.contains("colour $eq ?") && !slow.contains("red"),
         "{slow}"
     );
     let act = logged(Operation::DropCollection, 500, true, None);

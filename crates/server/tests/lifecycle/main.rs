@@ -1,7 +1,11 @@
 //! Servers in this process, from their start to their end: sockets, TLS, settings that change, shutdown.
 
+mod http2;
 mod lifetime;
 mod listen;
+mod misuse;
+mod refused;
 mod reload;
 mod started;
 mod tls;
+mod tokens;

@@ -97,6 +97,25 @@ pub(crate) fn get(address: SocketAddr, path: &str, headers: &str) -> (u16, Strin
     read_answer(&mut stream)
 }
 
+/// Status and body of a POST of JSON.
+pub(crate) fn post(address: SocketAddr, path: &str, headers: &str, body: &str) -> (u16, String) {
+    let headers = format!("{headers}content-type: application/json\r\n");
+    post_as(address, path, &headers, body)
+}
+
+/// Status and body of a POST; `headers` say of what.
+pub(crate) fn post_as(address: SocketAddr, path: &str, headers: &str, body: &str) -> (u16, String) {
+    let mut stream = connect(address);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: vecdb\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // The server may refuse before it has read everything.
+    let _ = stream.write_all(body.as_bytes());
+    read_answer(&mut stream)
+}
+
 /// Reads to the end of the connection.
 pub(crate) fn read_answer(stream: &mut impl Read) -> (u16, String) {
     let mut bytes = Vec::new();

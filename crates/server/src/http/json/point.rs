@@ -56,7 +56,7 @@ impl UpsertRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct WriteResponse {
     result: WriteResult,
-    /// Time inside the server.
+    /// Time from the arrival of the request's head until the points were written, waiting included.
     latency_ms: f32,
 }
 
