@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{self, Context, Poll};
 use std::time::Instant;
 
@@ -83,13 +84,15 @@ where
         }
         let body = self.gateway.intake(body);
         parts.extensions.insert(body.meter());
+        let deadline = self.body_deadline(parts.uri.path(), &call);
+        let slot = Slot::new(call);
         let body = Arriving {
             body,
-            deadline: self.body_deadline(parts.uri.path(), &call),
+            deadline,
             alarm: None,
             bytes_left: None,
+            slot: Some(slot.clone()),
         };
-        let slot = Slot(Arc::new(Mutex::new(Some(call))));
         parts.extensions.insert(slot.clone());
         let undecoded = Undecoded {
             gateway: self.gateway.clone(),
@@ -143,20 +146,33 @@ fn operation_of(path: &str) -> Option<Operation> {
 
 /// The call of a request, until its method takes it: from there on the gateway writes it down.
 #[derive(Clone)]
-pub(super) struct Slot(Arc<Mutex<Option<Call>>>);
+pub(super) struct Slot(Arc<Waiting>);
+
+struct Waiting {
+    call: Mutex<Option<Call>>,
+    /// The body broke off. To the gRPC library that is the end of a stream, and so a message that is missing.
+    is_gone: AtomicBool,
+}
 
 impl Slot {
+    fn new(call: Call) -> Self {
+        Self(Arc::new(Waiting {
+            call: Mutex::new(Some(call)),
+            is_gone: AtomicBool::new(false),
+        }))
+    }
+
     pub(super) fn take(&self) -> Option<Call> {
-        self.0.lock().take()
+        self.0.call.lock().take()
     }
 
     pub(super) fn about(&self) -> Option<About> {
-        self.0.lock().as_ref().map(|call| call.about.clone())
+        self.0.call.lock().as_ref().map(|call| call.about.clone())
     }
 
     /// When the call arrived.
     pub(super) fn received(&self) -> Option<Instant> {
-        self.0.lock().as_ref().map(|call| call.received)
+        self.0.call.lock().as_ref().map(|call| call.received)
     }
 }
 
@@ -169,7 +185,10 @@ struct Undecoded {
 
 impl Undecoded {
     fn ended(&self, headers: &HeaderMap) {
-        if let Some(status) = Status::from_header_map(headers) {
+        // Who is gone is written down when this is dropped.
+        if !self.slot.0.is_gone.load(Ordering::Relaxed)
+            && let Some(status) = Status::from_header_map(headers)
+        {
             self.write(&error_of(&status));
         }
     }
@@ -195,6 +214,8 @@ pub(super) struct Arriving {
     alarm: Option<Pin<Box<Sleep>>>,
     /// How much more may come, where that is limited.
     bytes_left: Option<usize>,
+    /// Where it is told that the body broke off.
+    slot: Option<Slot>,
 }
 
 impl Arriving {
@@ -209,6 +230,7 @@ impl Arriving {
             deadline,
             alarm: None,
             bytes_left: Some(bytes_max),
+            slot: None,
         }
     }
 }
@@ -228,6 +250,11 @@ impl http_body::Body for Arriving {
                     Some(rest) => *left = rest,
                     None => return Poll::Ready(Some(Err(status_of(&too_much()).into()))),
                 }
+            }
+            if let (Some(slot), Some(Err(error))) = (&this.slot, &frame)
+                && !error.is::<Error>()
+            {
+                slot.0.is_gone.store(true, Ordering::Relaxed);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(as_status)));
         }
@@ -261,13 +288,12 @@ fn too_much() -> Error {
     )
 }
 
-/// An error of ours as the status that the gRPC library then gives; another is the end of the stream or the connection.
+/// An error of ours as the status that the gRPC library then gives; others as they are.
 fn as_status(error: BoxError) -> BoxError {
-    let error = error.downcast::<Error>().unwrap_or_else(|error| {
-        let message = format!("the caller went away: {error}");
-        Box::new(Error::new(ErrorKind::Cancelled, message))
-    });
-    status_of(&error).into()
+    match error.downcast::<Error>() {
+        Ok(error) => status_of(&error).into(),
+        Err(error) => error,
+    }
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
@@ -359,11 +385,6 @@ mod tests {
         assert_eq!(
             kind(Status::from_error(as_status(full.into()))),
             (Code::ResourceExhausted, "resource_exhausted".to_owned())
-        );
-        let gone = std::io::Error::other("connection reset");
-        assert_eq!(
-            kind(Status::from_error(as_status(gone.into()))),
-            (Code::Cancelled, "cancelled".to_owned())
         );
         let own = status_of(&Error::new(ErrorKind::Io, "a disk broke"));
         assert_eq!(kind(own), (Code::Internal, "io".to_owned()));

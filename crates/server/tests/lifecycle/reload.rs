@@ -105,13 +105,15 @@ fn client_certificates_stay_needed_where_nothing_else_keeps_strangers_away() {
     assert_eq!(crate::tls::livez(address, &pair, None), 200);
 }
 
+type Change = fn(&mut Config);
+
 #[test]
 fn where_one_setting_is_wrong_none_is_taken_over() {
     let started = Started::new(|config, _| {
         config.auth.keys = vec![key("a", OLD, Access::Admin)];
     });
     let address = started.server.grpc_address();
-    let wrong: [(&str, fn(&mut Config)); 4] = [
+    let wrong: [(&str, Change); 4] = [
         ("log.level", |config| config.log.level = "loud".to_owned()),
         ("log.level", |config| {
             config.log.level = "info,loud".to_owned();
