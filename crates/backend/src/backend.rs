@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vecdb_engine::{
-    CollectionConfig, CollectionInfo, CollectionSummary, Durability, Filter, MetadataUpdate, Point,
-    PointId, Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
-    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    CollectionConfig, CollectionInfo, CollectionSummary, Durability, Filter, MetadataUpdate,
+    Overview, Point, PointId, Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest,
+    SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 
 /// Which points a call is about.
@@ -112,15 +112,22 @@ pub trait Backend: Send + Sync + 'static {
     /// Writes what is in memory to segments.
     fn flush(&self, collection: &str) -> Result<()>;
     /// Merges all segments into one and drops what is dead.
-    fn compact(&self, collection: &str) -> Result<()>;
+    ///
+    /// Stopped, what has been merged stays merged; so for [`Self::wait_until_idle`], whose rest the background does.
+    fn compact(&self, collection: &str, stop: &StopSignal) -> Result<()>;
     /// Does now, and waits for, what the background work would do in time: flushes, merges and the index.
-    fn wait_until_idle(&self, collection: &str) -> Result<()>;
+    fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()>;
     /// Checks every file of a collection, or of the whole database.
-    fn verify(&self, collection: Option<&str>) -> Result<VerifyReport>;
+    fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
 
     /// Copies collections, or all where none is named, to the snapshot store. Without a name the snapshot gets one
-    /// made of the time.
-    fn create_snapshot(&self, name: Option<&str>, collections: &[String]) -> Result<SnapshotInfo>;
+    /// made of the time. Stopped, nothing is left of it.
+    fn create_snapshot(
+        &self,
+        name: Option<&str>,
+        collections: &[String],
+        stop: &StopSignal,
+    ) -> Result<SnapshotInfo>;
     /// All snapshots in the store.
     fn list_snapshots(&self) -> Result<Vec<SnapshotInfo>>;
     /// Makes collections from a snapshot: the one named, under the name `restore_as` if given, else all. The names
@@ -135,6 +142,8 @@ pub trait Backend: Send + Sync + 'static {
     /// Removes a snapshot from the store.
     fn delete_snapshot(&self, name: &str) -> Result<()>;
 
+    /// The collections as far as they are open. In this process it opens none and waits for nothing.
+    fn overview(&self) -> Result<Overview>;
     /// How it is doing.
     fn status(&self) -> Result<Status>;
 }

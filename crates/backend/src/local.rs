@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use vecdb_engine::{
     Collection, CollectionConfig, CollectionInfo, CollectionSummary, Database, Durability, Error,
-    ErrorKind, Filter, MetadataUpdate, Point, PointId, Record, Result, ScrollPage, ScrollRequest,
-    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    ErrorKind, Filter, MetadataUpdate, Overview, Point, PointId, Record, Result, ScrollPage,
+    ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
+    WriteResult,
 };
 
 use crate::backend::{Backend, Selection, Status};
@@ -203,7 +204,7 @@ impl Backend for Local {
         // An id may be asked for many times.
         let each = ids.iter().map(|_| (1, with_vector, with_metadata));
         self.admit_answer(&collection, each)?;
-        collection.get(ids, with_vector, with_metadata)
+        collection.get_with(ids, with_vector, with_metadata, stop)
     }
 
     fn scroll(
@@ -223,7 +224,9 @@ impl Backend for Local {
 
     fn count(&self, collection: &str, filter: Option<&Filter>, stop: &StopSignal) -> Result<u64> {
         stop.check()?;
-        self.database.collection(collection)?.count(filter)
+        self.database
+            .collection(collection)?
+            .count_with(filter, stop)
     }
 
     fn search(
@@ -260,23 +263,31 @@ impl Backend for Local {
         self.database.collection(collection)?.flush()
     }
 
-    fn compact(&self, collection: &str) -> Result<()> {
-        self.database.collection(collection)?.compact()
+    fn compact(&self, collection: &str, stop: &StopSignal) -> Result<()> {
+        self.database.collection(collection)?.compact_with(stop)
     }
 
-    fn wait_until_idle(&self, collection: &str) -> Result<()> {
-        self.database.collection(collection)?.wait_until_idle()
+    fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()> {
+        self.database
+            .collection(collection)?
+            .wait_until_idle_with(stop)
     }
 
-    fn verify(&self, collection: Option<&str>) -> Result<VerifyReport> {
+    fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         match collection {
-            Some(name) => self.database.collection(name)?.verify(),
-            None => self.database.verify(),
+            Some(name) => self.database.collection(name)?.verify_with(stop),
+            None => self.database.verify_with(stop),
         }
     }
 
-    fn create_snapshot(&self, name: Option<&str>, collections: &[String]) -> Result<SnapshotInfo> {
-        self.store()?.create(&self.database, name, collections)
+    fn create_snapshot(
+        &self,
+        name: Option<&str>,
+        collections: &[String],
+        stop: &StopSignal,
+    ) -> Result<SnapshotInfo> {
+        self.store()?
+            .create(&self.database, name, collections, stop)
     }
 
     fn list_snapshots(&self) -> Result<Vec<SnapshotInfo>> {
@@ -297,6 +308,10 @@ impl Backend for Local {
 
     fn delete_snapshot(&self, name: &str) -> Result<()> {
         self.store()?.delete(name)
+    }
+
+    fn overview(&self) -> Result<Overview> {
+        Ok(self.database.overview())
     }
 
     fn status(&self) -> Result<Status> {

@@ -20,6 +20,7 @@ mod none {
             _: &Database,
             _: Option<&str>,
             _: &[String],
+            _: &StopSignal,
         ) -> Result<SnapshotInfo> {
             match *self {}
         }

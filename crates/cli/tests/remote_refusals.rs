@@ -228,6 +228,33 @@ fn the_environment_names_the_server_and_what_is_typed_counts_more() {
 
 const ADMIN: &str = "admin-0123456789abcdef";
 const READER: &str = "reader-0123456789abcdef";
+const WRITER: &str = "writer-0123456789abcdef";
+
+#[test]
+fn a_key_that_may_only_write_imports() {
+    let world = World::new();
+    world.write(
+        "keys.yaml",
+        format!(
+            "auth: {{keys: [{{name: a, key: {ADMIN}, access: admin}}, {{name: w, key: {WRITER}, access: write}}]}}"
+        ),
+    );
+    let running = Running::start(&world, &["--config", "keys.yaml"]);
+    let with = |key: &'static str| ["--url", running.address(), "--api-key", key];
+    let create = ["collection", "create", "c", "--dimension", "3"];
+    world.json(&[&create[..], &with(ADMIN)].concat());
+    let lines: String = (0..100).map(point_line).collect();
+    world.write("points.jsonl", lines);
+    let import = ["import", "points.jsonl", "-c", "c"];
+    let report = world.json(&[&import[..], &with(WRITER)].concat());
+    assert_eq!(report["points"], 100, "{report}");
+    assert!(report["build_seconds"].is_null(), "{report}");
+    let again = world.run(&[&import[..], &with(WRITER)].concat());
+    assert!(again.status.success(), "{}", stderr(&again));
+    assert!(stderr(&again).contains("not waited for the index"));
+    let waited = world.json(&[&import[..], &with(ADMIN)].concat());
+    assert!(waited["build_seconds"].is_number(), "{waited}");
+}
 
 #[test]
 fn keys_are_shown_and_rights_are_kept() {

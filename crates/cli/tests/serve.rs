@@ -2,7 +2,7 @@
 
 mod harness;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -74,9 +74,127 @@ fn every_acknowledged_upsert_is_there_after_kill_9() {
                 assert_eq!(record.metadata.as_ref(), Some(&expected.metadata));
             }
         }
-        let report = remote.verify(None).unwrap();
+        let report = remote.verify(None, &StopSignal::default()).unwrap();
         assert!(report.problems.is_empty(), "{report:?}");
     }
+}
+
+/// Posts points as lines; whether they were all acknowledged.
+fn post_lines(address: &str, points: std::ops::Range<u64>) -> bool {
+    let lines: String = points
+        .map(|id| format!("{{\"id\":{id},\"vector\":[{id},1,0.5],\"metadata\":{{\"n\":{id}}}}}\n"))
+        .collect();
+    let head = format!(
+        "POST /v1/collections/c/points HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+         content-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+        lines.len()
+    );
+    let exchange = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(lines.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    exchange().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+}
+
+#[test]
+fn every_answered_batch_of_a_stream_and_of_lines_is_there_after_kill_9() {
+    const BATCH: u64 = 7;
+    const LINES: u64 = 50;
+    let world = World::new();
+    let mut running = Running::start(&world, &[]);
+    let config = CollectionConfig::new(3, Metric::L2);
+    running.remote().create_collection("c", config).unwrap();
+    let streams: Vec<_> = (1..=2_u64)
+        .map(|writer| {
+            let remote = running.remote();
+            let first = writer * 10_000_000;
+            std::thread::spawn(move || {
+                let batches = (0..).map(|at| {
+                    let first = first + at * BATCH;
+                    (first..first + BATCH).map(point).collect()
+                });
+                let mut answered = 0;
+                let ended = remote.upsert_stream("c", batches, None, &mut |_| answered += BATCH);
+                ended.expect_err("the server was killed");
+                first..first + answered
+            })
+        })
+        .collect();
+    let lines: Vec<_> = (3..=4_u64)
+        .map(|writer| {
+            let address = running.about["http"].as_str().unwrap().to_owned();
+            let first = writer * 10_000_000;
+            std::thread::spawn(move || {
+                let mut end = first;
+                while post_lines(&address, end..end + LINES) {
+                    end += LINES;
+                }
+                first..end
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(600));
+    running.child.kill().unwrap();
+    assert_eq!(running.end().0, None, "it was killed");
+
+    let answered: Vec<_> = streams
+        .into_iter()
+        .chain(lines)
+        .map(|writer| writer.join().unwrap())
+        .collect();
+    let running = Running::start(&world, &[]);
+    let remote = running.remote();
+    let stop = StopSignal::default();
+    for ids in &answered {
+        assert!(!ids.is_empty(), "nothing was written: {answered:?}");
+        let all: Vec<_> = ids.clone().collect();
+        for ids in all.chunks(500) {
+            let wanted: Vec<_> = ids.iter().map(|id| (*id).into()).collect();
+            let found = remote.get("c", &wanted, true, true, &stop).unwrap();
+            for (id, record) in ids.iter().zip(found) {
+                let record = record.unwrap_or_else(|| panic!("acknowledged point {id} is lost"));
+                let expected = point(*id);
+                assert_eq!(record.vector.as_deref(), Some(expected.vector.as_slice()));
+                assert_eq!(record.metadata.as_ref(), Some(&expected.metadata));
+            }
+        }
+    }
+    let report = remote.verify(None, &stop).unwrap();
+    assert!(report.problems.is_empty(), "{report:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_may_not_be_written_ends_it_with_the_reason() {
+    let world = World::new();
+    world.write("file", "");
+    let any = [
+        "--grpc",
+        "127.0.0.1:0",
+        "--http",
+        "127.0.0.1:0",
+        "--metrics",
+        "off",
+    ];
+    let serve = |path: &'static str| [&["serve"][..], &any, &["--path", path]].concat();
+    harness::check(
+        &world,
+        &[
+            // Nobody makes folders there, not even the superuser.
+            (
+                &serve("/sys/vecdb"),
+                7,
+                "permission_denied",
+                &["storage.path /sys/vecdb"],
+            ),
+            (&serve("file/data"), 12, "io", &["storage.path file/data"]),
+        ],
+    );
 }
 
 #[test]

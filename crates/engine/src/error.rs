@@ -162,6 +162,15 @@ impl Error {
         self.kind
     }
 
+    /// Whether a full disk is the cause, of this error or of the one that writes are refused for since then. It does not
+    /// mend itself: somebody has to make room and open the database again.
+    pub fn is_disk_full(&self) -> bool {
+        let source = self.source.as_ref();
+        source
+            .and_then(|source| source.downcast_ref::<StorageError>())
+            .is_some_and(StorageError::is_disk_full)
+    }
+
     /// How long to wait before the same call is worth another try, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
@@ -277,7 +286,26 @@ impl From<IndexError> for Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::sync::Arc;
+
     use super::*;
+
+    #[test]
+    fn a_full_disk_can_be_told_from_other_want_of_room() {
+        let full = || StorageError::io("write", "wal/1", io::ErrorKind::StorageFull.into());
+        let since = StorageError::Poisoned {
+            cause: Arc::new(full()),
+        };
+        for error in [full(), since] {
+            let error = Error::from(error).context("upsert");
+            assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+            assert!(error.is_disk_full(), "{error}");
+        }
+        let busy = Error::new(ErrorKind::ResourceExhausted, "the server is busy");
+        let broken = StorageError::io("write", "wal/1", io::ErrorKind::Other.into());
+        assert!(!busy.is_disk_full() && !Error::from(broken).is_disk_full());
+    }
 
     #[test]
     fn the_table_is_in_the_order_of_the_kinds_and_its_names_and_exit_codes_differ() {

@@ -44,7 +44,7 @@ pub use collection::{
     ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats, SegmentInfo,
     VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
-pub use database::{CollectionSummary, Database, MemoryUse, Recovery};
+pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};
 pub use options::{Durability, Env, OnCorruption, Options};
 pub use point::{ID_BYTES_MAX, Point, PointId, Record};

@@ -81,6 +81,13 @@ fn only_collections_that_the_log_names_are_opened_at_the_start() {
     let read = manifests_read(&disk, before);
     assert_eq!(read, BTreeSet::from([manifest_of(7), manifest_of(300)]));
 
+    // Looking at what is open opens nothing.
+    let overview = db.overview();
+    let opened: Vec<_> = overview.open.iter().map(|info| &info.name).collect();
+    assert_eq!(opened, [&name(7), &name(300)]);
+    assert_eq!((overview.broken, overview.unopened), (0, COLLECTIONS - 2));
+    assert_eq!(manifests_read(&disk, before).len(), 2);
+
     assert_eq!(ids_of(&db.collection(&name(300)).unwrap()), ["300", "1000"]);
     assert_eq!(manifests_read(&disk, before).len(), 2);
     assert_eq!(ids_of(&db.collection(&name(9)).unwrap()), ["9"]);

@@ -169,3 +169,103 @@ fn a_stop_from_another_thread_ends_a_batch_and_a_scroll() {
     let error = case.collection.scroll(&scroll).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
+
+/// A collection with two segments that wait to be merged and get a graph.
+fn unmerged(disk: &SimDisk) -> (Database, Collection) {
+    let env = Env {
+        disk: disk.shared(),
+    };
+    let options = Options {
+        background: false,
+        threads: 1,
+        ..Options::default()
+    };
+    let db = Database::open_with(&env, Path::new("/db"), options).unwrap();
+    let config = CollectionConfig::new(DIMENSION as u32, Metric::L2);
+    let collection = db.create_collection("c", config).unwrap();
+    let mut random = SeededRandom::new(6);
+    for start in [0, 6_000] {
+        let mut vector = || -> Vec<f32> { (0..DIMENSION).map(|_| random.gaussian()).collect() };
+        let points = (start..start + 6_000).map(|id| Point::new(id, vector()).with("n", id as i64));
+        collection.upsert(points.collect()).unwrap();
+        collection.flush().unwrap();
+    }
+    (db, collection)
+}
+
+#[test]
+fn a_compaction_that_is_stopped_leaves_what_there_was_and_can_be_begun_anew() {
+    let (_db, collection) = unmerged(&SimDisk::new());
+    let stop = StopSignal::new();
+    let outcome = std::thread::scope(|scope| {
+        let compaction = scope.spawn(|| collection.compact_with(&stop));
+        while collection.info().maintenance.building.is_none() {
+            assert!(!compaction.is_finished(), "it builds a graph");
+            std::thread::yield_now();
+        }
+        // Who waits for the merge of another is stopped too.
+        let soon = Instant::now() + Duration::from_millis(30);
+        let waiting = StopSignal::default().with_deadline(soon);
+        let waited = collection.wait_until_idle_with(&waiting);
+        if let Err(error) = waited {
+            assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error}");
+        }
+        stop.stop();
+        let begun = Instant::now();
+        let outcome = compaction.join().unwrap();
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begun.elapsed()
+        );
+        outcome
+    });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    let info = collection.info();
+    assert_eq!(info.segments.len(), 2);
+    assert_eq!(
+        (info.maintenance.last_error, info.maintenance.building),
+        (None, None)
+    );
+
+    let late = StopSignal::default().with_deadline(Instant::now() + Duration::from_millis(300));
+    let error = collection.compact_with(&late).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error}");
+    assert_eq!(collection.info().maintenance.last_error, None);
+
+    collection.compact().unwrap();
+    assert_eq!(collection.info().segments.len(), 1);
+    assert!(collection.verify().unwrap().problems.is_empty());
+}
+
+#[test]
+fn long_operations_look_at_their_signal() {
+    let disk = SimDisk::new();
+    let (db, collection) = unmerged(&disk);
+    let stopped = &StopSignal::new();
+    stopped.stop();
+    let cancelled = |what: &str, outcome: vecdb_engine::Result<()>| {
+        let error = outcome.expect_err(what);
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{what}: {error}");
+    };
+    let ids: Vec<_> = (0..1_000_u64).map(Into::into).collect();
+    let any = Filter::parse_str(r#"{"n": {"$gte": 0}}"#).unwrap();
+    cancelled(
+        "get",
+        collection.get_with(&ids, true, true, stopped).map(drop),
+    );
+    cancelled(
+        "count",
+        collection.count_with(Some(&any), stopped).map(drop),
+    );
+    cancelled("verify", collection.verify_with(stopped).map(drop));
+    cancelled("verify all", db.verify_with(stopped).map(drop));
+    let snapshot = db.snapshot_with(&[], "/snapshot", stopped);
+    cancelled("snapshot", snapshot.map(drop));
+    let left = disk.files().into_iter();
+    let left: Vec<_> = left.filter(|file| file.starts_with("/snapshot")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let never = &StopSignal::default();
+    assert_eq!(collection.count_with(Some(&any), never).unwrap(), 12_000);
+    db.snapshot_with(&[], "/snapshot", never).unwrap();
+}

@@ -1,7 +1,7 @@
 //! How a build runs: threads, progress, cancellation.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use vecdb_vector::Kernels;
@@ -31,8 +31,8 @@ pub struct BuildOptions<'a> {
     pub pool: Option<&'a rayon::ThreadPool>,
     /// Hears how far the build is.
     pub progress: &'a dyn Progress,
-    /// Set to true by anyone to stop the build with [`IndexError::Cancelled`].
-    pub cancel: Option<&'a AtomicBool>,
+    /// Asked at every few rows; once it says yes the build ends with [`IndexError::Cancelled`].
+    pub cancelled: Option<&'a (dyn Fn() -> bool + Sync)>,
     /// The instruction set to compute with.
     pub kernels: Kernels,
 }
@@ -44,7 +44,7 @@ impl Default for BuildOptions<'_> {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             pool: None,
             progress: &Silent,
-            cancel: None,
+            cancelled: None,
             kernels: Kernels::detect(),
         }
     }
@@ -63,8 +63,8 @@ impl fmt::Debug for BuildOptions<'_> {
 impl BuildOptions<'_> {
     /// Whether someone asked to stop.
     pub(crate) fn check_cancelled(&self) -> Result<(), IndexError> {
-        match self.cancel {
-            Some(flag) if flag.load(Ordering::Relaxed) => Err(IndexError::Cancelled),
+        match self.cancelled {
+            Some(cancelled) if cancelled() => Err(IndexError::Cancelled),
             _ => Ok(()),
         }
     }

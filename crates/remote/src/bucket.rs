@@ -100,9 +100,10 @@ impl Bucket {
         db: &Database,
         name: &str,
         collections: &[String],
+        stop: &StopSignal,
     ) -> Result<SnapshotManifest> {
         self.run(self.claim(name))?;
-        let made = self.make(db, name, collections);
+        let made = self.make(db, name, collections, stop);
         if made.is_err() {
             // What cannot be removed now can be deleted by its name.
             let _ = self.run(self.remove(name));
@@ -110,10 +111,16 @@ impl Bucket {
         made
     }
 
-    fn make(&self, db: &Database, name: &str, names: &[String]) -> Result<SnapshotManifest> {
+    fn make(
+        &self,
+        db: &Database,
+        name: &str,
+        names: &[String],
+        stop: &StopSignal,
+    ) -> Result<SnapshotManifest> {
         let staging = db.stage()?;
-        let snapshot = db.snapshot(names, staging.path())?;
-        self.run(async {
+        let snapshot = db.snapshot_with(names, staging.path(), stop)?;
+        self.run(unless_stopped(stop, async {
             let disk = staging.disk();
             for (at, collection) in snapshot.collections.iter().enumerate() {
                 let folder = SnapshotManifest::folder(at);
@@ -126,7 +133,7 @@ impl Bucket {
             let list = staging.path().join(SNAPSHOT_FILE);
             let to = self.path(name).join(SNAPSHOT_FILE);
             upload(&self.objects, disk, &list, &to, &self.failure()).await
-        })?;
+        }))?;
         // It is whole: a claim that stays is in nobody's way.
         let _ = self.run(async { Ok(self.objects.delete(&self.claim_path(name)).await) });
         Ok(snapshot)

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use vecdb_engine::{Database, Error, ErrorKind, Result, SNAPSHOT_FILE, SnapshotManifest};
+use vecdb_engine::{
+    Database, Error, ErrorKind, Result, SNAPSHOT_FILE, SnapshotManifest, StopSignal,
+};
 use vecdb_storage::disk::temporary_name;
 use vecdb_storage::{Disk, FileDisk, StorageError};
 
@@ -30,9 +32,10 @@ impl Folder {
         db: &Database,
         name: &str,
         collections: &[String],
+        stop: &StopSignal,
     ) -> Result<SnapshotManifest> {
         let path = self.path(name);
-        db.snapshot(collections, &path).map_err(|error| {
+        db.snapshot_with(collections, &path, stop).map_err(|error| {
             match error.kind() == ErrorKind::AlreadyExists {
                 true => taken(
                     name,

@@ -7,7 +7,7 @@
 //! # fn main() -> vecdb_engine::Result<()> {
 //! let db = Database::open("data", Options::default())?;
 //! let store = SnapshotStore::open("s3://backups/vecdb")?;
-//! let made = store.create(&db, None, &[])?;
+//! let made = store.create(&db, None, &[], &StopSignal::default())?;
 //! store.restore(&db, &made.name, Some("products"), Some("products-before"), &StopSignal::default())?;
 //! # Ok(())
 //! # }

@@ -64,6 +64,7 @@ impl SnapshotStore {
         db: &Database,
         name: Option<&str>,
         collections: &[String],
+        stop: &StopSignal,
     ) -> Result<SnapshotInfo> {
         let name = match name {
             Some(name) => name.to_owned(),
@@ -72,8 +73,8 @@ impl SnapshotStore {
         check_name(&name)?;
         let _one = self.occupy(&name)?;
         let snapshot = match &self.place {
-            Place::Folder(folder) => folder.create(db, &name, collections),
-            Place::Bucket(bucket) => bucket.create(db, &name, collections),
+            Place::Folder(folder) => folder.create(db, &name, collections, stop),
+            Place::Bucket(bucket) => bucket.create(db, &name, collections, stop),
         };
         Ok(info(&name, &snapshot?))
     }

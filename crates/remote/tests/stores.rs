@@ -3,7 +3,7 @@
 mod exercise;
 
 use exercise::exercise;
-use vecdb_engine::{Database, ErrorKind, Options};
+use vecdb_engine::{Database, ErrorKind, Options, StopSignal};
 use vecdb_remote::SnapshotStore;
 
 #[test]
@@ -45,7 +45,9 @@ fn in_a_folder_only_snapshots_are_listed_and_deleted() {
     let kind = |outcome: vecdb_engine::Result<()>| outcome.unwrap_err().kind();
     assert_eq!(kind(store.delete("photos")), ErrorKind::NotFound);
     for name in ["photos", "half", "torn"] {
-        let made = store.create(&db, Some(name), &[]).map(drop);
+        let made = store
+            .create(&db, Some(name), &[], &StopSignal::default())
+            .map(drop);
         assert_eq!(kind(made), ErrorKind::AlreadyExists, "{name}");
     }
     store.delete("half").unwrap();

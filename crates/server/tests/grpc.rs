@@ -13,6 +13,10 @@ const POINTS: u64 = 20;
 
 /// A server with an empty collection `c`.
 async fn serve() -> (Server, Client, TempDir) {
+    serve_with(|_| {}).await
+}
+
+async fn serve_with(change: impl FnOnce(&mut Config)) -> (Server, Client, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::default();
     let any = "127.0.0.1:0".parse().unwrap();
@@ -20,6 +24,7 @@ async fn serve() -> (Server, Client, TempDir) {
     config.listen.http = any;
     config.listen.metrics = None;
     config.storage.path = folder.path().join("data");
+    change(&mut config);
     let server = Server::start(config).unwrap();
     assert!(server.wait_ready(SOON), "{:?}", server.state());
     let client = Client::connect(server.grpc_address().to_string()).unwrap();
@@ -74,6 +79,42 @@ async fn every_batch_of_a_stream_is_answered_after_its_sender_has_finished() {
     }
     assert_eq!(inserted, 200 * POINTS);
     assert_eq!(count(&client).await, inserted);
+    drop(client);
+    tokio::task::spawn_blocking(|| server.shutdown())
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_streams_at_a_small_queue_are_held_back_and_none_is_refused() {
+    const STREAMS: u64 = 8;
+    const BATCHES: u64 = 25;
+    let (server, client, _folder) = serve_with(|config| {
+        config.limits.write_threads = 1;
+        config.limits.write_queue_max = 2;
+    })
+    .await;
+    let streams = (0..STREAMS).map(|stream| {
+        // Nothing is tried again behind the test's back: each stream is one request.
+        let client = client.clone();
+        async move {
+            let batches = (stream * BATCHES..(stream + 1) * BATCHES).map(batch);
+            let mut answers = client
+                .upsert_stream(tokio_stream::iter(batches))
+                .await
+                .unwrap();
+            let mut answered = 0;
+            while let Some(answer) = answers.next().await.unwrap() {
+                answered += answer.result.unwrap().inserted;
+            }
+            answered
+        }
+    });
+    let all = futures_util::future::join_all(streams);
+    let answered = tokio::time::timeout(4 * SOON, all).await.unwrap();
+    assert_eq!(answered, [BATCHES * POINTS; STREAMS as usize]);
+    assert_eq!(count(&client).await, STREAMS * BATCHES * POINTS);
     drop(client);
     tokio::task::spawn_blocking(|| server.shutdown())
         .await

@@ -136,19 +136,19 @@ fn every_operation_does_the_same() {
     both.both(|db| db.flush("c"));
     let flushed = both.remote.collection("c").unwrap();
     assert_eq!((flushed.segments.len(), flushed.memtable_points), (1, 0));
-    both.both(|db| db.wait_until_idle("c"));
+    both.both(|db| db.wait_until_idle("c", stop));
     let more = || (2_000..2_100).map(point).collect::<Vec<_>>();
     both.both(|db| db.upsert("c", more(), None, stop));
-    both.both(|db| db.compact("c"));
+    both.both(|db| db.compact("c", stop));
     let compacted = both.both(|db| db.collection("c"));
     assert_eq!((compacted.segments.len(), compacted.points), (1, 1_598));
     assert!(compacted.segments[0].index.is_some());
-    let report = both.both(|db| db.verify(Some("c")));
+    let report = both.both(|db| db.verify(Some("c"), stop));
     assert!(
         report.rows >= 1_598 && report.problems.is_empty(),
         "{report:?}"
     );
-    assert!(both.both(|db| db.verify(None)).problems.is_empty());
+    assert!(both.both(|db| db.verify(None, stop)).problems.is_empty());
 
     let ids = [7, 1, 4, 7].map(Into::into);
     let got = both.both(|db| db.get("c", &ids, true, true, stop));
@@ -194,7 +194,7 @@ fn every_operation_does_the_same() {
     both.refused(|db| db.search_batch("c", &[plain.clone(), wrong.clone()], stop));
     assert_eq!(both.refused(|db| db.flush("none")), ErrorKind::NotFound);
     assert_eq!(
-        both.refused(|db| db.verify(Some("none"))),
+        both.refused(|db| db.verify(Some("none"), stop)),
         ErrorKind::NotFound
     );
     both.both(|db| db.drop_collection("d"));
@@ -217,7 +217,7 @@ fn snapshots_are_made_and_restored() {
     let all = || (0..50).map(point).collect::<Vec<_>>();
     both.both(|db| db.upsert("c", all(), None, stop));
     let made = both.both(|db| {
-        let made = db.create_snapshot(Some("s"), &[])?;
+        let made = db.create_snapshot(Some("s"), &[], stop)?;
         Ok((made.name, made.collections))
     });
     assert_eq!((made.0.as_str(), made.1[0].points), ("s", 50));
@@ -231,7 +231,7 @@ fn snapshots_are_made_and_restored() {
     assert_eq!(listed, ["s"]);
     let unnamed = both
         .remote
-        .create_snapshot(None, &["c".to_owned()])
+        .create_snapshot(None, &["c".to_owned()], stop)
         .unwrap();
     both.remote.delete_snapshot(&unnamed.name).unwrap();
     both.both(|db| db.restore_snapshot("s", Some("c"), Some("again"), stop));

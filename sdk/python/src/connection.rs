@@ -397,7 +397,9 @@ impl Connection {
     }
 
     fn compact(&self, py: Python<'_>, collection: &str) -> PyResult<()> {
-        self.call(py, |backend| backend.compact(collection))
+        self.call(py, |backend| {
+            backend.compact(collection, &StopSignal::default())
+        })
     }
 
     fn verify<'py>(
@@ -405,7 +407,9 @@ impl Connection {
         py: Python<'py>,
         collection: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let report = self.call(py, |backend| backend.verify(collection))?;
+        let report = self.call(py, |backend| {
+            backend.verify(collection, &StopSignal::default())
+        })?;
         results::report(py, &report)
     }
 
@@ -415,7 +419,9 @@ impl Connection {
         name: Option<&str>,
         collections: Vec<String>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let info = self.call(py, |backend| backend.create_snapshot(name, &collections))?;
+        let info = self.call(py, |backend| {
+            backend.create_snapshot(name, &collections, &StopSignal::default())
+        })?;
         results::report(py, &info)
     }
 

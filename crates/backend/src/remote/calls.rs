@@ -2,7 +2,7 @@
 
 use vecdb_engine::{
     CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error, ErrorKind, Filter,
-    LIMIT_MAX, MetadataUpdate, Point, PointId, Record, Result, ScrollPage, ScrollRequest,
+    LIMIT_MAX, MetadataUpdate, Overview, Point, PointId, Record, Result, ScrollPage, ScrollRequest,
     SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
@@ -221,30 +221,33 @@ impl Backend for Remote {
         Ok(())
     }
 
-    fn compact(&self, collection: &str) -> Result<()> {
-        self.compact_collection(collection, false)
+    fn compact(&self, collection: &str, stop: &StopSignal) -> Result<()> {
+        self.compact_collection(collection, false, stop)
     }
 
-    fn wait_until_idle(&self, collection: &str) -> Result<()> {
-        self.compact_collection(collection, true)
+    fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()> {
+        self.compact_collection(collection, true, stop)
     }
 
-    fn verify(&self, collection: Option<&str>) -> Result<VerifyReport> {
+    fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         let request = v1::VerifyRequest {
             collection: collection.unwrap_or_default().to_owned(),
         };
-        let response = self.call(&StopSignal::default(), |client| async move {
-            client.verify(request).await
-        })?;
+        let response = self.call(stop, |client| async move { client.verify(request).await })?;
         Ok(response.into())
     }
 
-    fn create_snapshot(&self, name: Option<&str>, collections: &[String]) -> Result<SnapshotInfo> {
+    fn create_snapshot(
+        &self,
+        name: Option<&str>,
+        collections: &[String],
+        stop: &StopSignal,
+    ) -> Result<SnapshotInfo> {
         let request = v1::CreateSnapshotRequest {
             name: name.unwrap_or_default().to_owned(),
             collections: collections.to_vec(),
         };
-        let response = self.call(&StopSignal::default(), |client| async move {
+        let response = self.call(stop, |client| async move {
             client.create_snapshot(request).await
         })?;
         Ok(part(response.snapshot)?.into())
@@ -285,6 +288,18 @@ impl Backend for Remote {
         Ok(())
     }
 
+    /// A server opens what it is asked for: everything is open.
+    fn overview(&self) -> Result<Overview> {
+        let mut overview = Overview::default();
+        for summary in self.collections()? {
+            match summary.broken {
+                None => overview.open.push(self.collection(&summary.name)?),
+                Some(_) => overview.broken += 1,
+            }
+        }
+        Ok(overview)
+    }
+
     fn status(&self) -> Result<Status> {
         let response = self.call(&StopSignal::default(), |client| async move {
             client.get_status(v1::GetStatusRequest {}).await
@@ -294,12 +309,17 @@ impl Backend for Remote {
 }
 
 impl Remote {
-    fn compact_collection(&self, collection: &str, pending_only: bool) -> Result<()> {
+    fn compact_collection(
+        &self,
+        collection: &str,
+        pending_only: bool,
+        stop: &StopSignal,
+    ) -> Result<()> {
         let request = v1::CompactCollectionRequest {
             name: collection.to_owned(),
             pending_only,
         };
-        self.call(&StopSignal::default(), |client| async move {
+        self.call(stop, |client| async move {
             client.compact_collection(request).await
         })?;
         Ok(())

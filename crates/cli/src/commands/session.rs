@@ -202,11 +202,12 @@ impl<'a> Collection<'a> {
     }
 
     pub(crate) fn compact(&self) -> vecdb_engine::Result<()> {
-        self.backend().compact(self.name)
+        self.backend().compact(self.name, &StopSignal::default())
     }
 
     pub(crate) fn wait_until_idle(&self) -> vecdb_engine::Result<()> {
-        self.backend().wait_until_idle(self.name)
+        let stop = StopSignal::default();
+        self.backend().wait_until_idle(self.name, &stop)
     }
 }
 

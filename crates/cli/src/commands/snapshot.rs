@@ -70,7 +70,10 @@ fn create(
     let started = Instant::now();
     Session::with_store(console, globals, Intent::Write, store.store.as_deref())?.run(|session| {
         let bar = Bar::new(console, "copying", None);
-        let snapshot = session.backend().create_snapshot(name, collections)?;
+        let stop = StopSignal::default();
+        let snapshot = session
+            .backend()
+            .create_snapshot(name, collections, &stop)?;
         drop(bar);
         let time = started.elapsed().as_secs_f64();
         console.json(&json!({"snapshot": snapshot, "snapshot_seconds": time}))?;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use vecdb_engine::ErrorKind;
+use vecdb_engine::{ErrorKind, StopSignal};
 
 use super::session::{Intent, Session};
 use crate::args::Globals;
@@ -18,7 +18,7 @@ fn verify_all(console: &Console, session: &Session) -> Outcome {
     let started = Instant::now();
     let recovery = session.backend().status()?.recovery;
     let bar = Bar::new(console, "verifying", None);
-    let report = session.backend().verify(None)?;
+    let report = session.backend().verify(None, &StopSignal::default())?;
     drop(bar);
     let time = started.elapsed().as_secs_f64();
     let mut object = match serde_json::to_value(&report) {

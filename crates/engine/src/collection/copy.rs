@@ -16,7 +16,12 @@ const GENERATION: u64 = 1;
 impl Inner {
     /// Puts `state` into the new `folder`: its segments, its memtable as one segment more, which rows are alive, and a
     /// manifest. No lock is held and nothing is flushed: the state is whole as it is, and holds its files.
-    pub(crate) fn copy_state(&self, state: &State, folder: &Path) -> Result<Vec<PlacedFile>> {
+    pub(crate) fn copy_state(
+        &self,
+        state: &State,
+        folder: &Path,
+        stop: &StopSignal,
+    ) -> Result<Vec<PlacedFile>> {
         let disk = self.shared.disk.as_ref();
         self.check_usable()?;
         disk.create_dir(folder)
@@ -26,7 +31,7 @@ impl Inner {
         for view in state.segments.iter().filter(|view| view.live_rows() > 0) {
             let mut entry = view.part.entry().clone();
             for file in entry.files() {
-                let crc32c = self.place(&file.name, folder)?;
+                let crc32c = self.place(&file.name, folder, stop)?;
                 placed.push(PlacedFile {
                     name: file.name.clone(),
                     bytes: file.bytes,
@@ -45,6 +50,7 @@ impl Inner {
             }));
             segments.push(entry);
         }
+        stop.check()?;
         let last = state.segments.iter().map(|view| view.part.id().0).max();
         let next = SegmentId(last.unwrap_or(0) + 1);
         if let Some(entry) = self.write_memtable(state, folder, next)? {
@@ -66,7 +72,7 @@ impl Inner {
         // Syncs the folder too.
         manifest.write(disk, folder)?;
         let path = folder.join(Manifest::FILE);
-        let (bytes, crc) = checksum_of(disk, &path, &StopSignal::default())?;
+        let (bytes, crc) = checksum_of(disk, &path, stop)?;
         placed.push(PlacedFile {
             name: Manifest::FILE.to_owned(),
             bytes,
@@ -75,10 +81,9 @@ impl Inner {
         Ok(placed)
     }
 
-    fn place(&self, name: &str, folder: &Path) -> Result<Option<u32>> {
+    fn place(&self, name: &str, folder: &Path, stop: &StopSignal) -> Result<Option<u32>> {
         let disk = self.shared.disk.as_ref();
-        let never = StopSignal::default();
-        place(disk, &self.folder.join(name), &folder.join(name), &never).map_err(|error| {
+        place(disk, &self.folder.join(name), &folder.join(name), stop).map_err(|error| {
             // Dropping a collection takes its files at once, whoever reads them.
             self.check_usable().err().unwrap_or(error)
         })

@@ -86,17 +86,29 @@ impl Collection {
 
     /// Flushes, then merges all segments into one (up to the size limit), drops dead rows and builds the index.
     pub fn compact(&self) -> Result<()> {
-        self.wait_until_idle()?;
-        let rewritten = self.inner.rewrite_imperfect();
+        self.compact_with(&StopSignal::default())
+    }
+
+    /// [`Self::compact`] until `stop` is given. Merges that have ended stay; the one that is given up is begun anew by the
+    /// background threads in time, if it is one that they do.
+    pub fn compact_with(&self, stop: &StopSignal) -> Result<()> {
+        self.wait_until_idle_with(stop)?;
+        let rewritten = self.inner.rewrite_imperfect(stop);
         rewritten.map_err(|e| self.inner.or_dropped(e))
     }
 
     /// Brings the collection to rest: all flushed, merged and indexed as the background threads would do in time.
     pub fn wait_until_idle(&self) -> Result<()> {
+        self.wait_until_idle_with(&StopSignal::default())
+    }
+
+    /// [`Self::wait_until_idle`] until `stop` is given; see [`Self::compact_with`]. A flush that has begun is finished.
+    pub fn wait_until_idle_with(&self, stop: &StopSignal) -> Result<()> {
         self.inner.check_open()?;
         let rest = || {
+            stop.check()?;
             self.inner.flush()?;
-            while self.inner.merge_next(true)? {}
+            while self.inner.merge_next(true, stop)? {}
             Ok(())
         };
         rest().map_err(|e| self.inner.or_dropped(e))
@@ -159,7 +171,12 @@ impl Inner {
                 status.last_error = None;
                 *pause.lock() = Pause::default();
             }
-            Err(error) if error.kind() == ErrorKind::Cancelled => {}
+            // Given up by its caller.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::Cancelled | ErrorKind::DeadlineExceeded
+                ) => {}
             Err(error) => {
                 status.last_error = Some(error.to_string());
                 pause.lock().lengthen();

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use vecdb_index::{BuildOptions, IndexSpec, Progress, build, build_extending};
 use vecdb_storage::Access;
 use vecdb_vector::RowId;
@@ -16,16 +18,28 @@ use crate::stop::StopSignal;
 
 /// A graph is extended while at least this share of its rows lives on; else a fresh one is better and as cheap.
 const EXTEND_LIVE_SHARE_MIN: f64 = 0.6;
+/// How often a caller who waits for somebody else's merge looks at its stop signal.
+const STOP_CHECK: Duration = Duration::from_millis(20);
 
 impl Inner {
     /// Merges what the policy asks for; whether there was anything.
-    pub(crate) fn merge_next(&self, quiet: bool) -> Result<bool> {
-        let _one = self.merging.lock();
+    pub(crate) fn merge_next(&self, quiet: bool, stop: &StopSignal) -> Result<bool> {
+        let _one = self.only_merge(stop)?;
         let Some(ids) = self.next_merge(quiet) else {
             return Ok(false);
         };
-        self.merge_remembering(&ids)?;
+        self.merge_remembering(&ids, stop)?;
         Ok(true)
+    }
+
+    /// Waits for the merge under way, which whoever waits cannot stop.
+    fn only_merge(&self, stop: &StopSignal) -> Result<MutexGuard<'_, ()>> {
+        loop {
+            stop.check()?;
+            if let Some(one) = self.merging.try_lock_for(STOP_CHECK) {
+                return Ok(one);
+            }
+        }
     }
 
     /// Merges what the policy asks for while the result is too small for an index: short sessions, each of which
@@ -42,36 +56,45 @@ impl Inner {
             if rows >= u64::from(self.shared.options.index_rows_min) {
                 break;
             }
-            self.merge_remembering(&ids)?;
+            self.merge_remembering(&ids, &StopSignal::default())?;
         }
         Ok(())
     }
 
     /// Rewrites, one by one, the segments that have dead rows or lack their index.
-    pub(super) fn rewrite_imperfect(&self) -> Result<()> {
-        let _one = self.merging.lock();
+    pub(super) fn rewrite_imperfect(&self, stop: &StopSignal) -> Result<()> {
+        let _one = self.only_merge(stop)?;
         let wants_index = self.vector_field()?.index != IndexSpec::Flat;
         for view in &self.snapshot().segments {
             let unindexed = wants_index
                 && view.part.index().is_none()
                 && view.live_rows() >= self.shared.options.index_rows_min;
             if view.dead_rows() > 0 || unindexed {
-                self.merge_remembering(&[view.part.id()])?;
+                self.merge_remembering(&[view.part.id()], stop)?;
             }
         }
         Ok(())
     }
 
-    fn merge_remembering(&self, ids: &[SegmentId]) -> Result<()> {
-        let outcome = self.merge(ids);
+    fn merge_remembering(&self, ids: &[SegmentId], stop: &StopSignal) -> Result<()> {
+        let outcome = self.merge(ids, stop);
         self.sweep();
+        // A build that was given up says nothing about the disk; what gave it up says why.
+        if outcome
+            .as_ref()
+            .is_err_and(|e| e.kind() == ErrorKind::Cancelled)
+        {
+            self.status.lock().building = None;
+            stop.check()?;
+        }
         self.status.lock().building = None;
         self.note_outcome(&outcome, &self.merge_pause, |status| status.merges += 1);
         outcome
     }
 
     /// Makes one segment of those of `ids`. Only merges, one at a time, take segments away.
-    fn merge(&self, ids: &[SegmentId]) -> Result<()> {
+    fn merge(&self, ids: &[SegmentId], stop: &StopSignal) -> Result<()> {
+        stop.check()?;
         self.check_writable_for_maintenance()?;
         let start = self.snapshot();
         let mut inputs: Vec<&View<Segment>> = start
@@ -83,7 +106,7 @@ impl Inner {
         inputs
             .sort_by_key(|view| std::cmp::Reverse((view.part.index().is_some(), view.live_rows())));
         for view in &inputs {
-            view.part.check_searched_bytes(&StopSignal::default())?;
+            view.part.check_searched_bytes(stop)?;
         }
         let parts: Vec<&dyn Part> = inputs
             .iter()
@@ -103,7 +126,8 @@ impl Inner {
             true => None,
             false => {
                 let add_index = |entry: &mut SegmentEntry| {
-                    self.add_index(entry, inputs.first().copied(), &order)
+                    stop.check()?;
+                    self.add_index(entry, inputs.first().copied(), &order, stop)
                 };
                 Some(Arc::new(self.make_segment(&parts, &order, add_index)?))
             }
@@ -145,6 +169,7 @@ impl Inner {
         entry: &mut SegmentEntry,
         largest: Option<&View<Segment>>,
         order: &[SourceRow],
+        stop: &StopSignal,
     ) -> Result<()> {
         let field = self.vector_field()?;
         if field.index == IndexSpec::Flat || entry.rows < self.shared.options.index_rows_min {
@@ -155,12 +180,13 @@ impl Inner {
         bare.advise(Access::Random);
         let rows = bare.vectors()?;
         let progress = BuildProgress { inner: self };
+        let cancelled = || self.closed.load(Ordering::Relaxed) || stop.is_stopped();
         let options = BuildOptions {
             threads: self.shared.options.thread_count(),
             // Threads of its own: searches must not queue behind a build in the shared pool.
             pool: None,
             progress: &progress,
-            cancel: Some(&self.closed),
+            cancelled: Some(&cancelled),
             kernels: self.shared.kernels,
         };
         let seed = largest.and_then(|view| view.part.index().map(|index| (view, index)));

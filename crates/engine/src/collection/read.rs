@@ -63,23 +63,43 @@ impl Collection {
         with_vector: bool,
         with_metadata: bool,
     ) -> Result<Vec<Option<Record>>> {
+        self.get_with(ids, with_vector, with_metadata, &StopSignal::default())
+    }
+
+    /// [`Self::get`] until `stop` is given.
+    pub fn get_with(
+        &self,
+        ids: &[PointId],
+        with_vector: bool,
+        with_metadata: bool,
+        stop: &StopSignal,
+    ) -> Result<Vec<Option<Record>>> {
         self.inner.check_usable()?;
         check_limit(ids.len())?;
         let state = self.inner.snapshot();
         let parts: Vec<_> = state.parts().collect();
-        ids.iter()
-            .map(|id| match state.find(id)? {
-                Some(at) => self
-                    .inner
-                    .record(parts[at.part].part(), at.row, with_vector, with_metadata)
-                    .map(Some),
-                None => Ok(None),
-            })
-            .collect()
+        let mut records = Vec::with_capacity(ids.len());
+        for (done, id) in ids.iter().enumerate() {
+            if done.is_multiple_of(ROWS_PER_CHECK as usize) {
+                stop.check()?;
+            }
+            let at = state.find(id)?;
+            let record = at.map(|at| {
+                let part = parts[at.part].part();
+                self.inner.record(part, at.row, with_vector, with_metadata)
+            });
+            records.push(record.transpose()?);
+        }
+        Ok(records)
     }
 
     /// How many points there are, or match `filter`.
     pub fn count(&self, filter: Option<&Filter>) -> Result<u64> {
+        self.count_with(filter, &StopSignal::default())
+    }
+
+    /// [`Self::count`] until `stop` is given, which is looked at before each part.
+    pub fn count_with(&self, filter: Option<&Filter>, stop: &StopSignal) -> Result<u64> {
         self.inner.check_usable()?;
         let state = self.inner.snapshot();
         let Some(filter) = filter else {
@@ -88,6 +108,7 @@ impl Collection {
         let filter = filter.check(&state.fields)?;
         let mut count = 0;
         for view in state.parts() {
+            stop.check()?;
             let matching = view.part().evaluate(&filter)?;
             count += view
                 .live_and(Some(matching))

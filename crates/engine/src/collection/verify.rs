@@ -9,6 +9,7 @@ use super::state::State;
 use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::point::PointId;
+use crate::segment::FileEntry;
 use crate::stop::StopSignal;
 
 /// Segments up to this many rows have every row compared with the field indexes, larger ones this many.
@@ -61,41 +62,41 @@ impl VerifyReport {
 impl Collection {
     /// Checks every file and structure of the collection as of now, while it goes on serving.
     pub fn verify(&self) -> Result<VerifyReport> {
+        self.verify_with(&StopSignal::default())
+    }
+
+    /// [`Self::verify`] until `stop` is given, which is looked at before each file and each structure.
+    pub fn verify_with(&self, stop: &StopSignal) -> Result<VerifyReport> {
         let inner = &self.inner;
         inner.check_usable()?;
         let state = inner.snapshot();
         let mut report = VerifyReport::default();
-        // Held: a manifest that is replaced meanwhile would take its delete masks away.
-        let manifest = inner.manifest.lock();
-        let live_files: Vec<_> = manifest
-            .segments
-            .iter()
-            .filter_map(|s| Some((s.id, s.live_file.clone()?)))
-            .collect();
         for view in &state.segments {
             let segment = &view.part;
             report.segments += 1;
-            let live_file = live_files
-                .iter()
-                .find(|(id, _)| *id == segment.id())
-                .map(|(_, file)| file);
-            for file in segment.entry().files().chain(live_file) {
-                let path = inner.folder.join(&file.name);
-                if report
-                    .note(verify_file(inner.shared.disk.as_ref(), &path))
-                    .is_some()
-                {
-                    report.files += 1;
-                    report.bytes += file.bytes;
+            // The state holds these files.
+            for file in segment.entry().files() {
+                stop.check()?;
+                self.verify_one(file, &mut report);
+            }
+            {
+                // Held: a manifest that is replaced meanwhile would take its delete masks away. Flushes wait that long.
+                let manifest = inner.manifest.lock();
+                let entry = manifest.segments.iter().find(|s| s.id == segment.id());
+                if let Some(file) = entry.and_then(|entry| entry.live_file.as_ref()) {
+                    self.verify_one(file, &mut report);
                 }
             }
+            stop.check()?;
             if report.note(segment.verify_ids()).is_some() {
                 report.rows += u64::from(segment.rows());
             }
+            stop.check()?;
             let step = (segment.rows() as usize)
                 .div_ceil(FIELD_ROWS_CHECKED)
                 .max(1);
             report.field_values += report.note(segment.verify_fields(step)).unwrap_or(0);
+            stop.check()?;
             if let Some(index) = segment.index()
                 && let Some(found) = report.note(index.verify(segment.rows()))
             {
@@ -110,10 +111,22 @@ impl Collection {
                 }
             }
         }
-        if let Some(twice) = report.note(first_duplicate(&state)).flatten() {
+        let twice = first_duplicate(&state, stop);
+        // Having been stopped is no problem of the collection.
+        stop.check()?;
+        if let Some(twice) = report.note(twice).flatten() {
             report.problems.push(format!("id {twice} is alive twice"));
         }
         Ok(report)
+    }
+
+    fn verify_one(&self, file: &FileEntry, report: &mut VerifyReport) {
+        let path = self.inner.folder.join(&file.name);
+        let checked = verify_file(self.inner.shared.disk.as_ref(), &path);
+        if report.note(checked).is_some() {
+            report.files += 1;
+            report.bytes += file.bytes;
+        }
     }
 
     /// [`Self::verify`] as an error if anything is wrong.
@@ -134,9 +147,8 @@ impl Collection {
 }
 
 /// An id may be alive once only, wherever it is.
-fn first_duplicate(state: &State) -> Result<Option<PointId>> {
-    let never = StopSignal::default();
-    let mut rows = Merge::new(state, None, None, &never)?;
+fn first_duplicate(state: &State, stop: &StopSignal) -> Result<Option<PointId>> {
+    let mut rows = Merge::new(state, None, None, stop)?;
     let mut last = None;
     while let Some((_, id, _, _)) = rows.next()? {
         if last.as_ref() == Some(&id) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::registry::Registry;
 use crate::error::{Error, Result};
+use crate::stop::StopSignal;
 
 /// How often the threads look without being asked: for a full log, for collections gone quiet, to try again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
@@ -58,11 +59,15 @@ fn yield_to_others(niceness: i32) {
 
 fn merge_loop(registry: &Registry) {
     yield_to_others(MERGE_NICENESS);
+    let never = StopSignal::default();
     while registry.shared.signals.wait_for_merge(MERGE_PATIENCE) {
         for collection in registry.open_collections() {
             while !registry.shared.signals.is_stopped()
                 && !collection.merges_paused()
-                && matches!(collection.merge_next(collection.is_quiet()), Ok(true))
+                && matches!(
+                    collection.merge_next(collection.is_quiet(), &never),
+                    Ok(true)
+                )
             {}
         }
     }

@@ -27,10 +27,11 @@ use serde::{Deserialize, Serialize};
 use vecdb_storage::{Log, StorageError};
 use vecdb_vector::Kernels;
 
-use crate::collection::{Collection, Inner, Shared, VerifyReport};
+use crate::collection::{Collection, CollectionInfo, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Env, Options};
 use crate::schema::CollectionConfig;
+use crate::stop::StopSignal;
 use catalog::Catalog;
 use recover::refuse_foreign_folder;
 use registry::Registry;
@@ -73,6 +74,17 @@ pub struct MemoryUse {
     pub memtable_bytes: u64,
     /// About what running flushes, merges and index builds hold; 0 when nothing runs.
     pub building_bytes: u64,
+}
+
+/// What is known of a database without opening any of its collections.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Overview {
+    /// The collections that are open by now.
+    pub open: Vec<CollectionInfo>,
+    /// How many could not be opened.
+    pub broken: u64,
+    /// How many nobody has asked for yet.
+    pub unopened: u64,
 }
 
 impl fmt::Debug for Database {
@@ -185,6 +197,11 @@ impl Database {
         self.registry.summaries()
     }
 
+    /// The collections as far as they are open. Opens none.
+    pub fn overview(&self) -> Overview {
+        self.registry.overview()
+    }
+
     /// Removes a collection with all its points.
     pub fn drop_collection(&self, name: &str) -> Result<()> {
         self.registry.drop_collection(name)
@@ -208,13 +225,19 @@ impl Database {
 
     /// Checks every file of the database, the log included, while it goes on serving.
     pub fn verify(&self) -> Result<VerifyReport> {
+        self.verify_with(&StopSignal::default())
+    }
+
+    /// [`Self::verify`] until `stop` is given.
+    pub fn verify_with(&self, stop: &StopSignal) -> Result<VerifyReport> {
         let mut report = VerifyReport::default();
         for summary in self.collections() {
             match self.collection(&summary.name) {
-                Ok(collection) => report.merge(collection.verify()?),
+                Ok(collection) => report.merge(collection.verify_with(stop)?),
                 Err(error) => report.problems.push(error.to_string()),
             }
         }
+        stop.check()?;
         self.registry.verify_log(&mut report);
         Ok(report)
     }

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use vecdb_storage::{Log, Position, Wal};
 
 use super::catalog::{Catalog, CatalogEntry, collection_folder};
-use super::{CollectionSummary, Recovery};
+use super::{CollectionSummary, Overview, Recovery};
 use crate::collection::{Collection, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{CollectionConfig, check_collection_name};
@@ -77,6 +77,21 @@ impl Registry {
             _ => None,
         };
         collections.values().filter_map(open).collect()
+    }
+
+    pub(super) fn overview(&self) -> Overview {
+        let mut overview = Overview::default();
+        let mut open = Vec::new();
+        for named in self.collections.read().values() {
+            match named.slot.get() {
+                Some(Slot::Open(inner)) => open.push(inner.clone()),
+                Some(Slot::Broken { .. }) => overview.broken += 1,
+                None => overview.unopened += 1,
+            }
+        }
+        let info = |inner| Collection { inner }.info();
+        overview.open = open.into_iter().map(info).collect();
+        overview
     }
 
     /// What became of a collection, which is opened if it is not yet. Whoever asks meanwhile waits for it.

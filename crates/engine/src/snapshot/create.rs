@@ -31,6 +31,16 @@ impl Database {
         collections: &[String],
         into: impl AsRef<Path>,
     ) -> Result<SnapshotManifest> {
+        self.snapshot_with(collections, into, &StopSignal::default())
+    }
+
+    /// [`Self::snapshot`] until `stop` is given; then, as after any error, nothing is left.
+    pub fn snapshot_with(
+        &self,
+        collections: &[String],
+        into: impl AsRef<Path>,
+        stop: &StopSignal,
+    ) -> Result<SnapshotManifest> {
         let into = into.as_ref();
         let names = self.snapshot_names(collections)?;
         let disk = self.disk().as_ref();
@@ -38,7 +48,7 @@ impl Database {
             .exists(into)
             .map_err(|e| Error::io("look for", into, e))?;
         claim(disk, into)?;
-        let made = self.fill(&names, disk, into);
+        let made = self.fill(&names, disk, into, stop);
         if made.is_err() {
             clean_up(disk, into, existed);
         }
@@ -58,7 +68,13 @@ impl Database {
         }
     }
 
-    fn fill(&self, names: &[String], disk: &dyn Disk, into: &Path) -> Result<SnapshotManifest> {
+    fn fill(
+        &self,
+        names: &[String],
+        disk: &dyn Disk,
+        into: &Path,
+        stop: &StopSignal,
+    ) -> Result<SnapshotManifest> {
         let open = names.iter().map(|name| self.collection(name));
         let open = open.collect::<Result<Vec<_>>>()?;
         // All at nearly the same moment, before the first byte is copied. A state holds its files.
@@ -69,7 +85,7 @@ impl Database {
         let mut placed = Vec::with_capacity(pinned.len());
         for (at, (collection, state)) in pinned.into_iter().enumerate() {
             let folder = into.join(SnapshotManifest::folder(at));
-            let files = collection.inner.copy_state(&state, &folder)?;
+            let files = collection.inner.copy_state(&state, &folder, stop)?;
             placed.push((collection.name(), state.live_rows(), folder, files));
         }
         let mut snapshot = SnapshotManifest {
@@ -77,7 +93,9 @@ impl Database {
             collections: Vec::with_capacity(placed.len()),
         };
         for (name, points, folder, files) in placed {
-            let files = files.into_iter().map(|file| seal(disk, &folder, file));
+            let files = files
+                .into_iter()
+                .map(|file| seal(disk, &folder, file, stop));
             snapshot.collections.push(SnapshotCollection {
                 name: name.to_owned(),
                 points,
@@ -118,14 +136,20 @@ fn claim(disk: &dyn Disk, into: &Path) -> Result<()> {
 }
 
 /// Checks every byte of a placed file and takes its checksum.
-fn seal(disk: &dyn Disk, folder: &Path, file: PlacedFile) -> Result<SnapshotFile> {
+fn seal(
+    disk: &dyn Disk,
+    folder: &Path,
+    file: PlacedFile,
+    stop: &StopSignal,
+) -> Result<SnapshotFile> {
+    stop.check()?;
     let path = folder.join(&file.name);
     if file.name != Manifest::FILE {
         verify_file(disk, &path)?;
     }
     let crc32c = match file.crc32c {
         Some(crc) => crc,
-        None => checksum_of(disk, &path, &StopSignal::default())?.1,
+        None => checksum_of(disk, &path, stop)?.1,
     };
     Ok(SnapshotFile {
         name: file.name,

@@ -224,7 +224,8 @@ fn a_build_reports_progress_and_can_be_cancelled() {
     assert_eq!(progress.total.load(Ordering::Relaxed), 5000);
     // From the first progress call on, the flag is up.
     progress.stop.store(false, Ordering::Relaxed);
-    options.cancel = Some(&progress.stop);
+    let cancelled = || progress.stop.load(Ordering::Relaxed);
+    options.cancelled = Some(&cancelled);
     let result = Hnsw::build(&HnswParams::default(), rows.metric, rows.view(), &options);
     assert!(matches!(result, Err(IndexError::Cancelled)));
 }

@@ -76,7 +76,10 @@ impl Setting {
 #[test]
 fn a_damaged_shortened_or_missing_object_is_refused_and_leaves_nothing() {
     let setting = setting();
-    setting.bucket.create(&setting.db, "s", &[]).unwrap();
+    setting
+        .bucket
+        .create(&setting.db, "s", &[], &StopSignal::default())
+        .unwrap();
     let paths = setting.paths();
     assert_eq!(paths.len(), 3, "{paths:?}");
     for path in paths {
@@ -127,13 +130,22 @@ fn what_was_interrupted_is_not_listed_not_overwritten_and_can_be_deleted() {
     setting.put(&root.clone().join("SNAPSHOT.json.tmp"), Vec::new());
     setting.put(&setting.bucket.file("s", 0, "MANIFEST"), vec![1, 2]);
     assert!(setting.bucket.list().unwrap().is_empty());
-    let error = setting.bucket.create(&setting.db, "s", &[]).unwrap_err();
+    let error = setting
+        .bucket
+        .create(&setting.db, "s", &[], &StopSignal::default())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
     assert!(error.to_string().contains("interrupted"), "{error}");
     setting.bucket.delete("s").unwrap();
     assert_eq!(setting.paths(), [foreign[1].clone(), foreign[0].clone()]);
-    setting.bucket.create(&setting.db, "s", &[]).unwrap();
-    let error = setting.bucket.create(&setting.db, "s", &[]).unwrap_err();
+    setting
+        .bucket
+        .create(&setting.db, "s", &[], &StopSignal::default())
+        .unwrap();
+    let error = setting
+        .bucket
+        .create(&setting.db, "s", &[], &StopSignal::default())
+        .unwrap_err();
     assert!(error.to_string().contains("exists already"), "{error}");
     setting.restore().unwrap();
     setting.bucket.delete("s").unwrap();
@@ -144,7 +156,9 @@ fn what_was_interrupted_is_not_listed_not_overwritten_and_can_be_deleted() {
 fn a_snapshot_that_fails_leaves_nothing_in_the_store() {
     let setting = setting();
     let unknown = ["nothing".to_owned()];
-    let error = setting.bucket.create(&setting.db, "s", &unknown);
+    let error = setting
+        .bucket
+        .create(&setting.db, "s", &unknown, &StopSignal::default());
     assert_eq!(error.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(setting.paths(), []);
     assert_eq!(setting.staged(), 0);
@@ -153,7 +167,10 @@ fn a_snapshot_that_fails_leaves_nothing_in_the_store() {
 #[test]
 fn a_restore_that_nobody_waits_for_ends() {
     let setting = setting();
-    setting.bucket.create(&setting.db, "s", &[]).unwrap();
+    setting
+        .bucket
+        .create(&setting.db, "s", &[], &StopSignal::default())
+        .unwrap();
     let stopped = StopSignal::new();
     stopped.stop();
     let error = setting

@@ -47,7 +47,9 @@ pub(crate) fn exercise(location: &str) {
     let never = StopSignal::default();
     assert!(store.list().unwrap().is_empty());
     for name in ["", ".hidden", "a/b", "..", &"n".repeat(65), "a b", "ä"] {
-        let error = store.create(&db, Some(name), &[]).unwrap_err();
+        let error = store
+            .create(&db, Some(name), &[], &StopSignal::default())
+            .unwrap_err();
         assert_eq!(
             error.kind(),
             ErrorKind::InvalidArgument,
@@ -57,12 +59,18 @@ pub(crate) fn exercise(location: &str) {
         assert!(store.restore(&db, name, None, None, &never).is_err());
     }
 
-    let first = store.create(&db, Some("first"), &[]).unwrap();
+    let first = store
+        .create(&db, Some("first"), &[], &StopSignal::default())
+        .unwrap();
     assert!(first.bytes > POINTS * u64::from(DIMENSION) * 4);
     assert_eq!(first.collections[0].points, POINTS - 2);
-    let error = store.create(&db, Some("first"), &[]).unwrap_err();
+    let error = store
+        .create(&db, Some("first"), &[], &StopSignal::default())
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
-    let named = store.create(&db, None, &["small".to_owned()]).unwrap();
+    let named = store
+        .create(&db, None, &["small".to_owned()], &StopSignal::default())
+        .unwrap();
     assert_eq!(store.list().unwrap(), [first, named.clone()]);
 
     let found = answers(&collection);

@@ -46,6 +46,8 @@ pub struct Call {
     pub received: Instant,
     /// When the caller no longer waits.
     pub deadline: Option<Instant>,
+    /// The caller is a stream, which waits for room rather than be refused for want of it.
+    pub waits_for_room: bool,
     /// The trace this call belongs to: a W3C `traceparent`, where one was sent.
     pub traceparent: Option<String>,
     /// What it is about, once that is known.
@@ -75,6 +77,7 @@ impl Call {
             peer: peer.map(|peer| peer.ip),
             received,
             deadline: timeout.and_then(|timeout| received.checked_add(timeout)),
+            waits_for_room: false,
             traceparent: text(TRACEPARENT).map(str::to_owned),
             about: About::default(),
         }

@@ -36,6 +36,11 @@ impl<B> Intake<B> {
 }
 
 impl Meter {
+    /// The bytes that came since the last [`Self::take`].
+    pub(crate) fn bytes(&self) -> u64 {
+        self.0.lock().bytes()
+    }
+
     /// The bytes that came since the last time. Their room is given back: the call that they make takes it.
     pub(crate) fn take(&self) -> usize {
         let mut reservation = self.0.lock();

@@ -3,7 +3,8 @@
 //!
 //! Under overload a queue that is served in order makes every caller wait as long as a caller may. So a lane with a
 //! limit on waiting serves the newest job once the oldest has waited for half of the limit, and refuses the oldest at the
-//! limit: those that are served are served soon (adaptive LIFO; Maurer, "Fail at scale", ACM Queue 13(8), 2015).
+//! limit: those that are served are served soon (adaptive LIFO; Maurer, "Fail at scale", ACM Queue 13(8), 2015). All
+//! threads may be busy for long at that time, so refusing is the work of one more thread, which sleeps while no job waits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ struct Shared {
     threads: usize,
     queue: Mutex<Queue>,
     wake: Condvar,
+    /// For the thread that refuses.
+    wake_refuser: Condvar,
     running: AtomicUsize,
     queue_max: AtomicUsize,
     /// 0: no limit.
@@ -58,6 +61,10 @@ struct Shared {
 struct Queue {
     /// Oldest first, with the time it came.
     jobs: VecDeque<(Instant, Job)>,
+    /// Threads that wait for a job.
+    idle: usize,
+    /// The thread that refuses sleeps until it is woken.
+    refuser_sleeps: bool,
     closed: bool,
 }
 
@@ -77,6 +84,7 @@ impl Lane {
             threads,
             queue: Mutex::default(),
             wake: Condvar::new(),
+            wake_refuser: Condvar::new(),
             running: AtomicUsize::new(0),
             queue_max: AtomicUsize::new(queue_max),
             wait_us_max: AtomicU64::new(0),
@@ -85,44 +93,54 @@ impl Lane {
         let lane = Self { shared };
         for at in 0..threads {
             let shared = lane.shared.clone();
-            std::thread::Builder::new()
-                .name(format!("vecdb-{name}-{at}"))
-                .spawn(move || {
-                    // On Linux a priority is a thread's; elsewhere it would be the whole process's.
-                    #[cfg(target_os = "linux")]
-                    let _ = rustix::process::setpriority_process(None, niceness);
-                    shared.work();
-                })
-                .map_err(|e| {
-                    Error::new(
-                        ErrorKind::ResourceExhausted,
-                        format!("cannot start thread {at} of {threads} of the {name} lane: {e}"),
-                    )
-                })?;
+            spawn(format!("vecdb-{name}-{at}"), move || {
+                // On Linux a priority is a thread's; elsewhere it would be the whole process's.
+                #[cfg(target_os = "linux")]
+                let _ = rustix::process::setpriority_process(None, niceness);
+                shared.work();
+            })?;
         }
         Ok(lane)
     }
 
-    /// Changes how many jobs may wait, and for how long.
+    /// The same lane with a thread that refuses jobs once they have waited for as long as they may.
+    pub(super) fn refusing_late(self) -> Result<Self> {
+        let shared = self.shared.clone();
+        spawn(format!("vecdb-{}-late", shared.name), move || {
+            shared.refuse();
+        })?;
+        Ok(self)
+    }
+
+    /// Changes how many jobs may wait, and, where late ones are refused, for how long.
     pub(super) fn set_limits(&self, queue_max: usize, wait_max: Option<Duration>) {
         let micros = wait_max.map_or(0, |wait| {
             u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)
         });
         self.shared.queue_max.store(queue_max, Ordering::Relaxed);
+        // Under the lock: the thread that refuses either reads it before it sleeps or is woken.
+        let _queue = self.shared.queue.lock();
         self.shared.wait_us_max.store(micros, Ordering::Relaxed);
+        self.shared.wake_refuser.notify_one();
     }
 
-    /// Puts a job into the queue, or refuses it at once where that is full.
-    pub(super) fn push(&self, job: Job) -> Result<()> {
+    /// Puts a job into the queue, or gives it back at once with the refusal where that is full.
+    pub(super) fn push(&self, job: Job) -> Result<(), (Job, Error)> {
         let mut queue = self.shared.queue.lock();
         if queue.jobs.len() >= self.shared.queue_max.load(Ordering::Relaxed) {
             let waiting = queue.jobs.len();
             drop(queue);
-            return Err(self.full(waiting));
+            return Err((job, self.full(waiting)));
         }
         queue.jobs.push_back((Instant::now(), job));
+        // While there is a thread for every job nobody will be late.
+        let may_be_late = queue.jobs.len() > queue.idle && queue.refuser_sleeps;
+        queue.refuser_sleeps &= !may_be_late;
         drop(queue);
         self.shared.wake.notify_one();
+        if may_be_late {
+            self.shared.wake_refuser.notify_one();
+        }
         Ok(())
     }
 
@@ -160,6 +178,7 @@ impl Drop for Lane {
     fn drop(&mut self) {
         self.shared.queue.lock().closed = true;
         self.shared.wake.notify_all();
+        self.shared.wake_refuser.notify_all();
     }
 }
 
@@ -181,14 +200,17 @@ impl Turn {
 }
 
 impl Shared {
+    fn wait_max(&self) -> Option<Duration> {
+        match self.wait_us_max.load(Ordering::Relaxed) {
+            0 => None,
+            micros => Some(Duration::from_micros(micros)),
+        }
+    }
+
     fn work(&self) {
         let mut queue = self.queue.lock();
         loop {
-            let wait_max = match self.wait_us_max.load(Ordering::Relaxed) {
-                0 => None,
-                micros => Some(Duration::from_micros(micros)),
-            };
-            if let Some((job, turn)) = queue.next(wait_max) {
+            if let Some((job, turn)) = queue.next(self.wait_max()) {
                 drop(queue);
                 self.running.fetch_add(1, Ordering::Relaxed);
                 job(turn);
@@ -197,7 +219,27 @@ impl Shared {
             } else if queue.closed {
                 return;
             } else {
+                queue.idle += 1;
                 self.wake.wait(&mut queue);
+                queue.idle -= 1;
+            }
+        }
+    }
+
+    fn refuse(&self) {
+        let mut queue = self.queue.lock();
+        while !queue.closed {
+            let wait_max = self.wait_max();
+            if let Some((job, waited)) = queue.next_late(wait_max) {
+                drop(queue);
+                job(Turn::TooLate(waited));
+                queue = self.queue.lock();
+            } else if let Some(due) = queue.due(wait_max) {
+                self.wake_refuser.wait_until(&mut queue, due);
+            } else {
+                queue.refuser_sleeps = true;
+                self.wake_refuser.wait(&mut queue);
+                queue.refuser_sleeps = false;
             }
         }
     }
@@ -205,15 +247,44 @@ impl Shared {
 
 impl Queue {
     fn next(&mut self, wait_max: Option<Duration>) -> Option<(Job, Turn)> {
+        if let Some((job, waited)) = self.next_late(wait_max) {
+            return Some((job, Turn::TooLate(waited)));
+        }
         let (oldest, _) = self.jobs.front()?;
-        let waited = oldest.elapsed();
-        let (job, turn) = match wait_max {
-            Some(max) if waited > max => (self.jobs.pop_front(), Turn::TooLate(waited)),
-            Some(max) if waited > max / 2 => (self.jobs.pop_back(), Turn::Run),
-            _ => (self.jobs.pop_front(), Turn::Run),
+        let job = match wait_max {
+            Some(max) if oldest.elapsed() > max / 2 => self.jobs.pop_back(),
+            _ => self.jobs.pop_front(),
         };
-        job.map(|(_, job)| (job, turn))
+        job.map(|(_, job)| (job, Turn::Run))
     }
+
+    /// The oldest job, if it has waited for too long.
+    fn next_late(&mut self, wait_max: Option<Duration>) -> Option<(Job, Duration)> {
+        let waited = self.jobs.front()?.0.elapsed();
+        if waited < wait_max? {
+            return None;
+        }
+        self.jobs.pop_front().map(|(_, job)| (job, waited))
+    }
+
+    /// When the oldest job will have waited for too long.
+    fn due(&self, wait_max: Option<Duration>) -> Option<Instant> {
+        let (oldest, _) = self.jobs.front()?;
+        oldest.checked_add(wait_max?)
+    }
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    std::thread::Builder::new()
+        .name(name.clone())
+        .spawn(work)
+        .map_err(|error| {
+            Error::new(
+                ErrorKind::ResourceExhausted,
+                format!("cannot start the thread {name}: {error}"),
+            )
+        })?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -228,11 +299,11 @@ mod tests {
     fn occupy(lane: &Lane) -> mpsc::Sender<()> {
         let (release, released) = mpsc::channel();
         let (started, running) = mpsc::channel();
-        lane.push(Box::new(move |_| {
+        let job: Job = Box::new(move |_| {
             started.send(()).unwrap();
             let _ = released.recv_timeout(SOON);
-        }))
-        .unwrap();
+        });
+        assert!(lane.push(job).is_ok());
         running.recv_timeout(SOON).unwrap();
         release
     }
@@ -248,9 +319,9 @@ mod tests {
         let release = occupy(&lane);
         let (done, results) = mpsc::channel();
         assert!(lane.has_room().is_ok());
-        lane.push(noted(&done, 1)).unwrap();
-        lane.push(noted(&done, 2)).unwrap();
-        let refused = lane.push(noted(&done, 3)).unwrap_err();
+        assert!(lane.push(noted(&done, 1)).is_ok());
+        assert!(lane.push(noted(&done, 2)).is_ok());
+        let (_, refused) = lane.push(noted(&done, 3)).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
         assert!(
             refused
@@ -278,10 +349,42 @@ mod tests {
         let lane = Lane::new("write", 1, 8, 0).unwrap();
         let release = occupy(&lane);
         let (done, results) = mpsc::channel();
-        lane.push(noted(&done, 1)).unwrap();
+        assert!(lane.push(noted(&done, 1)).is_ok());
         drop(lane);
         drop(release);
         assert_eq!(results.recv_timeout(SOON).unwrap(), (1, Turn::Run));
+    }
+
+    #[test]
+    fn who_waits_too_long_is_refused_while_all_threads_are_busy() {
+        let lane = Lane::new("read", 1, 8, 0).unwrap().refusing_late().unwrap();
+        let release = occupy(&lane);
+        let (done, results) = mpsc::channel();
+        let late = || {
+            let (number, turn) = results.recv_timeout(SOON).unwrap();
+            let Turn::TooLate(waited) = turn else {
+                panic!("{number} ran");
+            };
+            (number, waited)
+        };
+        let wait_max = Duration::from_millis(20);
+        lane.set_limits(8, Some(wait_max));
+        for number in [1, 2] {
+            assert!(lane.push(noted(&done, number)).is_ok());
+            let (refused, waited) = late();
+            assert_eq!(refused, number);
+            assert!(waited >= wait_max && waited < SOON / 2, "{waited:?}");
+        }
+        // A limit that becomes shorter counts for those who wait already.
+        lane.set_limits(8, Some(Duration::from_secs(3_600)));
+        assert!(lane.push(noted(&done, 3)).is_ok());
+        assert!(results.recv_timeout(2 * wait_max).is_err());
+        lane.set_limits(8, Some(wait_max));
+        assert_eq!(late().0, 3);
+
+        drop(release);
+        assert!(lane.push(noted(&done, 4)).is_ok());
+        assert_eq!(results.recv_timeout(SOON).unwrap(), (4, Turn::Run));
     }
 
     #[test]

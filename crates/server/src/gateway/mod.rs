@@ -5,9 +5,11 @@
 //! call       what a face knows about a request
 //! operation  which operations there are and what they need
 //! state      opening, ready, draining, failed
+//! admission  is there room for the call, and who waits for it?
 //! memory     what the process and its requests may use
 //! intake     a request body that counts while it arrives
 //! lane       threads and the queue before them
+//! relief     flushing everything when memory is used up
 //! calls      which calls are under way, and when the last has ended
 //! record     what is written down about each call
 //! ```
@@ -17,6 +19,7 @@
 //! work ends, not when its caller goes away.
 
 mod about;
+mod admission;
 mod call;
 mod calls;
 mod intake;
@@ -24,6 +27,7 @@ mod lane;
 mod memory;
 mod operation;
 mod record;
+mod relief;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -52,7 +56,7 @@ use crate::config::{Config, Limits};
 use crate::observe::{Metrics, Recorder, Refusal};
 use calls::Calls;
 use lane::{Lane, Turn};
-use memory::{Memory, ReliefTask};
+use memory::Memory;
 use operation::Lane as LaneOf;
 use record::Record;
 use state::Phase;
@@ -69,18 +73,20 @@ pub struct Gateway {
     read: Lane,
     write: Lane,
     admin: Lane,
+    compact: Lane,
+    relief: Lane,
     timeout_ms: AtomicU64,
     request_bytes_max: usize,
 }
 
 /// Long operations that may wait for one of the [`ADMIN_THREADS`].
 const ADMIN_QUEUE_MAX: usize = 64;
-const ADMIN_THREADS: usize = 2;
+const ADMIN_THREADS: usize = 4;
+/// Merging everything takes as long as it takes. Whoever waits for that keeps nobody from flushing or from a snapshot.
+const COMPACT_THREADS: usize = 2;
 /// Searches fill every processor; refusing one more must not wait for them.
 const READ_NICENESS: i32 = 5;
 const ADMIN_NICENESS: i32 = 10;
-/// How often a stream looks whether there is room for its next write.
-const ROOM_EVERY: Duration = Duration::from_millis(5);
 
 impl Gateway {
     /// Starts the threads and opens the records. Calls are refused until [`Self::attach`].
@@ -107,7 +113,8 @@ impl Gateway {
                 search_threads,
                 limits.search_queue_max,
                 READ_NICENESS,
-            )?,
+            )?
+            .refusing_late()?,
             write: Lane::new(
                 "write",
                 limits.write_threads.max(1),
@@ -115,6 +122,8 @@ impl Gateway {
                 0,
             )?,
             admin: Lane::new("admin", ADMIN_THREADS, ADMIN_QUEUE_MAX, ADMIN_NICENESS)?,
+            compact: Lane::new("compact", COMPACT_THREADS, ADMIN_QUEUE_MAX, ADMIN_NICENESS)?,
+            relief: Lane::new("relief", 1, 1, 0)?,
             timeout_ms: AtomicU64::new(limits.timeout_ms),
             request_bytes_max: usize::try_from(limits.request_bytes_max).unwrap_or(usize::MAX),
         };
@@ -164,8 +173,13 @@ impl Gateway {
     }
 
     /// How busy the threads are.
-    pub fn load(&self) -> [LaneLoad; 3] {
-        [self.read.load(), self.write.load(), self.admin.load()]
+    pub fn load(&self) -> [LaneLoad; 4] {
+        [
+            self.read.load(),
+            self.write.load(),
+            self.admin.load(),
+            self.compact.load(),
+        ]
     }
 
     /// Resident memory of the process that is not backed by files, in bytes, at most 50 ms old.
@@ -298,26 +312,6 @@ impl Gateway {
         Intake::new(body, &self.memory)
     }
 
-    /// Waits until there is room for another write, but not beyond the time that a call may take: a stream stops reading
-    /// meanwhile, and so its sender stops sending.
-    pub(crate) async fn room_for_write(&self) {
-        let timeout = Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed));
-        let begun = Instant::now();
-        while self.has_room().is_err() && begun.elapsed() < timeout {
-            tokio::time::sleep(ROOM_EVERY).await;
-        }
-    }
-
-    fn has_room(&self) -> Result<()> {
-        // Refusals other than for want of room are for the call itself to give.
-        if let Ok(backend) = self.phase.load().backend() {
-            self.admit_write(backend)?;
-            self.memory.has_room()?;
-            self.write.has_room()?;
-        }
-        Ok(())
-    }
-
     async fn run_allowed<T: Send + 'static>(
         &self,
         call: &Call,
@@ -328,22 +322,9 @@ impl Gateway {
     ) -> Result<T> {
         // Before the state is read: `drain` changes the state and then counts.
         let under_way = self.calls.begin();
-        let refused = |reason| move |_: &Error| self.metrics.refuse(reason);
-        let phase = self.phase.load();
-        let backend = phase
-            .backend()
-            .inspect_err(refused(Refusal::NotServing))?
-            .clone();
-        drop(phase);
-        if operation.access() == Access::Write {
-            self.admit_write(&backend)
-                .inspect_err(refused(Refusal::Memory))?;
-        }
-        let reservation = self
-            .memory
-            .reserve(request_bytes)
-            .inspect_err(refused(Refusal::Memory))?;
         let deadline = self.deadline(call, operation);
+        let admitted = self.admit(call, operation, request_bytes, deadline);
+        let (backend, reservation) = admitted.await?;
         let stop = match deadline {
             Some(deadline) => StopSignal::new().with_deadline(deadline),
             None => StopSignal::new(),
@@ -375,9 +356,7 @@ impl Gateway {
             // Nobody listens if the caller is gone.
             let _ = answer.send((result, turn, queued));
         };
-        self.lane(operation)
-            .push(Box::new(job))
-            .inspect_err(refused(Refusal::Queue))?;
+        self.push(call, operation, Box::new(job), deadline).await?;
         let answer = match deadline {
             None => answered.await,
             Some(deadline) => tokio::time::timeout_at(deadline.into(), answered)
@@ -403,12 +382,13 @@ impl Gateway {
             LaneOf::Read => &self.read,
             LaneOf::Write => &self.write,
             LaneOf::Admin => &self.admin,
+            LaneOf::Compact => &self.compact,
         }
     }
 
     /// The caller's, but not beyond the server's; long operations have the caller's alone.
     pub(crate) fn deadline(&self, call: &Call, operation: Operation) -> Option<Instant> {
-        if operation.lane() == LaneOf::Admin {
+        if matches!(operation.lane(), LaneOf::Admin | LaneOf::Compact) {
             return call.deadline;
         }
         let timeout = Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed));
@@ -416,43 +396,6 @@ impl Gateway {
         match (call.deadline, latest) {
             (Some(own), Some(latest)) => Some(own.min(latest)),
             (own, latest) => own.or(latest),
-        }
-    }
-
-    /// Refuses a write for want of memory, and has memtables written to segments meanwhile.
-    fn admit_write(&self, backend: &Arc<dyn Backend>) -> Result<()> {
-        self.memory.admit_write().inspect_err(|_| {
-            if let Some(task) = self.memory.relief() {
-                self.flush_all(backend.clone(), task);
-            }
-        })
-    }
-
-    fn flush_all(&self, backend: Arc<dyn Backend>, task: ReliefTask) {
-        tracing::warn!(
-            memory_bytes = self.memory.used(),
-            memory_bytes_max = self.memory.limit(),
-            "memory is used up: writes are refused, all collections flushed"
-        );
-        let under_way = self.calls.begin();
-        let job = move |_| {
-            let flush_all = || {
-                for collection in backend.collections()? {
-                    if collection.broken.is_none() {
-                        backend.flush(&collection.name)?;
-                    }
-                }
-                Ok::<(), Error>(())
-            };
-            match catch_unwind(AssertUnwindSafe(flush_all)) {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "flushing all collections failed"),
-                Err(_) => tracing::error!("flushing all collections panicked"),
-            }
-            drop((backend, task, under_way));
-        };
-        if let Err(error) = self.admin.push(Box::new(job)) {
-            tracing::warn!(%error, "collections cannot be flushed now");
         }
     }
 

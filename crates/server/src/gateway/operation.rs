@@ -65,6 +65,8 @@ pub(crate) enum Lane {
     Write,
     /// Long and rare.
     Admin,
+    /// As long as merges and index builds take.
+    Compact,
 }
 
 impl Operation {
@@ -145,6 +147,7 @@ impl Operation {
     pub(crate) fn lane(self) -> Lane {
         match (self, self.access()) {
             (Operation::CreateCollection | Operation::DropCollection, _) => Lane::Write,
+            (Operation::CompactCollection, _) => Lane::Compact,
             (_, Access::Read) => Lane::Read,
             (_, Access::Write) => Lane::Write,
             (_, Access::Admin) => Lane::Admin,

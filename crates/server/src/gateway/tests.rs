@@ -152,7 +152,7 @@ async fn a_full_queue_refuses_at_once() {
     let waiting = fixture.search(|_, _| Ok(7));
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
-    let [read, write, _] = fixture.gateway.load();
+    let [read, write, ..] = fixture.gateway.load();
     assert_eq!((read.queued, read.running, write.queued), (1, 1, 0));
 
     let refused = fixture.search(|_, _| Ok(())).await.unwrap_err();
@@ -175,19 +175,128 @@ async fn a_full_queue_refuses_at_once() {
 }
 
 #[tokio::test]
-async fn a_search_that_waited_too_long_is_refused_when_its_turn_comes() {
+async fn a_search_that_waits_too_long_is_refused_behind_one_that_goes_on() {
     let mut settings = settings();
     let fixture = serve(&settings);
     let (release, running) = fixture.occupy().await;
-    settings.limits.queue_wait_ms_max = 1;
+    settings.limits.queue_wait_ms_max = 20;
     fixture.gateway.reload(&settings.limits);
-    let waiting = fixture.search(|_, _| Ok(()));
-    tokio::pin!(waiting);
-    assert!(futures_util::poll!(&mut waiting).is_pending());
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    let refused = fixture.search(|_, _| Ok(())).await.unwrap_err();
+    assert!(!running.is_finished());
+    assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
+    assert!(refused.retry_after().is_some());
+    assert!(
+        refused.to_string().contains("limits.queue_wait_ms_max"),
+        "{refused}"
+    );
+    // What it held was given back at the same time.
+    assert_eq!(fixture.gateway.request_bytes(), 10);
     drop(release);
     assert!(running.await.unwrap().is_ok());
-    assert_eq!(kind(waiting.await), Some(ErrorKind::ResourceExhausted));
+    let metrics = fixture.metrics.render();
+    assert!(
+        metrics.contains(r#"vecdb_refused_total{reason="queue"} 1"#),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_waits_for_room_and_others_are_refused() {
+    let mut settings = settings();
+    settings.limits.write_queue_max = 1;
+    let fixture = serve(&settings);
+    let (release, released) = mpsc::channel::<()>();
+    let (started, running) = oneshot::channel();
+    let busy = fixture.run(Operation::Upsert, move |_, _| {
+        started.send(()).unwrap();
+        let _ = released.recv_timeout(SOON);
+        Ok(())
+    });
+    let queued = fixture.run(Operation::Upsert, |_, _| Ok(()));
+    tokio::pin!(busy, queued);
+    assert!(futures_util::poll!(&mut busy).is_pending());
+    running.await.unwrap();
+    assert!(futures_util::poll!(&mut queued).is_pending());
+
+    let refused = fixture.run(Operation::Upsert, |_, _| Ok(())).await;
+    assert_eq!(kind(refused), Some(ErrorKind::ResourceExhausted));
+    let mut of_stream = call();
+    of_stream.waits_for_room = true;
+    let gateway = &fixture.gateway;
+    let patient = gateway.run(&of_stream, Operation::Upsert, "c", 0, |_, _| Ok(5));
+    tokio::pin!(patient);
+    let brief = tokio::time::timeout(Duration::from_millis(30), &mut patient);
+    assert!(brief.await.is_err(), "it waits");
+    drop(release);
+    let (busy, queued, patient) = futures_util::join!(busy, queued, patient);
+    assert!(busy.is_ok() && queued.is_ok());
+    assert_eq!(patient.unwrap(), 5);
+
+    // But not beyond its time, and not for a server that ends.
+    settings.limits.memory_bytes_max = Some(1);
+    fixture.gateway.reload(&settings.limits);
+    of_stream.deadline = Some(Instant::now() + Duration::from_millis(20));
+    let late = gateway.run(&of_stream, Operation::Upsert, "c", 0, |_, _| Ok(()));
+    assert_eq!(kind(late.await), Some(ErrorKind::ResourceExhausted));
+    of_stream.deadline = None;
+    let waiting = gateway.run(&of_stream, Operation::Upsert, "c", 0, |_, _| Ok(()));
+    tokio::pin!(waiting);
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let (waited, ()) = tokio::time::timeout(SOON, async {
+        futures_util::join!(waiting, gateway.drain())
+    })
+    .await
+    .unwrap();
+    assert_eq!(kind(waited), Some(ErrorKind::Unavailable));
+}
+
+#[tokio::test]
+async fn long_operations_keep_neither_flushes_nor_relief_waiting() {
+    let mut settings = settings();
+    let fixture = serve(&settings);
+    let config = CollectionConfig::new(2, Metric::L2);
+    let collection = fixture.database.create_collection("c", config).unwrap();
+    let point = |id: u64| vec![Point::new(id, vec![1.0, 2.0])];
+    collection.upsert(point(1)).unwrap();
+    // All threads for merges, then all for the other long operations.
+    let mut releases = Vec::new();
+    for operation in [Operation::CompactCollection, Operation::CreateSnapshot] {
+        let threads = match operation {
+            Operation::CompactCollection => COMPACT_THREADS,
+            _ => ADMIN_THREADS,
+        };
+        for _ in 0..threads {
+            let (release, released) = mpsc::channel::<()>();
+            let (started, running) = oneshot::channel();
+            let gateway = fixture.gateway.clone();
+            tokio::spawn(async move {
+                let work = move |_: &dyn Backend, _: &StopSignal| {
+                    started.send(()).unwrap();
+                    let _ = released.recv_timeout(SOON);
+                    Ok(())
+                };
+                gateway.run(&call(), operation, "c", 0, work).await
+            });
+            running.await.unwrap();
+            releases.push(release);
+        }
+        if operation == Operation::CompactCollection {
+            let flush = fixture.run(Operation::FlushCollection, |backend, _| backend.flush("c"));
+            flush.await.unwrap();
+            assert_eq!(collection.info().memtable_points, 0);
+        }
+    }
+    collection.upsert(point(2)).unwrap();
+    settings.limits.memory_bytes_max = Some(1);
+    fixture.gateway.reload(&settings.limits);
+    let refused = fixture.run(Operation::Upsert, |_, _| Ok(())).await;
+    assert_eq!(kind(refused), Some(ErrorKind::ResourceExhausted));
+    let begun = Instant::now();
+    while collection.info().memtable_points > 0 {
+        assert!(begun.elapsed() < SOON / 2, "the flush waits");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    drop(releases);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use vecdb_engine::{Error, ErrorKind};
 use vecdb_protocol::ERROR_KIND_METADATA;
 use vecdb_protocol::convert::{error_of, status_of};
 
+use super::aside::Aside;
 use crate::gateway::{About, Call, Face, Gateway, Intake, Operation, REQUEST_ID};
 
 /// A service with all that before and behind it.
@@ -83,7 +84,8 @@ where
             return Box::pin(ready(Ok(refusal)));
         }
         let body = self.gateway.intake(body);
-        parts.extensions.insert(body.meter());
+        let meter = body.meter();
+        parts.extensions.insert(meter.clone());
         let deadline = self.body_deadline(parts.uri.path(), &call);
         let slot = Slot::new(call);
         let body = Arriving {
@@ -100,6 +102,7 @@ where
             slot,
         };
         let answer = self.service.call(Request::from_parts(parts, body));
+        let answer = Aside::new(Box::pin(answer), Some(meter));
         Box::pin(async move {
             let mut response = answer.await?;
             complete_headers(response.headers_mut());

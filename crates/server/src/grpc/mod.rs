@@ -3,12 +3,14 @@
 //! ```text
 //! service  one method for each rpc: a message in, a message out, the gateway in between
 //! upserts  the stream of upserts
+//! aside    decoding large messages without holding up other tasks
 //! front    before and behind every rpc: what headers say, request ids, errors that gRPC itself gives
 //! open     what callers that nobody knows may hold
 //! health   grpc.health.v1, by the state of the gateway
 //! ```
 //! Messages are converted on the threads that do the work, not on those that serve connections.
 
+mod aside;
 mod front;
 mod health;
 mod open;

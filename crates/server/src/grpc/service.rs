@@ -386,11 +386,11 @@ impl VecDb for Service {
             operation,
             request,
             |q| q.name.clone(),
-            |backend, q, _| {
+            |backend, q, stop| {
                 let name = collection_name(q.name)?;
                 match q.pending_only {
-                    true => backend.wait_until_idle(&name)?,
-                    false => backend.compact(&name)?,
+                    true => backend.wait_until_idle(&name, stop)?,
+                    false => backend.compact(&name, stop)?,
                 }
                 Ok(v1::CompactCollectionResponse {
                     collection: Some(backend.collection(&name)?.try_into()?),
@@ -406,7 +406,7 @@ impl VecDb for Service {
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, q, _| Ok(backend.verify(text(&q.collection))?.into()),
+            |backend, q, stop| Ok(backend.verify(text(&q.collection), stop)?.into()),
         )
         .await
     }
@@ -421,11 +421,11 @@ impl VecDb for Service {
             [only] => only.clone(),
             _ => String::new(),
         };
-        self.run(operation, request, covered, move |backend, q, _| {
+        self.run(operation, request, covered, move |backend, q, stop| {
             if let Some(name) = text(&q.name) {
                 about.snapshot(name, None);
             }
-            let info = backend.create_snapshot(text(&q.name), &q.collections)?;
+            let info = backend.create_snapshot(text(&q.name), &q.collections, stop)?;
             about.snapshot(&info.name, None);
             Ok(v1::CreateSnapshotResponse {
                 snapshot: Some(info.into()),

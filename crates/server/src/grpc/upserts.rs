@@ -18,6 +18,7 @@ use vecdb_protocol::convert::{error_of, status_of};
 use vecdb_protocol::v1;
 use vecdb_protocol::v1::point_id::Kind;
 
+use super::aside::Aside;
 use super::front::complete;
 use super::service::upsert;
 use crate::gateway::{Call, Gateway, GatewayState, Meter, Operation};
@@ -104,7 +105,7 @@ impl Upserts {
                         "the server is shutting down; the batches that were answered are written",
                     ))));
                 }
-                message = read(&self.gateway, &mut self.requests), if may_read => match message {
+                message = read(&self.gateway, &mut self.requests, self.meter.clone()), if may_read => match message {
                     Ok(Some(request)) => self.next = Some(self.batch(request)),
                     Ok(None) => self.end = Some(Ok(())),
                     Err(status) => self.end = Some(Err(self.unread(status))),
@@ -132,6 +133,7 @@ impl Upserts {
         };
         let (gateway, mut call) = (self.gateway.clone(), self.call.clone());
         call.received = Instant::now();
+        call.waits_for_room = true;
         let (request, collection) = (batch.request, self.collection.clone());
         self.ids.push_back(batch.ids);
         self.under_way.push_back(
@@ -164,9 +166,10 @@ impl Upserts {
 async fn read(
     gateway: &Gateway,
     requests: &mut Streaming<v1::UpsertRequest>,
+    meter: Option<Meter>,
 ) -> std::result::Result<Option<v1::UpsertRequest>, Status> {
     gateway.room_for_write().await;
-    requests.message().await
+    Aside::new(requests.message().boxed(), meter).await
 }
 
 /// An open stream would keep an ending server waiting.

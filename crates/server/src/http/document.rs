@@ -18,6 +18,7 @@ use vecdb_engine::NAME_BYTES_MAX;
 
 use super::answer;
 use super::failure::ErrorResponse;
+use super::json::UpsertOptions;
 use super::route::{Route, Shape};
 use super::service::Service;
 use crate::gateway::REQUEST_ID;
@@ -183,21 +184,28 @@ fn of_route(route: &Route) -> OperationBuilder {
     }
     if route.verb.has_query() {
         for (name, schema) in properties(&route.request) {
-            operation = operation.parameter(
-                ParameterBuilder::new()
-                    .name(name)
-                    .parameter_in(ParameterIn::Query)
-                    .schema(Some(schema)),
-            );
+            operation = operation.parameter(in_query(name, schema));
         }
     } else {
         operation = operation.request_body(Some(request_body(route)));
+    }
+    if route.takes_lines {
+        for (name, schema) in properties(&Shape::of::<UpsertOptions>()) {
+            operation = operation.parameter(in_query(name, schema));
+        }
     }
     for (status, _) in ERRORS {
         let name = error_name(status);
         operation = operation.response(status.to_string(), Ref::from_response_name(name));
     }
     operation
+}
+
+fn in_query(name: String, schema: RefOr<Schema>) -> ParameterBuilder {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .schema(Some(schema))
 }
 
 fn of_service(service: &Service) -> OperationBuilder {

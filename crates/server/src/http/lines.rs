@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode};
 use bytes::BytesMut;
 use futures_util::future::join;
-use vecdb_engine::{Error, ErrorKind, Point, Result, WriteResult};
+use vecdb_engine::{Durability, Error, ErrorKind, Point, Result, WriteResult};
 
 use super::body::{Incoming, parse};
 use super::failure::{Failure, Outcome};
@@ -26,6 +26,7 @@ pub(super) async fn upsert(
     gateway: &Gateway,
     call: &Call,
     collection: &str,
+    durability: Option<Durability>,
     body: Body,
 ) -> Outcome<Response<Body>> {
     // Each batch is a call that the gateway writes down; what cannot be read never gets there.
@@ -44,7 +45,8 @@ pub(super) async fn upsert(
             Ok(None) => break,
             Err(failure) => return Err(after(unread(failure), total)),
         };
-        let (written, read) = join(write(gateway, call, collection, batch), lines.batch()).await;
+        let write = write(gateway, call, collection, durability, batch);
+        let (written, read) = join(write, lines.batch()).await;
         match written {
             Ok(result) => total = Some(add(total, result)),
             Err(error) => return Err(after(error.into(), total)),
@@ -62,12 +64,14 @@ async fn write(
     gateway: &Gateway,
     call: &Call,
     collection: &str,
+    durability: Option<Durability>,
     batch: Batch,
 ) -> Result<WriteResult> {
     gateway.room_for_write().await;
     // The time limit of the server is one for each batch; that of the caller is one for all.
     let call = Call {
         received: Instant::now(),
+        waits_for_room: true,
         ..call.clone()
     };
     let name = collection.to_owned();
@@ -78,7 +82,7 @@ async fn write(
             Operation::Upsert,
             collection,
             bytes,
-            move |backend, stop| backend.upsert(&name, batch.points()?, None, stop),
+            move |backend, stop| backend.upsert(&name, batch.points()?, durability, stop),
         )
         .await
 }

@@ -4,12 +4,12 @@ use vecdb_backend::Selection;
 use vecdb_engine::{Error, ErrorKind, PointId, Result};
 
 use super::json::{
-    CollectionInfo, CountRequest, CountResponse, CreateCollectionRequest, CreateSnapshotRequest,
-    DeleteRequest, Empty, GetOptions, GetRequest, GetResponse, ListCollectionsResponse,
-    ListSnapshotsResponse, Record, RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest,
-    ScrollResponse, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse,
-    SnapshotInfo, StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest,
-    VerifyResponse, WriteResponse,
+    CollectionInfo, CompactRequest, CountRequest, CountResponse, CreateCollectionRequest,
+    CreateSnapshotRequest, DeleteRequest, Empty, GetOptions, GetRequest, GetResponse,
+    ListCollectionsResponse, ListSnapshotsResponse, Record, RestoreSnapshotRequest,
+    RestoreSnapshotResponse, ScrollRequest, ScrollResponse, SearchBatchRequest,
+    SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo, StatusResponse,
+    UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse, WriteResponse,
 };
 use super::route::{Endpoint, Job, Route, Verb};
 use crate::gateway::{Access, Operation};
@@ -224,7 +224,7 @@ fn drop_collection(job: &Job<'_>, _: Empty) -> Result<Empty> {
 }
 
 fn upsert(job: &Job<'_>, request: UpsertRequest) -> Result<WriteResponse> {
-    let durability = request.durability();
+    let durability = request.durability().or(job.durability);
     let points = request.points.into_iter().map(Into::into).collect();
     let result = job
         .backend
@@ -328,13 +328,19 @@ fn flush(job: &Job<'_>, _: Empty) -> Result<Empty> {
     Ok(Empty {})
 }
 
-fn compact(job: &Job<'_>, _: Empty) -> Result<CollectionInfo> {
-    job.backend.compact(&job.target.collection)?;
+fn compact(job: &Job<'_>, request: CompactRequest) -> Result<CollectionInfo> {
+    let collection = &job.target.collection;
+    match request.pending_only {
+        true => job.backend.wait_until_idle(collection, job.stop)?,
+        false => job.backend.compact(collection, job.stop)?,
+    }
     job.backend.collection(&job.target.collection)?.try_into()
 }
 
 fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {
-    let report = job.backend.verify(request.collection.as_deref())?;
+    let report = job
+        .backend
+        .verify(request.collection.as_deref(), job.stop)?;
     Ok(report.into())
 }
 
@@ -349,9 +355,9 @@ fn create_snapshot(job: &Job<'_>, request: CreateSnapshotRequest) -> Result<Snap
     if let Some(name) = &request.name {
         job.about.snapshot(name, None);
     }
-    let info = job
-        .backend
-        .create_snapshot(request.name.as_deref(), &request.collections)?;
+    let info =
+        job.backend
+            .create_snapshot(request.name.as_deref(), &request.collections, job.stop)?;
     job.about.snapshot(&info.name, None);
     Ok(info.into())
 }

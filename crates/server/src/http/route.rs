@@ -17,11 +17,11 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{HttpMethod, Ref, RefOr};
 use vecdb_backend::Backend;
-use vecdb_engine::{Error, ErrorKind, Result, StopSignal};
+use vecdb_engine::{Durability, Error, ErrorKind, Result, StopSignal};
 
 use super::body::{self, ContentType, Incoming};
 use super::failure::{Failure, Outcome};
-use super::json::Empty;
+use super::json::{Empty, UpsertOptions};
 use super::{answer, lines};
 use crate::auth::Caller;
 use crate::gateway::{About, Call, Gateway, Operation};
@@ -71,6 +71,8 @@ pub(super) struct Job<'a> {
     pub(super) stop: &'a StopSignal,
     pub(super) caller: &'a Caller,
     pub(super) target: &'a Target,
+    /// What the query of the address says of it.
+    pub(super) durability: Option<Durability>,
     /// When the request arrived.
     pub(super) received: Instant,
     /// For the logs.
@@ -182,11 +184,12 @@ where
             failure
         };
         let target = Target::of(path).map_err(|failure| refused("", failure))?;
-        let given = self.read(gateway, call, &target, request).await;
-        let given = match given.map_err(|failure| refused(&target.collection, failure))? {
+        let read = self.read(gateway, call, &target, request).await;
+        let (read, durability) = read.map_err(|failure| refused(&target.collection, failure))?;
+        let given = match read {
             Read::Given(given) => given,
             Read::Lines(body) => {
-                return lines::upsert(gateway, call, &target.collection, body).await;
+                return lines::upsert(gateway, call, &target.collection, durability, body).await;
             }
         };
         let work = self.work;
@@ -206,6 +209,7 @@ where
                 stop,
                 caller,
                 target: &target,
+                durability,
                 received,
                 about: &about,
             };
@@ -222,19 +226,24 @@ where
         Ok(response)
     }
 
-    /// What was sent, as far as its caller may send it.
+    /// What was sent, as far as its caller may send it, and the durability that the address asks for.
     async fn read(
         &self,
         gateway: &Gateway,
         call: &Call,
         target: &Target,
         request: Request,
-    ) -> Outcome<Read> {
+    ) -> Outcome<(Read, Option<Durability>)> {
         let (parts, body) = request.into_parts();
-        Ok(Read::Given(if self.verb.has_query() {
+        let mut durability = None;
+        let given = if self.verb.has_query() {
             Given::Query(parts.uri)
         } else {
-            query::<Empty>(&parts.uri)?;
+            if self.takes_lines {
+                durability = query::<UpsertOptions>(&parts.uri)?.durability()?;
+            } else {
+                query::<Empty>(&parts.uri)?;
+            }
             let content_type = ContentType::of(&parts.headers)?;
             let allowed = match self.covers {
                 // What it takes is known once the body was read.
@@ -245,7 +254,7 @@ where
                 // Nothing is read from strangers. The gateway gives the refusal.
                 Given::Body(Bytes::new())
             } else if self.takes_lines && content_type == ContentType::Lines {
-                return Ok(Read::Lines(body));
+                return Ok((Read::Lines(body), durability));
             } else {
                 // Long operations have the time of others for their bodies.
                 let deadline = gateway.deadline(call, Operation::Search);
@@ -256,7 +265,8 @@ where
                 incoming.meter().take();
                 Given::Body(body)
             }
-        }))
+        };
+        Ok((Read::Given(given), durability))
     }
 }
 

@@ -87,7 +87,10 @@ impl Recorder {
         {
             log_slow(ended, elapsed);
         }
-        if let Some(error) = ended.error.filter(|error| is_fault(error.kind())) {
+        if ended.error.is_some_and(Error::is_disk_full) {
+            self.metrics.refuse(Refusal::Disk);
+        }
+        if let Some(error) = ended.error.filter(|error| is_fault(error)) {
             tracing::error!(
                 request_id = call.request_id,
                 operation = operation.name(),
@@ -107,11 +110,12 @@ impl Recorder {
 }
 
 /// Errors that an operator has to look at: the caller did nothing wrong.
-fn is_fault(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
+fn is_fault(error: &Error) -> bool {
+    let of_the_disk = matches!(
+        error.kind(),
         ErrorKind::Corrupt | ErrorKind::Poisoned | ErrorKind::Io
-    )
+    );
+    of_the_disk || error.is_disk_full()
 }
 
 fn log_slow(ended: &Ended<'_>, elapsed: Duration) {

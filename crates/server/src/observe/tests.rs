@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use vecdb_engine::{Error, ErrorKind, Filter, SearchRequest};
+use vecdb_storage::StorageError;
 
 use super::*;
 use crate::auth::{Authority, Credentials};
@@ -23,6 +24,7 @@ pub(super) fn call(request_id: &str) -> Call {
         peer: Some(Ipv4Addr::new(192, 0, 2, 7).into()),
         received: Instant::now(),
         deadline: None,
+        waits_for_room: false,
         traceparent: None,
         about: About::default(),
     }
@@ -90,6 +92,16 @@ fn slow_calls_refusals_and_faults_are_logged_and_nothing_else() {
         refused.contains("vecdb::audit") && refused.contains("unauthenticated"),
         "{refused}"
     );
+    let full = std::io::ErrorKind::StorageFull.into();
+    let full = Error::from(StorageError::io("write", "wal/7", full));
+    assert_eq!(full.kind(), ErrorKind::ResourceExhausted);
+    let fault = logged(Operation::Upsert, 0, true, Some(full));
+    assert!(
+        fault.contains("ERROR") && fault.contains("wal/7"),
+        "{fault}"
+    );
+    let busy = Error::new(ErrorKind::ResourceExhausted, "the server is busy");
+    assert_eq!(logged(Operation::Upsert, 0, true, Some(busy)), "");
     let corrupt = Error::new(ErrorKind::Corrupt, "seg-1.rows: checksum");
     let fault = logged(Operation::Search, 0, true, Some(corrupt));
     assert!(

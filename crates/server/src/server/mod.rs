@@ -21,7 +21,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::mpsc as tokio_mpsc;
-use vecdb_engine::{Error, ErrorKind, Result};
+use vecdb_engine::{Env, Error, ErrorKind, Result};
 
 use crate::config::Config;
 use crate::gateway::{Gateway, GatewayState};
@@ -63,6 +63,12 @@ impl Server {
     /// `InvalidArgument` for settings that cannot be, `Unavailable` for a port in use, `PermissionDenied` for one this
     /// process may not have. An error of the database comes from [`Self::wait`].
     pub fn start(config: Config) -> Result<Self> {
+        Self::start_on(Env::default(), config)
+    }
+
+    /// [`Self::start`] with the database on other components: tests put a disk that fails there. Snapshots and the audit
+    /// file stay where they are.
+    pub fn start_on(env: Env, config: Config) -> Result<Self> {
         let (commands, orders) = tokio_mpsc::unbounded_channel();
         let (teller, events) = mpsc::channel();
         let (started, starting) = mpsc::channel();
@@ -70,7 +76,7 @@ impl Server {
         std::thread::Builder::new()
             .name("vecdb-server".to_owned())
             .spawn(move || {
-                let outcome = run::run(&config, orders, &started, signals);
+                let outcome = run::run(&config, env, orders, &started, signals);
                 // Without a receiver nobody wants to know.
                 let _ = teller.send(Event::Ended(outcome));
             })

@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use vecdb_backend::{Local, SnapshotStore};
-use vecdb_engine::{Database, Error, ErrorKind, Options, Result};
+use vecdb_engine::{Database, Env, Error, ErrorKind, Options, Result};
 
 use super::{Addresses, Event, notify, reload, scrape, signals};
 use crate::auth::Authority;
@@ -42,6 +42,7 @@ pub(super) struct Started {
 /// Runs a server to its end.
 pub(super) fn run(
     config: &Config,
+    env: Env,
     orders: tokio_mpsc::UnboundedReceiver<Command>,
     started: &mpsc::Sender<Started>,
     events: mpsc::Sender<Event>,
@@ -55,7 +56,7 @@ pub(super) fn run(
             let message = format!("cannot start threads: {error}");
             Error::new(ErrorKind::ResourceExhausted, message)
         })?;
-    let ended = runtime.block_on(serve(&runtime, config, orders, started, events));
+    let ended = runtime.block_on(serve(&runtime, config, env, orders, started, events));
     // Whatever did not end in time ends here, before the database is closed.
     runtime.shutdown_timeout(DROP_TIMEOUT);
     match ended? {
@@ -75,6 +76,7 @@ pub(super) fn run(
 async fn serve(
     runtime: &Runtime,
     config: &Config,
+    env: Env,
     mut orders: tokio_mpsc::UnboundedReceiver<Command>,
     started: &mpsc::Sender<Started>,
     events: mpsc::Sender<Event>,
@@ -103,7 +105,7 @@ async fn serve(
         backend: None,
     };
 
-    let mut opening = open(config.clone());
+    let mut opening = open(env, config.clone());
     let mut database = None;
     let mut failure = None;
     loop {
@@ -198,11 +200,11 @@ impl Running {
 type Opened = Result<(Arc<Database>, Arc<Local>)>;
 
 /// Opens the database on a thread of its own.
-fn open(config: Config) -> oneshot::Receiver<Opened> {
+fn open(env: Env, config: Config) -> oneshot::Receiver<Opened> {
     let (done, opening) = oneshot::channel();
     let work = move || {
         // Nobody waits any more if the server was told to stop.
-        let _ = done.send(open_now(&config));
+        let _ = done.send(open_now(&env, &config));
     };
     // Without the thread the sender is dropped, which is told as an error.
     let _ = std::thread::Builder::new()
@@ -211,9 +213,9 @@ fn open(config: Config) -> oneshot::Receiver<Opened> {
     opening
 }
 
-fn open_now(config: &Config) -> Opened {
+fn open_now(env: &Env, config: &Config) -> Opened {
     let path = &config.storage.path;
-    let database = Database::open(path, options(&config.storage))
+    let database = Database::open_with(env, path, options(&config.storage))
         .map_err(|error| error.context(format_args!("storage.path {}", path.display())))?;
     let location = match &config.snapshots.location {
         Some(location) => location.clone(),

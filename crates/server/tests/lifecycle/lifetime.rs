@@ -123,7 +123,8 @@ fn snapshots_go_into_the_folder_of_the_database_and_come_back() {
     let started = Started::new(|_, _| {});
     let remote = started.remote();
     fill(&remote, "c", 10);
-    remote.create_snapshot(Some("before"), &[]).unwrap();
+    let stop = StopSignal::default();
+    remote.create_snapshot(Some("before"), &[], &stop).unwrap();
     remote.drop_collection("c").unwrap();
     let Started { server, folder } = started;
     server.shutdown().unwrap();
@@ -132,7 +133,6 @@ fn snapshots_go_into_the_folder_of_the_database_and_come_back() {
     let server = Server::start(settings(&folder)).unwrap();
     assert!(server.wait_ready(PATIENCE));
     let remote = crate::started::remote(server.grpc_address(), None);
-    let stop = StopSignal::default();
     remote
         .restore_snapshot("before", None, None, &stop)
         .unwrap();

@@ -116,6 +116,42 @@ pub(crate) fn post_as(address: SocketAddr, path: &str, headers: &str, body: &str
     read_answer(&mut stream)
 }
 
+/// An answer with its head, in small letters.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+/// `POST path` with a JSON body, on a connection of its own.
+pub(crate) fn ask(address: SocketAddr, path: &str, body: &str) -> Answer {
+    let mut stream = connect(address);
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: vecdb\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    Answer {
+        status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head: head.to_ascii_lowercase(),
+        body: body.to_owned(),
+    }
+}
+
+/// A value of the page for Prometheus; 0 where it has none.
+pub(crate) fn metric(server: &Server, name: &str) -> f64 {
+    let (status, page) = get(server.metrics_address().unwrap(), "/metrics", "");
+    assert_eq!(status, 200);
+    page.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+        .unwrap_or(0.0)
+}
+
 /// Reads to the end of the connection.
 pub(crate) fn read_answer(stream: &mut impl Read) -> (u16, String) {
     let mut bytes = Vec::new();

@@ -12,6 +12,16 @@ use super::collection::CollectionSummary;
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Empty {}
 
+/// How far to go.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct CompactRequest {
+    /// Only the flushes, merges and index builds that the server would do by itself in time; what has rested already is
+    /// not rewritten.
+    #[serde(default)]
+    pub(in crate::http) pending_only: bool,
+}
+
 /// What to check: one collection, or all without a name.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

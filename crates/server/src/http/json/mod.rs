@@ -15,13 +15,14 @@ mod settings;
 mod vector;
 
 pub(super) use admin::{
-    CreateSnapshotRequest, Empty, ListSnapshotsResponse, RestoreSnapshotRequest,
+    CompactRequest, CreateSnapshotRequest, Empty, ListSnapshotsResponse, RestoreSnapshotRequest,
     RestoreSnapshotResponse, SnapshotInfo, StatusResponse, VerifyRequest, VerifyResponse,
 };
 pub(super) use collection::{CollectionInfo, CreateCollectionRequest, ListCollectionsResponse};
 pub(super) use point::{
     CountRequest, CountResponse, DeleteRequest, GetOptions, GetRequest, GetResponse, Point, Record,
-    ScrollRequest, ScrollResponse, UpdateMetadataRequest, UpsertRequest, WriteResponse,
+    ScrollRequest, ScrollResponse, UpdateMetadataRequest, UpsertOptions, UpsertRequest,
+    WriteResponse,
 };
 pub(super) use search::{SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse};
 

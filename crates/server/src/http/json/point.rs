@@ -52,6 +52,37 @@ impl UpsertRequest {
     }
 }
 
+/// How points are written; in the query of the address, for lines have no place for it.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct UpsertOptions {
+    /// every_write, none, or the milliseconds of an interval. As the collection is set, where none is given; what the
+    /// body says counts before it.
+    #[schema(pattern = "^(every_write|none|[1-9][0-9]{0,8})$", nullable = false)]
+    durability: Option<String>,
+}
+
+impl UpsertOptions {
+    pub(in crate::http) fn durability(&self) -> engine::Result<Option<engine::Durability>> {
+        let Some(text) = self.durability.as_deref() else {
+            return Ok(None);
+        };
+        match text {
+            "every_write" => Ok(Some(engine::Durability::EveryWrite)),
+            "none" => Ok(Some(engine::Durability::None)),
+            _ => match text.parse() {
+                Ok(ms) if ms > 0 => Ok(Some(engine::Durability::IntervalMs(ms))),
+                _ => Err(engine::Error::new(
+                    engine::ErrorKind::InvalidArgument,
+                    format!(
+                        "the query of the address: durability {text:?} is not every_write, none or a number of milliseconds"
+                    ),
+                )),
+            },
+        }
+    }
+}
+
 /// What a write did, and how long it took.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct WriteResponse {

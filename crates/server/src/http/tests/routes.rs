@@ -218,6 +218,31 @@ async fn lines_are_written_in_batches_and_an_error_says_how_many_are() {
     let sent = send(text.clone() + "\n" + line(5_000).trim_end()).await;
     assert_eq!(sent.body["result"]["inserted"], 5_001, "{}", sent.body);
 
+    let safe_as = async |query: &str| {
+        let path = format!("/v1/collections/many/points{query}");
+        let request = request("POST", &path).header("content-type", "application/x-ndjson");
+        let line = Body::from(line(1));
+        face.send(request.body(line).unwrap()).await
+    };
+    for (query, durability) in [
+        ("", json!("none")),
+        ("?durability=none", json!("none")),
+        ("?durability=every_write", json!("every_write")),
+        ("?durability=7", json!({"interval_ms": 7})),
+    ] {
+        let sent = safe_as(query).await;
+        assert_eq!(
+            sent.body["result"]["durability"], durability,
+            "{}",
+            sent.body
+        );
+    }
+    for query in ["?durability=soon", "?durability=0", "?durabilty=none"] {
+        let sent = safe_as(query).await;
+        assert_eq!(sent.status, StatusCode::BAD_REQUEST, "{query}");
+        assert!(sent.message().contains("durability"), "{}", sent.message());
+    }
+
     let broken = send(text + "{\"id\": 1, \"vectr\": [1]}\n").await;
     assert_eq!(broken.status, StatusCode::BAD_REQUEST);
     assert!(
@@ -244,6 +269,13 @@ async fn maintenance_snapshots_and_status() {
             .body,
         json!({})
     );
+    let compacted = face
+        .post(
+            "/v1/collections/products/compact",
+            json!({"pending_only": true}),
+        )
+        .await;
+    assert_eq!(compacted.status, StatusCode::OK, "{}", compacted.body);
     let compacted = face
         .post("/v1/collections/products/compact", json!({}))
         .await

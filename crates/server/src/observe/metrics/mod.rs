@@ -57,7 +57,7 @@ pub struct Metrics {
     uptime: Gauge<f64, AtomicU64>,
 }
 
-/// Why something was refused before it reached the database.
+/// Why something was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// Memory is used up.
@@ -70,6 +70,8 @@ pub enum Refusal {
     NotServing,
     /// There are as many connections as there may be.
     Connections,
+    /// The disk is full.
+    Disk,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -260,12 +262,13 @@ impl Drop for OpenConnection {
 }
 
 impl Refusal {
-    const ALL: [Refusal; 5] = [
+    const ALL: [Refusal; 6] = [
         Refusal::Memory,
         Refusal::Queue,
         Refusal::Rights,
         Refusal::NotServing,
         Refusal::Connections,
+        Refusal::Disk,
     ];
 
     fn name(self) -> &'static str {
@@ -275,6 +278,7 @@ impl Refusal {
             Refusal::Rights => "rights",
             Refusal::NotServing => "not_serving",
             Refusal::Connections => "connections",
+            Refusal::Disk => "disk",
         }
     }
 }
