@@ -220,10 +220,14 @@ async fn a_stream_waits_for_room_and_others_are_refused() {
 
     let refused = fixture.run(Operation::Upsert, |_, _| Ok(())).await;
     assert_eq!(kind(refused), Some(ErrorKind::ResourceExhausted));
-    let mut of_stream = call();
-    of_stream.waits_for_room = true;
+    let of_stream = |deadline| Call {
+        waits_for_room: true,
+        deadline,
+        ..call()
+    };
     let gateway = &fixture.gateway;
-    let patient = gateway.run(&of_stream, Operation::Upsert, "c", 0, |_, _| Ok(5));
+    let in_time = of_stream(None);
+    let patient = gateway.run(&in_time, Operation::Upsert, "c", 0, |_, _| Ok(5));
     tokio::pin!(patient);
     let brief = tokio::time::timeout(Duration::from_millis(30), &mut patient);
     assert!(brief.await.is_err(), "it waits");
@@ -235,11 +239,10 @@ async fn a_stream_waits_for_room_and_others_are_refused() {
     // But not beyond its time, and not for a server that ends.
     settings.limits.memory_bytes_max = Some(1);
     fixture.gateway.reload(&settings.limits);
-    of_stream.deadline = Some(Instant::now() + Duration::from_millis(20));
-    let late = gateway.run(&of_stream, Operation::Upsert, "c", 0, |_, _| Ok(()));
+    let brief = of_stream(Some(Instant::now() + Duration::from_millis(20)));
+    let late = gateway.run(&brief, Operation::Upsert, "c", 0, |_, _| Ok(()));
     assert_eq!(kind(late.await), Some(ErrorKind::ResourceExhausted));
-    of_stream.deadline = None;
-    let waiting = gateway.run(&of_stream, Operation::Upsert, "c", 0, |_, _| Ok(()));
+    let waiting = gateway.run(&in_time, Operation::Upsert, "c", 0, |_, _| Ok(()));
     tokio::pin!(waiting);
     assert!(futures_util::poll!(&mut waiting).is_pending());
     let (waited, ()) = tokio::time::timeout(SOON, async {

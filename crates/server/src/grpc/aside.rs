@@ -65,13 +65,14 @@ mod tests {
         let meter = body.meter();
         body.collect().await.unwrap();
         let (sender, receiver) = mpsc::channel();
+        let mut sender = Some(sender);
         let decoding = std::future::poll_fn(move |_| {
+            let sender = sender.take();
+            tokio::spawn(async move { sender.map(|sender| sender.send(())) });
             let limit = Duration::from_millis(if bytes < LARGE { 50 } else { 5_000 });
             Poll::Ready(receiver.recv_timeout(limit).is_ok())
         });
-        let decoding = tokio::spawn(Aside::new(decoding, Some(meter)));
-        tokio::spawn(async move { sender.send(()) });
-        decoding.await.unwrap()
+        Aside::new(decoding, Some(meter)).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
