@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 use vecdb_backend::{Backend, Remote, RemoteOptions};
-use vecdb_engine::{CollectionConfig, Durability, Metric};
+use vecdb_engine::{CollectionConfig, Durability, Metric, StopSignal};
 
 use crate::Outcome;
 use crate::collection::NAME;
@@ -39,7 +39,7 @@ impl Server {
     /// Points and segments, once the background work is done.
     pub(crate) fn wait_idle(&self) -> Outcome {
         let remote = self.connect()?;
-        remote.wait_until_idle(NAME)?;
+        remote.wait_until_idle(NAME, &StopSignal::default())?;
         let info = remote.collection(NAME)?;
         Ok(json!({ "points": info.points, "segment_count": info.segments.len() }))
     }
