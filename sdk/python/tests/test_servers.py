@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import os
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from server import Server
+from server import REPOSITORY, Server, program_file
 from vecdb import (
     DeadlineExceededError,
     InvalidArgumentError,
@@ -161,6 +162,21 @@ def test_a_callback_that_fails_ends_the_load(server: Server, name: str) -> None:
         assert len(list(points)) > 90_000
 
 
-def test_the_time_limit_of_the_client_holds_for_its_calls(server: Server, name: str) -> None:
-    with VecDBClient(server.address, timeout=0.0) as client, pytest.raises(DeadlineExceededError):
-        client.list_collections()
+def test_certificates_go_with_encrypted_connections_only() -> None:
+    with pytest.raises(InvalidArgumentError, match="write https://"):
+        VecDBClient("localhost:1", ca_certificate=Authority().certificate)
+
+
+def test_the_program_is_looked_for_where_it_was_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = tmp_path / "debug" / "vecdb"
+    monkeypatch.delenv("VECDB_PROGRAM", raising=False)
+    monkeypatch.setenv("CARGO_TARGET_DIR", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=str(built)):
+        program_file()
+    built.parent.mkdir()
+    built.touch()
+    assert program_file() == built
+    monkeypatch.setenv("CARGO_TARGET_DIR", os.path.relpath(tmp_path, REPOSITORY))
+    assert program_file().samefile(built)
+    monkeypatch.setenv("VECDB_PROGRAM", str(tmp_path))
+    assert program_file() == tmp_path
