@@ -1,4 +1,4 @@
-"""The examples of docs/python.md and of the READMEs run as they stand."""
+"""The examples of docs/python.md and of the READMEs run as they stand; that of langchain-vecdb in its own tests."""
 
 from __future__ import annotations
 
@@ -6,19 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
+from pages import examples
 from server import REPOSITORY, Server
-
-
-def examples(page: Path) -> str:
-    """All examples of a page as one program, with the line numbers of the page."""
-    program, inside = [], False
-    for line in page.read_text(encoding="utf-8").splitlines():
-        if line.startswith("```"):
-            inside = line == "```python"
-            program.append("")
-        else:
-            program.append(line if inside else "")
-    return "\n".join(program)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/python.md", "sdk/python/README.md"])
@@ -31,7 +20,10 @@ def test_examples_run(page: str, server: Server, tmp_path: Path, monkeypatch: py
 
 
 def test_links_lead_somewhere() -> None:
-    for page in (REPOSITORY / "docs/python.md", *(REPOSITORY / "sdk/python").glob("*.md"), *(REPOSITORY / "examples/rag").glob("*.md")):
+    folders = ("sdk/python", "sdk/python/langchain-vecdb", "examples/rag")
+    pages = [page for folder in folders for page in (REPOSITORY / folder).glob("*.md")]
+    assert len(pages) >= 3
+    for page in (REPOSITORY / "docs/python.md", *pages):
         text = page.read_text(encoding="utf-8")
         headings = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.+)$", text)}
         for target in re.findall(r"\]\(([^)]+)\)", text):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_vecdb import VecDBVectorStore
+from pages import examples
 from vecdb import InvalidArgumentError, VecDBClient
 
 
@@ -36,6 +38,16 @@ def store(tmp_path: Path) -> Iterator[VecDBVectorStore]:
 
 def ids(documents: list[Document]) -> list[str | None]:
     return [document.id for document in documents]
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"embeddings": Axes()}
+    page = Path(__file__).resolve().parents[1] / "README.md"
+    exec(compile(examples(page), str(page), "exec"), names)
+    assert ids(names["store"].similarity_search("board games", k=3, filter={"topic": "games"})) == ["chess"]
+    assert ids(names["retriever"].invoke("board games")) == ["chess"]
+    names["store"].client.close()
 
 
 def test_searches_can_be_filtered_and_bounded(store: VecDBVectorStore) -> None:
