@@ -18,6 +18,7 @@ use vecdb_protocol::{convert, v1};
 struct Server {
     local: Arc<Local>,
     remote: Remote,
+    address: String,
     _runtime: tokio::runtime::Runtime,
     _folder: tempfile::TempDir,
 }
@@ -37,9 +38,11 @@ fn server(gate: impl Fn(&str) -> Result<()> + Send + Sync + 'static) -> Server {
         let answer = gate(method).and_then(|()| answer(&backend, method, &message));
         answer.map_err(|error| convert::status_of(&error))
     }));
+    let address = address.to_string();
     Server {
         local,
-        remote: Remote::connect(&address.to_string(), RemoteOptions::default()).unwrap(),
+        remote: Remote::connect(&address, RemoteOptions::default()).unwrap(),
+        address,
         _runtime: runtime,
         _folder: folder,
     }
@@ -259,19 +262,109 @@ fn a_load_goes_on_where_a_busy_server_broke_it_off() {
     local.create_collection("c", config).unwrap();
     let batches = (0..30).map(|batch| (0..10).map(|at| point(batch * 10 + at)).collect());
     let mut positions = Vec::new();
+    let never = &StopSignal::default();
     remote
-        .upsert_stream("c", batches, None, &mut |result| {
+        .upsert_stream("c", batches, None, never, &mut |result| {
             positions.push(result.position);
         })
         .unwrap();
     assert_eq!(positions.len(), 30);
     assert!(positions.is_sorted(), "{positions:?}");
-    let never = &StopSignal::default();
     assert_eq!(local.count("c", None, never).unwrap(), 300);
 
     // A batch that can never be written ends the load.
     let bad = [vec![Point::new(1, vec![1.0])]];
-    let error = remote.upsert_stream("c", bad, None, &mut |_| ());
+    let error = remote.upsert_stream("c", bad, None, never, &mut |_| ());
     assert_eq!(error.unwrap_err().kind(), ErrorKind::InvalidArgument);
-    remote.upsert_stream("c", [], None, &mut |_| ()).unwrap();
+    let empty = remote.upsert_stream("c", [], None, never, &mut |_| ());
+    empty.unwrap();
+}
+
+/// Batches of one point each, without end, and how many were taken.
+fn endless(taken: &AtomicU32) -> impl Iterator<Item = Vec<Point>> {
+    std::iter::repeat_with(|| vec![point(u64::from(taken.fetch_add(1, Ordering::SeqCst)))])
+}
+
+#[test]
+fn a_stop_ends_a_load() {
+    let Server { local, remote, .. } = &server(|_| Ok(()));
+    let config = CollectionConfig::new(2, Metric::L2);
+    local.create_collection("c", config).unwrap();
+    let (taken, stop, mut answered) = (AtomicU32::new(0), StopSignal::new(), 0);
+    let error = remote
+        .upsert_stream("c", endless(&taken), None, &stop, &mut |_| {
+            answered += 1;
+            if answered == 20 {
+                stop.stop();
+            }
+        })
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
+    assert_eq!(answered, 20);
+    assert!(taken.load(Ordering::SeqCst) <= 28);
+
+    // A deadline is one of the whole load, whose batches still go out without waiting for answers.
+    let taken = AtomicU32::new(0);
+    let mut taken_at_first = 0;
+    let soon = StopSignal::default().with_deadline(Instant::now() + Duration::from_millis(300));
+    let error = remote
+        .upsert_stream("c", endless(&taken), None, &soon, &mut |_| {
+            if taken_at_first == 0 {
+                taken_at_first = taken.load(Ordering::SeqCst);
+            }
+        })
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DeadlineExceeded, "{error}");
+    assert_eq!(taken_at_first, 8);
+}
+
+#[test]
+fn a_stop_ends_a_load_whose_server_says_nothing() {
+    let Server { remote, .. } = &server(|_| {
+        std::thread::sleep(Duration::from_millis(1_500));
+        Ok(())
+    });
+    let (taken, signal, started) = (AtomicU32::new(0), StopSignal::new(), Instant::now());
+    let outcome = std::thread::scope(|scope| {
+        let load =
+            scope.spawn(|| remote.upsert_stream("c", endless(&taken), None, &signal, &mut |_| ()));
+        std::thread::sleep(Duration::from_millis(100));
+        signal.stop();
+        load.join().unwrap()
+    });
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(started.elapsed() < Duration::from_millis(1_000));
+}
+
+#[test]
+fn the_time_limit_of_the_client_is_one_for_each_answer_of_a_load() {
+    // It answers the batches under way, eight, at once.
+    let server = server(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        Ok(())
+    });
+    let config = CollectionConfig::new(2, Metric::L2);
+    server.local.create_collection("c", config).unwrap();
+    let load = |limit: u64, batches: usize| {
+        let options = RemoteOptions {
+            timeout: Some(Duration::from_millis(limit)),
+            ..RemoteOptions::default()
+        };
+        let remote = Remote::connect(&server.address, options).unwrap();
+        let (taken, mut answered) = (AtomicU32::new(0), 0);
+        let outcome = remote.upsert_stream(
+            "c",
+            endless(&taken).take(batches),
+            None,
+            &StopSignal::default(),
+            &mut |_| answered += 1,
+        );
+        (outcome, answered)
+    };
+    let (outcome, answered) = load(600, 60);
+    outcome.unwrap();
+    assert_eq!(answered, 60);
+    let (outcome, answered) = load(30, 60);
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    assert_eq!(answered, 0);
 }

@@ -64,7 +64,9 @@ impl Builder {
         self
     }
 
-    /// How long a call may take, retries included; `None`: as long as it takes. Default: 30 s.
+    /// How long a call may take, retries included; `None`: as long as it takes. It does not hold for calls that take as
+    /// long as there is data (streams of upserts, flush, compact, verify; making, restoring and deleting snapshots):
+    /// give these a deadline. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.timeout = timeout.into();

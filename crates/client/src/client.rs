@@ -52,6 +52,11 @@ impl Client {
         self
     }
 
+    /// How long a call may take that has no deadline; see [`Builder::timeout`].
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
     /// Makes a collection. Its name must be free.
     pub async fn create_collection(
         &self,

@@ -252,7 +252,7 @@ fn a_load_is_written_in_order_and_an_error_ends_it() {
     let batches = (0..60_i64).map(|at| (0..20).map(|id| point(id).with("batch", at)).collect());
     let mut answers = Vec::new();
     remote
-        .upsert_stream("c", batches, None, &mut |result| answers.push(result))
+        .upsert_stream("c", batches, None, stop, &mut |result| answers.push(result))
         .unwrap();
     assert_eq!(answers.len(), 60);
     assert!(answers.is_sorted_by_key(|answer| answer.position));
@@ -272,7 +272,7 @@ fn a_load_is_written_in_order_and_an_error_ends_it() {
     });
     let mut written = 0;
     let error = remote
-        .upsert_stream("c", batches, None, &mut |_| written += 1)
+        .upsert_stream("c", batches, None, stop, &mut |_| written += 1)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument, "{error}");
     assert_eq!(written, 10);

@@ -1,25 +1,27 @@
 //! The one class behind `VecDBClient`: a folder or a server, with a method for each operation.
 //!
 //! Every call releases the interpreter lock while it works. Calls hold a read lock on the database and closing takes
-//! the write lock, so a database is closed between calls, never under one. A process that was forked from the one that
-//! opened the database has none of its threads: there every call is refused, and dropping does nothing.
+//! the write lock, so a database is closed between calls, never under one; of an upsert of many batches, between two of
+//! them. A process that was forked from the one that opened the database has none of its threads: there every call is
+//! refused, and dropping does nothing.
 
 use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    CollectionConfig, Database, Durability, Error, ErrorKind, Filter, IndexSpec, MetadataUpdate,
-    Options, Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
+    CollectionConfig, Database, Error, ErrorKind, Filter, IndexSpec, MetadataUpdate, Options,
+    Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
 };
 
 use crate::error::{exception, invalid};
 use crate::json::json_of;
+use crate::load::Load;
 use crate::metadata::metadata_of;
 use crate::point::{ids_of, whole};
 use crate::results;
@@ -35,12 +37,18 @@ pub(crate) struct Connection {
     pid: u32,
 }
 
-struct Open {
+pub(crate) struct Open {
     backend: Arc<dyn Backend>,
     /// Where the database is in this process: closed by the connection, so that what fails then is told.
     database: Option<Arc<Database>>,
     /// Where it is behind an address: for what only a server has.
     remote: Option<Arc<Remote>>,
+}
+
+impl Open {
+    pub(crate) fn remote(&self) -> Option<Arc<Remote>> {
+        self.remote.clone()
+    }
 }
 
 #[pymethods]
@@ -106,7 +114,7 @@ impl Connection {
         }))
     }
 
-    /// Ends the connection once the calls under way have ended. Closing twice does nothing.
+    /// Ends the connection once the calls under way have ended, or are at the end of a batch. Closing twice does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.check_process(py)?;
         py.detach(|| {
@@ -178,7 +186,11 @@ impl Connection {
         self.call(py, |backend| backend.drop_collection(name))
     }
 
-    /// Writes batch after batch; see [`crate::upsert`].
+    /// Writes batch after batch; see [`crate::load`].
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
     fn upsert(
         &self,
         py: Python<'_>,
@@ -186,13 +198,19 @@ impl Connection {
         batches: &Bound<'_, PyAny>,
         durability: &Bound<'_, PyAny>,
         timeout: Option<f64>,
+        batch_timeout: Option<f64>,
         answered: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
-        let durability = setting(durability, "durability")?;
-        let limit = duration(py, timeout, "timeout")?;
+        let load = Load {
+            connection: self,
+            collection,
+            durability: setting(durability, "durability")?,
+            limit: duration(py, timeout, "timeout")?,
+            batch_limit: duration(py, batch_timeout, "timeout")?,
+        };
         self.check_process(py)?;
         let batches = Batches::new(batches, answered)?;
-        let written = py.detach(|| self.write(collection, &batches, durability, limit));
+        let written = py.detach(|| load.run(&batches));
         written.map_err(|error| exception(py, &error))?;
         batches.finish()
     }
@@ -474,14 +492,16 @@ impl Connection {
             .map_err(|error| exception(py, &error))
     }
 
-    fn work<T>(&self, work: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
-        match self.open.read().as_ref() {
-            Some(open) => work(open.backend.as_ref()),
-            None => Err(Error::new(
-                ErrorKind::Unavailable,
-                "the client is closed; make a new VecDBClient",
-            )),
-        }
+    /// Does `work` in a thread that does not hold the interpreter lock.
+    pub(crate) fn work<T>(&self, work: impl FnOnce(&dyn Backend) -> Result<T>) -> Result<T> {
+        let open = self.open.read();
+        work(open.as_ref().ok_or_else(closed)?.backend.as_ref())
+    }
+
+    /// What is open; it stays so for as long as this is held. Not for keeping while Python code runs: that may wait for
+    /// somebody who closes the connection.
+    pub(crate) fn hold(&self) -> RwLockReadGuard<'_, Option<Open>> {
+        self.open.read()
     }
 
     fn check_process(&self, py: Python<'_>) -> PyResult<()> {
@@ -499,44 +519,6 @@ impl Connection {
             ),
         ))
     }
-
-    /// Without the interpreter lock. A stream has several batches under way, but no limit of time for each: a single
-    /// batch, or batches with a limit, are calls of their own.
-    fn write(
-        &self,
-        collection: &str,
-        batches: &Batches,
-        durability: Option<Durability>,
-        limit: Option<Duration>,
-    ) -> Result<()> {
-        let mut ahead = batches.next();
-        let remote = self
-            .open
-            .read()
-            .as_ref()
-            .and_then(|open| open.remote.clone());
-        if let Some(remote) = remote
-            && limit.is_none()
-            && let Some(first) = ahead
-        {
-            let second = batches.next();
-            if second.is_some() {
-                let rest = std::iter::from_fn(|| batches.next());
-                let all = std::iter::once(first).chain(second).chain(rest);
-                let tell = &mut |result| batches.tell(&result);
-                return remote.upsert_stream(collection, all, durability, tell);
-            }
-            ahead = Some(first);
-        }
-        while let Some(points) = ahead {
-            let stop = signal(limit);
-            let result =
-                self.work(|backend| backend.upsert(collection, points, durability, &stop))?;
-            batches.tell(&result);
-            ahead = batches.next();
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Connection {
@@ -551,6 +533,14 @@ impl Drop for Connection {
             std::mem::forget(open);
         }
     }
+}
+
+/// The error of every call on a connection that is closed.
+pub(crate) fn closed() -> Error {
+    Error::new(
+        ErrorKind::Unavailable,
+        "the client is closed; make a new VecDBClient",
+    )
 }
 
 /// The signal of a call that begins now and may take `timeout` seconds.

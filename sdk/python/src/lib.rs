@@ -3,7 +3,7 @@
 //!
 //! - `connection`: the one class, with a method for each operation.
 //! - `vector`, `metadata`, `point`, `json`: values from Python, and back.
-//! - `upsert`: batches of points, written one after the other or as a stream.
+//! - `upsert`, `load`: batches of points, written one after the other or as a stream.
 //! - `results`: answers as the classes of `vecdb._results`.
 //! - `stop`: ending calls from outside.
 //! - `error`: engine errors as the exceptions of `vecdb._errors`.
@@ -11,6 +11,7 @@
 mod connection;
 mod error;
 mod json;
+mod load;
 mod metadata;
 mod point;
 mod results;

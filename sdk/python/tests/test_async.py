@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,42 @@ def test_a_task_that_is_cancelled_ends_its_search(tmp_path: Path) -> None:
 
     # A hundred times as long, were it not ended; the rest is what closing itself takes.
     assert asyncio.run(asyncio.wait_for(work(), 120)) < 30
+
+
+@pytest.mark.parametrize("place", ["embedded", "remote"])
+def test_a_task_that_is_cancelled_ends_its_bulk_load(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest, name: str
+) -> None:
+    last = 200_000
+
+    async def work() -> None:
+        taken, under_way = 0, asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def points() -> Iterator[dict[str, object]]:
+            nonlocal taken
+            while taken < last:
+                taken += 1
+                yield {"id": taken, "vector": [taken, 0]}
+
+        if place == "embedded":
+            client = AsyncVecDBClient(path=tmp_path / "data")
+        else:
+            client = AsyncVecDBClient(request.getfixturevalue("server").address)
+        await client.create_collection(name, 2, "l2", "flat", durability="none")
+        begin = lambda done, of: loop.call_soon_threadsafe(under_way.set)  # noqa: E731
+        task = asyncio.create_task(client.upsert(name, points(), batch_size=10, progress=begin))
+        await under_way.wait()
+        begun = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await client.close()
+        assert time.monotonic() - begun < 5
+        # At most a batch was begun when the load was stopped.
+        at_close = taken
+        await asyncio.sleep(0.3)
+        assert taken <= at_close + 10
+        assert taken < last
+
+    asyncio.run(asyncio.wait_for(work(), 60))

@@ -1,22 +1,25 @@
-"""Threads, forks, the interpreter lock and the life of a client in its process."""
+"""Threads, forks and the life of a client in its process."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import multiprocessing
 import os
 import pickle
+import queue
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import vecdb
-from vecdb import NotFoundError, UnavailableError, VecDBClient, VecDBError
+from vecdb import AsyncVecDBClient, NotFoundError, UnavailableError, VecDBClient, VecDBError
 
 
 def test_threads_write_and_read_at_once(client: VecDBClient, name: str) -> None:
@@ -34,54 +37,66 @@ def test_threads_write_and_read_at_once(client: VecDBClient, name: str) -> None:
     assert client.count(name) == 400
 
 
-def test_the_interpreter_runs_on_while_a_search_works(embedded: VecDBClient) -> None:
-    """A flat search of many rows takes milliseconds; meanwhile this thread must be able to count."""
-    embedded.create_collection("rows", 512, "l1", "flat", durability="none")
-    rows = np.random.default_rng(1).standard_normal((20_000, 512)).astype(np.float32)
-    embedded.upsert("rows", rows, ids=range(len(rows)))
-    searching = threading.Event()
-    latencies: list[float] = []
-
-    def search() -> None:
-        searching.set()
-        for i in range(20):
-            latencies.append(embedded.search("rows", rows[i], params={"exact": True}).latency_ms)
-
-    thread = threading.Thread(target=search)
-    thread.start()
-    searching.wait(10)
-    longest, last = 0.0, time.perf_counter()
-    while thread.is_alive():
-        now = time.perf_counter()
-        longest, last = max(longest, now - last), now
-    thread.join(10)
-    total = sum(latencies) / 1000
-    # With the lock held through a search, this thread would stand still for nearly all of the time.
-    assert longest < total / 3, f"stood still for {longest:.3f} s of {total:.3f} s"
-
-
-def test_a_forked_process_is_told(embedded: VecDBClient) -> None:
-    embedded.create_collection("one", 1)
+def in_a_fork(work: Callable[[], object]) -> tuple[str, str]:
+    """Kind and message of the error that ``work`` ends with in a process forked from this one."""
     context = multiprocessing.get_context("fork")
-    queue = context.Queue()
+    answers = context.Queue()
 
     def child() -> None:
         try:
-            embedded.count("one")
+            work()
         except VecDBError as error:
-            queue.put((error.kind, str(error)))
+            answers.put((error.kind, str(error)))
         else:
-            queue.put(("none", ""))
+            answers.put(("none", ""))
 
     process = context.Process(target=child)
     process.start()
-    kind, message = queue.get(timeout=20)
-    process.join(20)
-    assert process.exitcode == 0
-    assert kind == "unavailable" and "fork" in message
+    try:
+        outcome: tuple[str, str] = answers.get(timeout=20)
+        process.join(20)
+        assert process.exitcode == 0
+        return outcome
+    finally:
+        process.kill()
+
+
+def test_a_forked_process_is_told(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 1)
+    many = ({"id": i, "vector": [1.0]} for i in range(10))
+    for call in (
+        lambda: client.count(name),
+        lambda: client.search(name, [1.0]),
+        lambda: client.upsert(name, many, batch_size=1),
+        client.close,
+    ):
+        kind, message = in_a_fork(call)
+        assert kind == "unavailable" and "fork" in message
     # What the child's end did must not have touched the parent's database.
-    embedded.upsert("one", [{"id": 1, "vector": [1.0]}])
-    assert embedded.count("one") == 1
+    client.upsert(name, [{"id": 1, "vector": [1.0]}])
+    assert client.count(name) == 1
+
+
+@pytest.mark.parametrize("place", ["embedded", "remote"])
+def test_a_forked_process_is_told_by_an_async_client(
+    place: str, tmp_path: Path, request: pytest.FixtureRequest, name: str
+) -> None:
+    if place == "embedded":
+        client = AsyncVecDBClient(path=tmp_path / "data")
+    else:
+        client = AsyncVecDBClient(request.getfixturevalue("server").address)
+
+    async def begin() -> None:
+        await client.create_collection(name, 1)
+        await client.upsert(name, [{"id": 1, "vector": [1.0]}])
+
+    # Now it has threads, which the child has not.
+    asyncio.run(begin())
+    for call in (lambda: client.count(name), client.close):
+        kind, message = in_a_fork(lambda call=call: asyncio.run(call()))  # type: ignore[misc]
+        assert kind == "unavailable" and "fork" in message
+    assert asyncio.run(client.count(name)) == 1
+    asyncio.run(client.close())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -133,23 +148,82 @@ client.upsert("c", [{{"id": 1, "vector": [1.0]}}])
         assert client.status().recovery["replayed"] == 0
 
 
-def test_closing_waits_for_calls_under_way(embedded: VecDBClient) -> None:
-    embedded.create_collection("c", 256, "l2", "flat", durability="none")
+def test_closing_waits_for_calls_under_way(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 256, "l2", "flat", durability="none")
     rows = np.zeros((10_000, 256), dtype=np.float32)
+    begun = threading.Event()
     outcomes: list[object] = []
 
     def write() -> None:
         try:
-            outcomes.append(embedded.upsert("c", rows, ids=range(10_000), batch_size=500).inserted)
+            outcomes.append(client.upsert(name, rows, ids=range(10_000), batch_size=10_000).inserted)
+        except UnavailableError as error:
+            outcomes.append(str(error))
+
+    thread = threading.Thread(target=lambda: (begun.set(), write()))
+    thread.start()
+    begun.wait(10)
+    client.close()
+    thread.join(20)
+    assert len(outcomes) == 1
+    assert outcomes[0] == 10_000 or "closed" in str(outcomes[0])
+
+
+def test_closing_ends_an_upsert_between_two_batches(connect: Callable[[], VecDBClient], name: str) -> None:
+    client = connect()
+    client.create_collection(name, 2, "l2", "flat", durability="none")
+    taken, told, outcomes = [0], [0], []
+    under_way = threading.Event()
+
+    def points() -> Iterator[dict[str, object]]:
+        while taken[0] < 30_000:
+            taken[0] += 1
+            yield {"id": taken[0], "vector": [taken[0], 0]}
+
+    def progress(done: int, of: int | None) -> None:
+        told[0] = done
+        under_way.set()
+
+    def write() -> None:
+        try:
+            outcomes.append(client.upsert(name, points(), batch_size=10, progress=progress).inserted)
         except UnavailableError as error:
             outcomes.append(str(error))
 
     thread = threading.Thread(target=write)
     thread.start()
-    embedded.close()
+    assert under_way.wait(20)
+    client.close()
     thread.join(20)
-    assert len(outcomes) == 1
-    assert outcomes[0] == 10_000 or "closed" in str(outcomes[0])
+    assert len(outcomes) == 1 and "closed" in str(outcomes[0])
+    assert taken[0] < 30_000
+    # What it was told of is what there is.
+    assert connect().count(name) == told[0]
+
+
+def test_an_upsert_may_be_fed_by_the_thread_that_closes(client: VecDBClient, name: str) -> None:
+    """Closing waits for the database, never for what Python code waits for."""
+    client.create_collection(name, 2, "l2")
+    feed: queue.Queue[dict[str, object] | None] = queue.Queue()
+    outcomes: list[str] = []
+
+    def write() -> None:
+        try:
+            client.upsert(name, iter(feed.get, None), batch_size=1)
+        except UnavailableError as error:
+            outcomes.append(str(error))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    for i in range(20):
+        feed.put({"id": i, "vector": [i, 0]})
+    while not feed.empty():
+        time.sleep(0.01)
+    client.close()
+    feed.put({"id": 20, "vector": [0, 0]})
+    feed.put(None)
+    thread.join(20)
+    assert len(outcomes) == 1 and "closed" in outcomes[0]
 
 
 def test_a_folder_that_is_not_there_is_not_made_on_request(tmp_path: Path) -> None:

@@ -56,9 +56,14 @@ impl Server {
         let config = CollectionConfig::new(u32::try_from(base.dim)?, metric).durability(durability);
         remote.create_collection(NAME, config)?;
         let mut points = 0;
-        remote.upsert_stream(NAME, batches(base, payloads, batch), None, &mut |written| {
-            points += written.inserted
-        })?;
+        let batches = batches(base, payloads, batch);
+        remote.upsert_stream(
+            NAME,
+            batches,
+            None,
+            &StopSignal::default(),
+            &mut |written| points += written.inserted,
+        )?;
         Ok(json!({ "points": points, "vector_bytes": size_of_val(&*base.values) }))
     }
 

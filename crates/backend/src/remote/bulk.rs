@@ -2,15 +2,20 @@
 //!
 //! The answers come in the order of the batches. What was sent but not answered is kept, so that it can be sent again
 //! over a new stream: upserting the same points twice is the same as once.
+//!
+//! A load takes as long as there is data. What the client's time limit bounds is the wait for the next answer, and what a
+//! deadline bounds is the whole.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::iter::Fuse;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use vecdb_client::{ClientError, UpsertStream};
-use vecdb_engine::{Durability, Error, ErrorKind, Point, Result, WriteResult};
+use vecdb_client::{Client, ClientError, UpsertStream};
+use vecdb_engine::{Durability, Error, ErrorKind, Point, Result, StopSignal, WriteResult};
 use vecdb_protocol::v1;
 
 use super::{Remote, engine_error, part, understood};
@@ -20,6 +25,9 @@ const IN_FLIGHT: usize = 8;
 
 pub(super) struct Load<'a, I> {
     remote: &'a Remote,
+    /// With the deadline of the load, if it has one.
+    client: Client,
+    stop: &'a StopSignal,
     collection: &'a str,
     durability: Option<Durability>,
     batches: Fuse<I>,
@@ -32,10 +40,13 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
         remote: &'a Remote,
         collection: &'a str,
         durability: Option<Durability>,
+        stop: &'a StopSignal,
         batches: I,
     ) -> Self {
         Self {
             remote,
+            client: remote.client_until(stop),
+            stop,
             collection,
             durability,
             batches: batches.fuse(),
@@ -53,11 +64,11 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
             let Err(error) = self.over_one_stream(answered)? else {
                 return Ok(());
             };
-            let client = &self.remote.client;
-            let Some(wait) = client.wait_before_retry(attempt, &error) else {
+            let Some(wait) = self.client.wait_before_retry(attempt, &error) else {
                 return Err(engine_error(&error));
             };
-            std::thread::sleep(wait);
+            let pause = async { tokio::time::sleep(wait).await };
+            self.remote.wait(self.stop, pause)?;
             attempt += 1;
         }
     }
@@ -73,13 +84,13 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
         }
         let mut sender = Some(sender);
         // Some servers answer nothing at all before the first batch.
-        self.fill(&mut sender);
+        self.fill(&mut sender)?;
         let mut stream = match self.open(receiver)? {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
         while !self.unanswered.is_empty() {
-            let response = match self.remote.block_on(stream.next())? {
+            let response = match self.wait(stream.next())? {
                 Ok(Some(response)) => response,
                 Ok(None) => return Err(ended_early(self.unanswered.len())),
                 Err(error) => return Ok(Err(error)),
@@ -87,7 +98,7 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
             let result = understood(part(response.result)?.try_into())?;
             self.unanswered.pop_front();
             answered(result);
-            self.fill(&mut sender);
+            self.fill(&mut sender)?;
         }
         Ok(Ok(()))
     }
@@ -97,18 +108,31 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
         batches: mpsc::Receiver<Arc<v1::UpsertRequest>>,
     ) -> Result<Result<UpsertStream, ClientError>> {
         let batches = ReceiverStream::new(batches);
-        self.remote
-            .block_on(self.remote.client.upsert_stream(batches))
+        self.wait(self.client.upsert_stream(batches))
+    }
+
+    /// Waits for a step of the stream for as long as a call may take; an error also once the load was stopped.
+    fn wait<T>(&self, step: impl Future<Output = T>) -> Result<T> {
+        let limit = self.client.timeout();
+        let patience = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let end = self.stop.deadline().into_iter().chain(patience).min();
+        let stop = self.stop.clone();
+        let stop = match end {
+            Some(end) => stop.with_deadline(end),
+            None => stop,
+        };
+        self.remote.wait(&stop, step)
     }
 
     /// Takes and sends batches until enough are under way; the sender goes with the last.
-    fn fill(&mut self, sender: &mut Option<mpsc::Sender<Arc<v1::UpsertRequest>>>) {
+    fn fill(&mut self, sender: &mut Option<mpsc::Sender<Arc<v1::UpsertRequest>>>) -> Result<()> {
         while let Some(open) = sender
             && self.unanswered.len() < IN_FLIGHT
         {
+            self.stop.check()?;
             let Some(points) = self.batches.next() else {
                 *sender = None;
-                return;
+                return Ok(());
             };
             let batch = Arc::new(v1::UpsertRequest {
                 collection: self.collection.to_owned(),
@@ -118,6 +142,7 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
             send(open, &batch);
             self.unanswered.push_back(batch);
         }
+        Ok(())
     }
 }
 

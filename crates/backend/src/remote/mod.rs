@@ -31,7 +31,8 @@ pub struct RemoteOptions {
     /// The private key (PEM) of `client_certificate`.
     pub client_key: Option<Vec<u8>>,
     /// How long a call may take, retries included, unless its `StopSignal` has a deadline. Calls that take as long as
-    /// there is data (flush, compact, verify, snapshots) have no limit. Default: 30 s.
+    /// there is data (flush, compact, verify; making, restoring and deleting snapshots) have no limit, and to a stream of
+    /// upserts it is how long it waits for the next answer. Default: 30 s.
     pub timeout: Option<Duration>,
     /// How often a call that can be repeated is repeated when the server is not there or busy. Default: 3.
     pub retries: Option<u32>,
@@ -99,15 +100,17 @@ impl Remote {
 
     /// Upserts batch after batch, several of them under way at a time, in their order. `progress` gets the answer to
     /// each once it is as durable as asked. A connection that is lost, or a server that is busy, is tried again with
-    /// what was not answered; an error leaves the batches answered before it written.
+    /// what was not answered; an error leaves the batches answered before it written. Once `stop` is given no further
+    /// batch is taken, and those that were not answered may or may not be written.
     pub fn upsert_stream(
         &self,
         collection: &str,
         batches: impl IntoIterator<Item = Vec<Point>>,
         durability: Option<Durability>,
+        stop: &StopSignal,
         progress: &mut dyn FnMut(WriteResult),
     ) -> Result<()> {
-        bulk::Load::new(self, collection, durability, batches.into_iter()).run(progress)
+        bulk::Load::new(self, collection, durability, stop, batches.into_iter()).run(progress)
     }
 
     /// Makes one call, which ends when `stop` says so.
@@ -116,18 +119,27 @@ impl Remote {
         F: Future<Output = Result<T, ClientError>>,
     {
         stop.check()?;
+        let work = call(self.client_until(stop));
+        self.wait(stop, work)?.map_err(|error| engine_error(&error))
+    }
+
+    /// The client, whose calls end when `stop` is given by the clock.
+    fn client_until(&self, stop: &StopSignal) -> Client {
         let client = self.client.clone();
-        let client = match stop.deadline() {
+        match stop.deadline() {
             Some(deadline) => client.with_deadline(deadline),
             None => client,
-        };
-        let work = call(client);
+        }
+    }
+
+    /// Waits for `work` until `stop` says otherwise. A call is dropped then, which tells the server that nobody waits any
+    /// more.
+    fn wait<T>(&self, stop: &StopSignal, work: impl Future<Output = T>) -> Result<T> {
         self.block_on(async {
             let mut work = pin!(work);
             loop {
                 match timeout(STOP_CHECK, work.as_mut()).await {
-                    Ok(done) => return done.map_err(|error| engine_error(&error)),
-                    // Dropping the call tells the server that nobody waits any more.
+                    Ok(done) => return Ok(done),
                     Err(_) => stop.check()?,
                 }
             }

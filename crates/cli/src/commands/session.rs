@@ -153,7 +153,10 @@ impl<'a> Collection<'a> {
         progress: &mut dyn FnMut(WriteResult),
     ) -> Outcome {
         match &self.session.opened {
-            Opened::Server(remote) => remote.upsert_stream(self.name, batches, None, progress)?,
+            Opened::Server(remote) => {
+                let never = StopSignal::default();
+                remote.upsert_stream(self.name, batches, None, &never, progress)?;
+            }
             Opened::Folder(_) => {
                 for batch in batches {
                     progress(self.upsert(batch)?);

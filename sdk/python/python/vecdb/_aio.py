@@ -22,8 +22,9 @@ T = TypeVar("T")
 class AsyncVecDBClient:
     """:class:`VecDBClient` for asyncio: the same arguments, calls and errors.
 
-    ``concurrency`` calls run at a time; more wait their turn. Cancelling a task ends its reads and searches; a write under
-    way may or may not have happened. Calls without a time limit (flush, compact, verify, snapshots) run on to their end.
+    ``concurrency`` calls run at a time; more wait their turn. Cancelling a task ends its reads and searches, and an upsert
+    before its next batch; a write under way may or may not have happened. Flush, compact, verify and the making of a
+    snapshot run on to their end.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class AsyncVecDBClient:
             snapshots=snapshots,
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="vecdb")
+        self._process = os.getpid()
 
     @property
     def sync(self) -> VecDBClient:
@@ -348,8 +350,9 @@ class AsyncVecDBClient:
         return f"<Async{repr(self._client)[1:]}"
 
     async def _call(self, call: Callable[..., T], /, *arguments: Any, **options: Any) -> T:
-        if self._client.closed:
-            # The threads are gone; the client itself says what is wrong.
+        if self._client.closed or os.getpid() != self._process:
+            # The threads are gone, by closing or by a fork, which only copies the thread that made it: what is given to them
+            # would wait for ever. The client itself says what is wrong.
             return call(*arguments, **options)
         work = functools.partial(contextvars.copy_context().run, call, *arguments, **options)
         stop = Stop()

@@ -24,10 +24,12 @@ class VecDBClient:
         url: ``"host:port"``, ``"http://host:port"`` or ``"https://host:port"`` of a server.
         path: A folder, made where there is none. One process at a time can have it open.
         api_key: Key or token for the server.
-        ca_certificate: Who may have signed the server's certificate: a PEM file, or its bytes. With it the connection is
-            encrypted whatever the url begins with.
+        ca_certificate: Who may have signed the server's certificate: a PEM file, or its bytes. Default: the system's
+            authorities. Certificates need an ``https://`` url: whether a connection is encrypted is said there alone.
         client_certificate, client_key: What this client shows to a server that asks for it.
-        timeout: Seconds that a call may take unless it says otherwise. Default: no limit but the server's own.
+        timeout: Seconds that a call may take unless it says otherwise. Default: 30 on a server, retries included; no limit
+            in a folder. It does not end calls that take as long as there is data: :meth:`flush`, :meth:`compact`,
+            :meth:`verify`, and making, restoring and deleting snapshots. Of an upsert it is the time for each batch.
         retries: How often a call that can be made twice is made again when the server is not reachable or has too much
             to do.
         create: Whether to make the folder where there is none.
@@ -144,7 +146,7 @@ class VecDBClient:
             ids, metadata: Columns beside ``vectors``, as long as it.
             batch_size: Points that are written together: all of a batch or, if it fails, none. Batches before it stay.
             progress: Told after each batch; see :data:`vecdb._types.Progress`.
-            timeout: Seconds for each batch.
+            timeout: Seconds for all batches together. Without it there is no limit for all, and the client's for each.
 
         Returns:
             The sum over all batches.
@@ -157,7 +159,7 @@ class VecDBClient:
             batches = load.of_points(vectors, batch_size)
         else:
             raise InvalidArgumentError("metadata as a list of its own needs ids; a point has its metadata in it")
-        self._connection.upsert(collection, batches, durability, self._limit(timeout), load.answered)
+        self._connection.upsert(collection, batches, durability, timeout, self._timeout, load.answered)
         return load.total
 
     def update_metadata(
@@ -281,7 +283,7 @@ class VecDBClient:
             with_vector,
             with_metadata,
             truncate_after,
-            self._timeout if timeout is None else timeout,
+            self._limit(timeout),
         )
 
     def search_batch(
@@ -345,8 +347,8 @@ class VecDBClient:
         timeout: float | None = None,
     ) -> list[AttributeDict]:
         """Makes collections from a snapshot: the one named, under the name ``restore_as`` if given, else all. The names
-        must be free."""
-        restored = self._connection.restore_snapshot(name, collection, restore_as, self._limit(timeout))
+        must be free. Without ``timeout`` it takes as long as it takes."""
+        restored = self._connection.restore_snapshot(name, collection, restore_as, timeout)
         return [AttributeDict(summary) for summary in restored]
 
     def delete_snapshot(self, name: str) -> None:
@@ -360,7 +362,8 @@ class VecDBClient:
         return AttributeDict(status, uptime_seconds=uptime["secs"] + uptime["nanos"] / 1e9)
 
     def close(self) -> None:
-        """Waits for the calls under way and closes the database. Closing twice does nothing."""
+        """Waits for the calls under way and closes the database. Upserts end early: batches that were sent are written, and
+        what is left is refused. Closing twice does nothing."""
         self._connection.close()
         _open_folders.discard(self)
 

@@ -49,6 +49,7 @@ class Connection:
         batches: Iterable[tuple[Any, ...]],
         durability: Any,
         timeout: float | None,
+        batch_timeout: float | None,
         answered: Callable[[WriteResult], None],
     ) -> None: ...
     def update_metadata(
