@@ -25,7 +25,7 @@ use crate::load::Load;
 use crate::metadata::metadata_of;
 use crate::point::{ids_of, whole};
 use crate::results;
-use crate::stop::signal;
+use crate::stop::{interruptible, signal};
 use crate::upsert::Batches;
 use crate::vector::{vector_of, vectors_of};
 
@@ -400,7 +400,7 @@ impl Connection {
                 ..like.clone()
             })
             .collect();
-        let responses = self.call(py, |backend| {
+        let responses = self.call_long(py, &stop, |backend| {
             backend.search_batch(collection, &requests, &stop)
         })?;
         let list = PyList::empty(py);
@@ -457,7 +457,7 @@ impl Connection {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;
-        let restored = self.call(py, |backend| {
+        let restored = self.call_long(py, &stop, |backend| {
             backend.restore_snapshot(name, collection, restore_as, &stop)
         })?;
         results::report(py, &restored)
@@ -490,6 +490,17 @@ impl Connection {
         self.check_process(py)?;
         py.detach(|| self.work(work))
             .map_err(|error| exception(py, &error))
+    }
+
+    /// As [`Self::call`], for work that may take long: an interrupt of the main thread ends it by `stop`.
+    fn call_long<T: Send>(
+        &self,
+        py: Python<'_>,
+        stop: &StopSignal,
+        work: impl FnOnce(&dyn Backend) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        self.check_process(py)?;
+        interruptible(py, stop, || self.work(work))?.map_err(|error| exception(py, &error))
     }
 
     /// Does `work` in a thread that does not hold the interpreter lock.

@@ -118,6 +118,36 @@ print(status, client.count("c"))
     assert done.stdout.split() == ["0", "1"], done.stderr
 
 
+@pytest.mark.parametrize("call", ["client.search_batch('c', rows)", "client.upsert('c', endless(), batch_size=50)"])
+def test_ctrl_c_ends_a_long_call(call: str, tmp_path: Path) -> None:
+    program = f"""
+import os, signal, threading, time
+import numpy as np
+from vecdb import VecDBClient
+
+def endless():
+    while True:
+        yield {{"id": 1, "vector": rows[0]}}
+
+client = VecDBClient(path={str(tmp_path / "data")!r}, threads=1)
+client.create_collection("c", 512, "l1", "flat", durability="none")
+rows = np.random.default_rng(1).standard_normal((20_000, 512)).astype(np.float32)
+client.upsert("c", rows, ids=range(20_000))
+threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+begun = time.monotonic()
+try:
+    {call}
+except KeyboardInterrupt:
+    print(time.monotonic() - begun)
+print(client.count("c"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    seconds, count = done.stdout.split() or pytest.fail(done.stderr)
+    # The batch of searches takes minutes.
+    assert 0.2 < float(seconds) < 3.0
+    assert count == "20000"
+
+
 def test_a_folder_belongs_to_one_client(tmp_path: Path) -> None:
     with VecDBClient(path=tmp_path / "data"), pytest.raises(UnavailableError, match="LOCK|open|lock"):
         VecDBClient(path=tmp_path / "data")
