@@ -3,11 +3,13 @@
 # this folder, of langchain-vecdb and of examples/rag. PYTHON names the interpreter; arguments go to pytest.
 set -euo pipefail
 
-# A relative folder is meant from where this is called, but what is run here runs in several folders.
-case ${CARGO_TARGET_DIR:-} in
-    '' | /*) ;;
-    *) export CARGO_TARGET_DIR=$PWD/$CARGO_TARGET_DIR ;;
-esac
+# Relative paths are meant from where this is called, but what is run here runs in several folders.
+for name in CARGO_TARGET_DIR VECDB_PROGRAM; do
+    case ${!name:-} in
+        '' | /*) ;;
+        *) export "$name=$PWD/${!name}" ;;
+    esac
+done
 cd "$(dirname "${BASH_SOURCE[0]}")"
 readonly ROOT=../..
 

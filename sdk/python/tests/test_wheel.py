@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import venv
 import zipfile
 from pathlib import Path
@@ -63,10 +62,10 @@ def test_it_holds_the_package_with_its_types_and_nothing_else(wheel: Path) -> No
 
 def test_it_works_in_an_environment_of_its_own(wheel: Path, tmp_path: Path) -> None:
     place = tmp_path / "environment"
-    venv.create(place, with_pip=False)
+    venv.create(place, with_pip=True)
     python = str(place / ("Scripts" if os.name == "nt" else "bin") / "python")
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
-    subprocess.run([*pip, "install", "--quiet", "--no-index", str(wheel)], check=True, timeout=120)
+    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index", str(wheel)]
+    subprocess.run([python, *install], check=True, timeout=120)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     done = subprocess.run(
         [python, "-c", USE], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
