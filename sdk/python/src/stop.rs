@@ -49,9 +49,11 @@ impl Stop {
 
 /// The signal of a call that this thread begins now and that may take as long as `limit`.
 pub(crate) fn signal(limit: Option<Duration>) -> StopSignal {
-    let signal = CURRENT
-        .with_borrow(Option::clone)
-        .unwrap_or_else(StopSignal::new);
+    // Where there is none, not the default, which nothing stops.
+    let signal = CURRENT.with_borrow(|current| match current {
+        Some(signal) => signal.clone(),
+        None => StopSignal::new(),
+    });
     match limit.and_then(|limit| Instant::now().checked_add(limit)) {
         Some(end) => signal.with_deadline(end),
         None => signal,

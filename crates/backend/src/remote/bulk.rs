@@ -3,8 +3,8 @@
 //! The answers come in the order of the batches. What was sent but not answered is kept, so that it can be sent again
 //! over a new stream: upserting the same points twice is the same as once.
 //!
-//! A load takes as long as there is data. What the client's time limit bounds is the wait for the next answer, and what a
-//! deadline bounds is the whole.
+//! A load takes as long as there is data: a deadline is one for the whole, and without one the client's time limit bounds
+//! the wait for each answer.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -111,15 +111,14 @@ impl<'a, I: Iterator<Item = Vec<Point>>> Load<'a, I> {
         self.wait(self.client.upsert_stream(batches))
     }
 
-    /// Waits for a step of the stream for as long as a call may take; an error also once the load was stopped.
+    /// Waits for a step of the stream until the load is stopped; without a deadline, for as long as a call may take.
     fn wait<T>(&self, step: impl Future<Output = T>) -> Result<T> {
         let limit = self.client.timeout();
         let patience = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let end = self.stop.deadline().into_iter().chain(patience).min();
         let stop = self.stop.clone();
-        let stop = match end {
-            Some(end) => stop.with_deadline(end),
-            None => stop,
+        let stop = match (stop.deadline(), patience) {
+            (None, Some(end)) => stop.with_deadline(end),
+            _ => stop,
         };
         self.remote.wait(&stop, step)
     }
