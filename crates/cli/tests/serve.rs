@@ -119,7 +119,10 @@ fn every_answered_batch_of_a_stream_and_of_lines_is_there_after_kill_9() {
                     (first..first + BATCH).map(point).collect()
                 });
                 let mut answered = 0;
-                let ended = remote.upsert_stream("c", batches, None, &mut |_| answered += BATCH);
+                let ended =
+                    remote.upsert_stream("c", batches, None, &StopSignal::default(), &mut |_| {
+                        answered += BATCH
+                    });
                 ended.expect_err("the server was killed");
                 first..first + answered
             })
@@ -309,7 +312,7 @@ fn acts_refusals_and_slow_calls_stand_in_the_log() {
     search.params.ef = Some(77);
     search.filter = Some(Filter::gte("n", 4_321_i64));
     remote.search("c", &search, &stop).unwrap();
-    remote.create_snapshot(Some("monday"), &[]).unwrap();
+    remote.create_snapshot(Some("monday"), &[], &stop).unwrap();
     remote
         .restore_snapshot("monday", Some("c"), Some("d"), &stop)
         .unwrap();

@@ -241,9 +241,8 @@ fn what_cannot_be_clustered_is_refused() {
     assert!(refused(vec![0.0; 6], 4).contains("at least 4 rows"));
     assert!(refused(vec![0.0; 6], 0).contains("clusters"));
     assert!(refused(vec![0.0, 1.0, 2.0, f32::NAN], 1).contains("NaN"));
-    let stop = std::sync::atomic::AtomicBool::new(true);
     let cancelled = BuildOptions {
-        cancel: Some(&stop),
+        cancelled: Some(&|| true),
         ..options(1)
     };
     let outcome = train(2, vec![0.0; 6], &KMeansParams::new(2), &cancelled);

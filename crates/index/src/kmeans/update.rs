@@ -33,7 +33,6 @@ impl Update {
 
     /// Moves the centroids to the means of `vectors` (`full`), or towards them (a mini-batch); how many empty clusters
     /// were repaired. `last`: no iteration follows that could make use of a parted cluster.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one iteration")]
     pub(super) fn step(
         &mut self,
         values: &mut [f32],

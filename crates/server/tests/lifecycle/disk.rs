@@ -5,7 +5,7 @@ use vecdb_engine::{Env, ErrorKind, Point, SearchRequest, StopSignal};
 use vecdb_server::Server;
 use vecdb_testkit::sim_disk::SimDisk;
 
-use crate::started::{PATIENCE, fill, metric, ask, remote, settings};
+use crate::started::{PATIENCE, answer_to, fill, metric, remote, settings};
 
 #[test]
 fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
@@ -51,7 +51,7 @@ fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
         assert_eq!(refused.retry_after(), None, "waiting does not help");
     }
     let path = "/v1/collections/c/points";
-    let answer = ask(
+    let answer = answer_to(
         server.http_address(),
         path,
         r#"{"points": [{"id": 1, "vector": [0, 0]}]}"#,
@@ -68,7 +68,7 @@ fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
     let search = SearchRequest::new([3.0, 1.0]);
     let found = client.search("c", &search, stop).unwrap();
     assert_eq!(found.hits[0].id, 3.into());
-    let answer = ask(
+    let answer = answer_to(
         server.http_address(),
         "/v1/collections/c/search",
         r#"{"vector": [3, 1]}"#,

@@ -9,7 +9,7 @@ use vecdb_engine::{
     CollectionConfig, ErrorKind, IndexSpec, Metric, Point, SearchRequest, StopSignal,
 };
 
-use crate::started::{Started, eventually, metric, ask, settings};
+use crate::started::{Started, answer_to, eventually, metric, settings};
 
 const DIMENSION: u64 = 256;
 
@@ -65,7 +65,7 @@ fn behind_a_slow_search_others_are_refused_in_time_and_told_when_to_come_again()
     assert_eq!(error.retry_after(), Some(Duration::from_millis(100)));
     let body = format!("{{\"vector\": {:?}}}", vector(1));
     let address = started.server.http_address();
-    let answer = ask(address, "/v1/collections/c/search", &body);
+    let answer = answer_to(address, "/v1/collections/c/search", &body);
     assert_eq!(answer.status, 429, "{}", answer.body);
     assert!(
         answer.head.contains("\r\nretry-after: 1"),
@@ -88,7 +88,10 @@ fn behind_a_slow_search_others_are_refused_in_time_and_told_when_to_come_again()
     let stopped = slow.join().unwrap().unwrap_err();
     assert_eq!(stopped.kind(), ErrorKind::Cancelled);
     eventually("its end", || metric(&started.server, running) == 0.0);
-    assert_eq!(ask(address, "/v1/collections/c/search", &body).status, 200);
+    assert_eq!(
+        answer_to(address, "/v1/collections/c/search", &body).status,
+        200
+    );
 }
 
 #[test]
@@ -110,7 +113,9 @@ fn a_stream_for_which_there_is_no_memory_stops_its_sender_until_there_is() {
             });
             let mut answered = 0;
             client
-                .upsert_stream("c", batches, None, &mut |_| answered += 1)
+                .upsert_stream("c", batches, None, &StopSignal::default(), &mut |_| {
+                    answered += 1
+                })
                 .map(|()| answered)
         })
     };

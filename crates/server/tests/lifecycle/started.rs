@@ -124,7 +124,7 @@ pub(crate) struct Answer {
 }
 
 /// `POST path` with a JSON body, on a connection of its own.
-pub(crate) fn ask(address: SocketAddr, path: &str, body: &str) -> Answer {
+pub(crate) fn answer_to(address: SocketAddr, path: &str, body: &str) -> Answer {
     let mut stream = connect(address);
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: vecdb\r\nconnection: close\r\ncontent-type: application/json\r\n\

@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn of_equals_the_first_is_taken() {
         for kernels in Kernels::available() {
-            let centroids = Centroids::new(kernels, 2, vec![1.0, 1.0].repeat(50));
+            let centroids = Centroids::new(kernels, 2, [1.0, 1.0].repeat(50));
             let mut out = [Nearest {
                 centroid: 9,
                 distance: 9.0,
