@@ -38,6 +38,6 @@ pub use ivf::{Ivf, IvfCode, IvfParams};
 pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
 pub use registry::{build, build_extending, open};
-pub use scratch::{LayerTrace, Scratch};
+pub use scratch::{LayerTrace, ListTrace, Scratch};
 pub use sketch::{SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};
 pub use spec::{HnswParams, IndexSpec};

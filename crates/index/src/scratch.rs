@@ -19,6 +19,18 @@ pub struct Scratch {
     trace: Vec<LayerTrace>,
 }
 
+/// A list that an IVF search looked into.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct ListTrace {
+    /// The list.
+    pub list: u32,
+    /// Rows of it that were compared with the query.
+    pub compared: u32,
+    /// Distance of the query to its centroid: L2 (under cosine and Jaccard of vectors of unit length), under dot the
+    /// negative product.
+    pub distance: f32,
+}
+
 /// How a graph search crossed one layer.
 #[derive(Copy, Clone, Debug, PartialEq)]
 pub struct LayerTrace {
@@ -62,8 +74,14 @@ impl Scratch {
         &self.trace
     }
 
+    /// The lists that the last search of an IVF index looked into, nearest first; empty after a scan.
+    pub fn lists(&self) -> &[ListTrace] {
+        &self.ivf.trace
+    }
+
     pub(crate) fn clear_trace(&mut self) {
         self.trace.clear();
+        self.ivf.trace.clear();
     }
 
     pub(crate) fn push_trace(&mut self, layer: LayerTrace) {

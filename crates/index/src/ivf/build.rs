@@ -7,7 +7,7 @@ use super::codes::Codes;
 use super::section::{CENTROIDS, MEMBERS, OFFSETS};
 use super::{Ivf, IvfParams};
 use crate::column::Column;
-use crate::kmeans::{self, KMeansParams, Seeding, read_row, sample};
+use crate::kmeans::{self, KMeansParams, KMeansReport, Seeding, read_row, sample};
 use crate::{AnnIndex, BuildOptions, IndexError};
 
 /// A list of more than this many times the mean is parted: every search that comes by would wait for it.
@@ -54,8 +54,13 @@ impl Ivf {
         options: &BuildOptions<'_>,
     ) -> Result<Self, IndexError> {
         params.validate()?;
-        let centroids = train(params, metric, rows, options)?;
-        Self::around(params, metric, rows, (centroids, rows.len()), None, options)
+        let (centroids, report) = train(params, metric, rows, options)?;
+        let learned = (centroids, rows.len());
+        let index = Self::around(params, metric, rows, learned, None, options)?;
+        Ok(Self {
+            training: Some(report),
+            ..index
+        })
     }
 
     /// An index over `rows` with the centroids that `seed` has learned and the rows it has assigned; `remap[old]` is the
@@ -123,6 +128,7 @@ impl Ivf {
             trained_rows,
             codes,
             calibration: Calibration::default(),
+            training: None,
             centroids: Column::built(CENTROIDS, bytemuck::cast_slice(&lists.centroids).to_vec()),
             offsets: Column::built(OFFSETS, bytemuck::cast_slice(&offsets).to_vec()),
             members: Column::built(MEMBERS, bytemuck::cast_slice(&members).to_vec()),
@@ -140,10 +146,10 @@ fn train(
     metric: Metric,
     rows: VectorRows<'_>,
     options: &BuildOptions<'_>,
-) -> Result<Vec<f32>, IndexError> {
+) -> Result<(Vec<f32>, KMeansReport), IndexError> {
     let lists = params.lists_for(rows.len()) as usize;
     if lists == 0 {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), KMeansReport::default()));
     }
     let most = lists
         .saturating_mul(params.train_rows_per_list as usize)
@@ -163,7 +169,7 @@ fn train(
         ..*options
     };
     let learned = kmeans::train(rows.dim(), vectors, &clustering, &quiet)?;
-    Ok(learned.centroids.into_values())
+    Ok((learned.centroids.into_values(), learned.report))
 }
 
 /// The list of each of `count` rows that `seed` had already; `u32::MAX` for the others.

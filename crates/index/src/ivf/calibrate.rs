@@ -42,14 +42,7 @@ impl Calibration {
                 nprobes: [index.lists.max(1); RECALLS.len()],
             });
         }
-        let mut list_of = vec![0u32; rows.len() as usize];
-        for list in 0..index.lists {
-            for &row in index.members(list)? {
-                if let Some(slot) = list_of.get_mut(row as usize) {
-                    *slot = list;
-                }
-            }
-        }
+        let list_of = index.list_of_rows()?;
         let stride = rows.element().bytes(rows.dim());
         let row_bytes = |row: &usize| rows.row_bytes(RowId(*row as u32));
         let queries: Vec<u8> = drawn.iter().flat_map(row_bytes).copied().collect();
@@ -126,9 +119,13 @@ impl Calibration {
         at.map_or(u32::MAX, |at| self.nprobes[at]).max(1)
     }
 
+    /// Recalls, ascending, with the lists for each.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (f32, u32)> {
+        RECALLS.into_iter().zip(self.nprobes)
+    }
+
     pub(super) fn describe(&self) -> serde_json::Value {
-        let pairs = RECALLS.iter().zip(self.nprobes);
-        pairs
+        self.pairs()
             .map(|(recall, nprobe)| json!({ "recall": recall, "nprobe": nprobe }))
             .collect()
     }

@@ -76,10 +76,10 @@ impl Codes {
         })
     }
 
-    pub(super) fn kind(&self) -> &'static str {
+    pub(super) fn code(&self) -> IvfCode {
         match self {
-            Self::Vector { .. } => IvfCode::Vector.name(),
-            Self::Sq8 { .. } => IvfCode::Sq8.name(),
+            Self::Vector { .. } => IvfCode::Vector,
+            Self::Sq8 { .. } => IvfCode::Sq8,
         }
     }
 

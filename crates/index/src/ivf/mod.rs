@@ -32,6 +32,7 @@ use vecdb_storage::SectionWriter;
 use vecdb_vector::{ElementType, Metric, Neighbor, Query, RowMask, VectorRows};
 
 use crate::column::Column;
+use crate::kmeans::KMeansReport;
 use crate::{
     AnnIndex, Budget, BuiltIndex, IndexError, Scratch, SearchParams, SearchStats, VerifyReport,
 };
@@ -58,6 +59,8 @@ pub struct Ivf {
     trained_rows: u32,
     codes: Codes,
     calibration: Calibration,
+    /// How the centroids were learned, in a build. Not stored.
+    training: Option<KMeansReport>,
     /// `lists` x `dim` floats; under cosine and Jaccard of unit length.
     centroids: Column,
     /// `lists + 1` words: where each list begins, counted in rows.
@@ -75,6 +78,22 @@ impl Ivf {
     /// How many lists there are.
     pub fn lists(&self) -> u32 {
         self.lists
+    }
+
+    /// What the lists hold of each row.
+    pub fn code(&self) -> IvfCode {
+        self.codes.code()
+    }
+
+    /// How the training of the centroids went; `None` where they were not learned just now: of an index that was opened, or
+    /// built on what another one had learned.
+    pub fn training(&self) -> Option<&KMeansReport> {
+        self.training.as_ref()
+    }
+
+    /// Recalls, ascending, each with the lists that a search looks into for it, as measured at the end of the build.
+    pub fn nprobe_for_recall(&self) -> impl Iterator<Item = (f32, u32)> {
+        self.calibration.pairs()
     }
 
     /// Lists that a search looks into unless it says otherwise.
@@ -107,6 +126,26 @@ impl Ivf {
     pub fn members(&self, list: u32) -> Result<&[u32], IndexError> {
         let place = self.list(list)?;
         self.members.words(place.start, place.len())
+    }
+
+    /// The list of every row.
+    ///
+    /// # Errors
+    /// Damaged sections.
+    pub fn list_of_rows(&self) -> Result<Vec<u32>, IndexError> {
+        let mut list_of = vec![0; self.rows as usize];
+        for list in 0..self.lists {
+            for &row in self.members(list)? {
+                match list_of.get_mut(row as usize) {
+                    Some(slot) => *slot = list,
+                    None => {
+                        let what = format!("row {row} of {} in a list", self.rows);
+                        return Err(self.members.corrupt(what));
+                    }
+                }
+            }
+        }
+        Ok(list_of)
     }
 
     fn check_fits(&self, rows: &VectorRows<'_>) -> Result<(), IndexError> {
@@ -221,7 +260,7 @@ impl AnnIndex for Ivf {
             "kind": "ivf",
             "metric": self.metric.to_string(),
             "nlist": self.lists,
-            "code": self.codes.kind(),
+            "code": self.codes.code().name(),
             "seed": self.params.seed,
             "trained_rows": self.trained_rows,
             "nprobe_for_recall": self.calibration.describe(),

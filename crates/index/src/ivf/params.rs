@@ -17,6 +17,9 @@ pub enum IvfCode {
 }
 
 impl IvfCode {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Vector, Self::Sq8];
+
     /// The name, as in JSON.
     pub fn name(self) -> &'static str {
         match self {

@@ -9,7 +9,7 @@ use super::calibrate::probe_metric;
 use super::{Ivf, KNOBS};
 use crate::exact::{check_request, search_exact};
 use crate::kmeans::normalise;
-use crate::{Budget, Counters, IndexError, Scratch, SearchParams, SearchStats};
+use crate::{Budget, Counters, IndexError, ListTrace, Scratch, SearchParams, SearchStats};
 
 /// Rows of a list scored per call.
 const BLOCK: usize = 256;
@@ -46,6 +46,7 @@ pub(crate) struct IvfScratch {
     pool: TopK,
     candidates: Vec<Neighbor>,
     rows: Vec<RowId>,
+    pub(crate) trace: Vec<ListTrace>,
 }
 
 impl Default for IvfScratch {
@@ -62,6 +63,7 @@ impl Default for IvfScratch {
             pool: TopK::new(0),
             candidates: Vec::new(),
             rows: Vec::new(),
+            trace: Vec::new(),
         }
     }
 }
@@ -266,7 +268,14 @@ impl Probing<'_> {
                 break;
             };
             at += 1;
+            let before = self.compared;
             self.list(list)?;
+            let rank = self.scratch.ranks[list as usize];
+            self.scratch.trace.push(ListTrace {
+                list,
+                compared: (self.compared - before) as u32,
+                distance: probe_metric(self.index.metric).distance(rank),
+            });
         }
         Ok(at as u64)
     }

@@ -51,7 +51,7 @@ pub(super) fn save(index: &Ivf, writer: &mut SectionWriter) -> Result<(), IndexE
         .u32(index.lists)
         .u32(index.trained_rows)
         .str(&params)
-        .str(index.codes.kind())
+        .str(index.codes.code().name())
         .u32(scale.low.to_bits())
         .u32(scale.step.to_bits())
         .u8(u8::from(scale.signed));
@@ -142,6 +142,7 @@ impl Ivf {
             trained_rows: meta.trained_rows,
             codes,
             calibration: meta.calibration,
+            training: None,
             centroids: Column::open(file, CENTROIDS, lists * dim as u64 * 4)?,
             offsets: Column::open(file, OFFSETS, (lists + 1) * 4)?,
             members: Column::open(file, MEMBERS, rows64 * 4)?,

@@ -1,10 +1,11 @@
-//! The index suite: what every kind of index must do, checked alike for all, and more for the graph.
+//! The index suite: what every kind of index must do, checked alike for all, and more for the graph and the lists.
 //!
 //! A new kind gets one line at the end of this file.
 
 mod fixture;
 mod graph;
 mod kinds;
+mod lists;
 mod real_data;
 
 use vecdb_index::{HnswParams, IndexSpec, IvfCode, IvfParams};
