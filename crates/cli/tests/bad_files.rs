@@ -217,25 +217,22 @@ fn bad_files_are_named_with_the_place() {
 }
 
 #[test]
-fn a_graph_of_a_newer_version_is_refused() {
+fn an_index_file_of_another_version_is_refused() {
     use vecdb_storage::{FileDisk, SectionWriter};
     let world = World::new();
     world.write("q.npy", npy(1, 4, [1.0; 4].into_iter()));
-    let mut writer =
-        SectionWriter::create(&FileDisk, &world.path("newer.hnsw"), *b"GRPH", 99).unwrap();
-    writer.add("dataset", b"{}").unwrap();
-    writer.finish().unwrap();
-    let (code, kind, message) = world.failure(&[
-        "hnsw",
-        "search",
-        "--index",
-        "newer.hnsw",
-        "--query",
-        "q.npy",
-    ]);
-    assert_eq!((code, kind.as_str()), (9, "unsupported"), "{message}");
-    assert!(
-        message.contains("newer.hnsw") && message.contains("99"),
-        "{message}"
-    );
+    for (version, named) in [(99, "99"), (1, "build the index again")] {
+        let name = format!("v{version}.hnsw");
+        let mut writer =
+            SectionWriter::create(&FileDisk, &world.path(&name), *b"GRPH", version).unwrap();
+        writer.add("dataset", b"{}").unwrap();
+        writer.finish().unwrap();
+        let (code, kind, message) =
+            world.failure(&["hnsw", "search", "--index", &name, "--query", "q.npy"]);
+        assert_eq!((code, kind.as_str()), (9, "unsupported"), "{message}");
+        assert!(
+            message.contains(&name) && message.contains(named),
+            "{message}"
+        );
+    }
 }

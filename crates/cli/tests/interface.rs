@@ -30,11 +30,13 @@ fn help_is_a_manual() {
     ] {
         assert!(help.contains(part), "{part:?} is missing in:\n{help}");
     }
-    let help = world.text(&["hnsw", "sweep", "--help"]);
-    assert!(
-        help.contains("Examples:") && help.contains("--plot"),
-        "{help}"
-    );
+    for kind in ["hnsw", "ivf"] {
+        let help = world.text(&[kind, "sweep", "--help"]);
+        assert!(
+            help.contains("Examples:") && help.contains("--plot"),
+            "{help}"
+        );
+    }
     assert!(world.text(&["--version"]).starts_with("vecdb "));
 }
 
@@ -86,12 +88,20 @@ fn every_key_is_documented() {
     let sweep = [
         "hnsw", "sweep", "--index", "g.hnsw", "--query", "base.npy", "--ef", "10",
     ];
+    let lists = ["ivf", "build", "--dataset", "base.npy", "--output", "l.ivf"];
+    let probe = ["ivf", "search", "--index", "l.ivf", "--query", "base.npy"];
+    let probes = [
+        "ivf", "sweep", "--index", "l.ivf", "--query", "base.npy", "--nprobe", "2",
+    ];
     let commands: &[&[&str]] = &[
         &["quickstart"],
         &flat,
         &graph,
         &search,
         &sweep,
+        &lists,
+        &probe,
+        &probes,
         &["collection", "create", "d", "--dimension", "3"],
         &["collection", "list"],
         &["collection", "info", "c"],

@@ -250,6 +250,52 @@ fn commands_say_the_same_of_a_server_as_of_a_folder() {
 }
 
 #[test]
+fn a_collection_of_lists_is_the_same_on_a_server() {
+    let both = Both::new();
+    let created = both.same(&[
+        "collection",
+        "create",
+        "c",
+        "--dimension",
+        "3",
+        "--metric",
+        "l2",
+        "--index",
+        "ivf",
+        "--nlist",
+        "32",
+    ]);
+    assert_eq!(
+        created["config"]["vectors"][""]["index"]["nlist"], 32,
+        "{created}"
+    );
+    for world in [&both.folder, &both.server] {
+        world.write("file.jsonl", (0..3_000).map(point_line).collect::<String>());
+    }
+    both.same(&["import", "file.jsonl", "-c", "c"]);
+    both.same(&["collection", "compact", "c"]);
+    let info = both.same(&["collection", "info", "c"]);
+    assert!(
+        info["segments"][0]["index"].to_string().contains("ivf"),
+        "{info}"
+    );
+    let search = ["search", "-c", "c", "[700.2, 1, 0.5]", "-k", "2"];
+    let ask = |more: &[&str]| both.same(&[&search[..], more].concat())["hits"].clone();
+    let near = ask(&["--nprobe", "2", "--rerank", "20"]);
+    assert_eq!((&near[0]["id"], &near[1]["id"]), (&json!(700), &json!(701)));
+    assert_eq!(ask(&["--exact"]), near);
+    let odd = ask(&["--filter", r#"{"parity": "odd"}"#, "--nprobe", "2"]);
+    assert_eq!((&odd[0]["id"], &odd[1]["id"]), (&json!(701), &json!(699)));
+    let ef = ["search", "-c", "c", "[1, 1, 1]", "--ef", "9"];
+    let url = both.running.address().to_owned();
+    let there = [&ef[..], &["--url", &url]].concat();
+    let expected: &[&str] = &["`ivf`", "`ef`", "nprobe, rerank, exact"];
+    for (world, args) in [(&both.folder, &ef[..]), (&both.server, &there)] {
+        check(world, &[(args, 2, "invalid_argument", expected)]);
+    }
+}
+
+#[test]
 fn snapshots_go_to_a_store_and_come_back() {
     let both = Both::new();
     let create = [

@@ -1,8 +1,11 @@
 //! Flags of `collection` and of everything that makes a collection.
 
 use clap::{Args, Subcommand};
-use vecdb_engine::{Durability, ElementType, FieldType, HnswParams, IndexSpec, Metric};
+use vecdb_engine::{
+    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, Metric,
+};
 
+use super::datasets::ivf_code;
 use super::help;
 use crate::failure::{Failure, Outcome};
 
@@ -69,34 +72,67 @@ pub(crate) struct VectorArgs {
 /// The index of sealed segments.
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
-    /// hnsw, flat, or JSON such as {"type":"hnsw","m":32}.
+    /// hnsw, ivf, flat, or JSON such as {"type":"hnsw","m":32}.
     #[arg(long, default_value = "hnsw")]
     pub(crate) index: IndexSpec,
-    /// Links per vector of hnsw. 2 to 256. Default: 16.
+    /// hnsw: links per vector. 2 to 256. Default: 16.
     #[arg(long, visible_alias = "M", value_name = "M")]
     pub(crate) m: Option<u32>,
-    /// Candidates kept while hnsw inserts. 1 to 10,000. Default: 200.
+    /// hnsw: candidates kept while inserting. 1 to 10,000. Default: 200.
     #[arg(long, visible_alias = "efConstruction", value_name = "N")]
     pub(crate) ef_construction: Option<u32>,
+    /// ivf: lists of a segment. 1 to 1,000,000. Default: the square root of the number of its rows.
+    #[arg(long, visible_alias = "clusters", value_name = "N")]
+    pub(crate) nlist: Option<u32>,
+    /// ivf: what the lists hold of each vector. Default: sq8 for f32 and f16 under l2, cosine, dot and l1, else vector.
+    #[arg(long, value_name = "CODE", value_parser = ivf_code())]
+    pub(crate) code: Option<IvfCode>,
 }
 
 impl IndexArgs {
     /// The index with the single parameters put in.
     pub(crate) fn spec(&self) -> Outcome<IndexSpec> {
-        match &self.index {
-            IndexSpec::Hnsw(given) => Ok(IndexSpec::Hnsw(HnswParams {
+        self.check_kind()?;
+        Ok(match &self.index {
+            IndexSpec::Flat => IndexSpec::Flat,
+            IndexSpec::Hnsw(given) => IndexSpec::Hnsw(HnswParams {
                 m: self.m.unwrap_or(given.m),
                 ef_construction: self.ef_construction.unwrap_or(given.ef_construction),
                 ..given.clone()
-            })),
-            other if self.m.is_some() || self.ef_construction.is_some() => {
-                Err(Failure::usage(format!(
-                    "--m and --ef-construction are parameters of hnsw; the index kind `{}` has none of them",
-                    other.kind()
-                )))
-            }
-            other => Ok(other.clone()),
-        }
+            }),
+            IndexSpec::Ivf(given) => IndexSpec::Ivf(IvfParams {
+                nlist: self.nlist.or(given.nlist),
+                code: self.code.or(given.code),
+                ..given.clone()
+            }),
+        })
+    }
+
+    /// Refuses a parameter of another kind.
+    fn check_kind(&self) -> Outcome {
+        let kind = self.index.kind();
+        let flags = [
+            ("--m", "hnsw", self.m.is_some()),
+            ("--ef-construction", "hnsw", self.ef_construction.is_some()),
+            ("--nlist", "ivf", self.nlist.is_some()),
+            ("--code", "ivf", self.code.is_some()),
+        ];
+        let Some((flag, other, _)) = flags.iter().find(|(_, of, given)| *given && *of != kind)
+        else {
+            return Ok(());
+        };
+        let own: Vec<_> = flags
+            .iter()
+            .filter(|(_, of, _)| *of == kind)
+            .map(|(flag, ..)| *flag)
+            .collect();
+        let own = match own.as_slice() {
+            [] => "none".to_owned(),
+            own => own.join(" and "),
+        };
+        Err(Failure::usage(format!(
+            "{flag} is a parameter of {other}; the index kind `{kind}` has {own}"
+        )))
     }
 }
 
@@ -149,22 +185,55 @@ mod tests {
         assert!(parse_field("a:strng").unwrap_err().contains("string"));
     }
 
+    fn args(index: &str) -> IndexArgs {
+        IndexArgs {
+            index: index.parse().unwrap(),
+            m: None,
+            ef_construction: None,
+            nlist: None,
+            code: None,
+        }
+    }
+
     #[test]
     fn parameters_of_another_kind_are_refused() {
-        let args = IndexArgs {
-            index: IndexSpec::Flat,
+        let m = |index: &str| IndexArgs {
             m: Some(8),
-            ef_construction: None,
+            ..args(index)
         };
-        assert!(args.spec().is_err());
-        let args = IndexArgs {
-            index: IndexSpec::default(),
-            m: Some(8),
-            ef_construction: None,
+        let nlist = |index: &str| IndexArgs {
+            nlist: Some(8),
+            ..args(index)
         };
+        for (refused, named) in [
+            (m("flat"), "`flat` has none"),
+            (m("ivf"), "`ivf` has --nlist and --code"),
+            (nlist("hnsw"), "`hnsw` has --m and --ef-construction"),
+            (nlist("flat"), "--nlist is a parameter of ivf"),
+        ] {
+            let Err(Failure::Error(error)) = refused.spec() else {
+                panic!("{refused:?} passed")
+            };
+            assert!(error.to_string().contains(named), "{error}");
+        }
         assert!(matches!(
-            args.spec(),
+            m("hnsw").spec(),
             Ok(IndexSpec::Hnsw(HnswParams { m: 8, .. }))
         ));
+    }
+
+    #[test]
+    fn a_single_parameter_counts_more_than_the_json() {
+        let args = IndexArgs {
+            nlist: Some(8),
+            ..args(r#"{"type":"ivf","nlist":99,"code":"vector","iterations":4}"#)
+        };
+        let expected = IvfParams {
+            nlist: Some(8),
+            code: Some(IvfCode::Vector),
+            iterations: 4,
+            ..IvfParams::default()
+        };
+        assert_eq!(args.spec().unwrap(), IndexSpec::Ivf(expected));
     }
 }

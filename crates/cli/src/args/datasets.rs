@@ -1,9 +1,10 @@
-//! Flags of the commands that work on vector files: `flat` and `hnsw`.
+//! Flags of the commands that work on vector files: `flat`, `hnsw` and `ivf`.
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
-use vecdb_engine::{HnswParams, Metric};
+use vecdb_engine::{HnswParams, IvfCode, IvfParams, Metric};
 
 use super::help;
 
@@ -18,13 +19,26 @@ pub(crate) enum FlatCommand {
 pub(crate) enum HnswCommand {
     /// Build a graph over a vector file and save it.
     #[command(after_long_help = help::HNSW_BUILD)]
-    Build(BuildArgs),
+    Build(HnswBuildArgs),
     /// Search a saved graph: hops per layer for one query, latencies and recall for many.
     #[command(after_long_help = help::HNSW_SEARCH)]
     Search(HnswSearchArgs),
     /// Measure recall and speed at several values of ef, and plot them.
     #[command(after_long_help = help::HNSW_SWEEP)]
-    Sweep(SweepArgs),
+    Sweep(HnswSweepArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IvfCommand {
+    /// Learn centroids from a vector file, put its vectors into lists around them, and save that.
+    #[command(after_long_help = help::IVF_BUILD)]
+    Build(IvfBuildArgs),
+    /// Search saved lists: those searched for one query, latencies and recall for many.
+    #[command(after_long_help = help::IVF_SEARCH)]
+    Search(IvfSearchArgs),
+    /// Measure recall and speed at several values of nprobe, and plot them.
+    #[command(after_long_help = help::IVF_SWEEP)]
+    Sweep(IvfSweepArgs),
 }
 
 /// The queries of a measurement, and what is known about their answers.
@@ -60,9 +74,53 @@ pub(crate) struct FlatSearchArgs {
     pub(crate) dataset: PathBuf,
     #[command(flatten)]
     pub(crate) queries: QueryArgs,
+    #[command(flatten)]
+    pub(crate) metric: FileMetric,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FileMetric {
     /// l2, cosine, dot, l1; hamming and jaccard take each byte of a u8 file as eight bits.
     #[arg(long, default_value = "l2")]
     pub(crate) metric: Metric,
+}
+
+/// What an index is built over, and where it goes.
+#[derive(Debug, Args)]
+pub(crate) struct BuildFiles {
+    /// File of vectors (.npy, .fvecs, .bvecs, idx, .jsonl, .parquet; gzip is recognised).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dataset: PathBuf,
+    /// File to write the index to; an older one is replaced. The vectors stay in the dataset, which searches read.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+/// A saved index and its vectors.
+#[derive(Debug, Args)]
+pub(crate) struct IndexFiles {
+    /// File written by `build`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: PathBuf,
+    /// File of the vectors that the index was built over. Default: where it lay then.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dataset: Option<PathBuf>,
+}
+
+/// What a sweep measures, and where its plot goes.
+#[derive(Debug, Args)]
+pub(crate) struct SweepFiles {
+    /// File written by `build`. Without it, an index is built over the dataset and not saved.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) index: Option<PathBuf>,
+    /// File of the vectors. Default with `--index`: where it lay when the index was built.
+    #[arg(long, value_name = "FILE", required_unless_present = "index")]
+    pub(crate) dataset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) queries: QueryArgs,
+    /// Write recall against queries per second to this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 /// Parameters of a graph.
@@ -77,9 +135,8 @@ pub(crate) struct GraphArgs {
     /// Seed of the level draw. With `--threads 1` the same seed gives the same graph.
     #[arg(long, value_name = "N", default_value_t = HnswParams::default().seed)]
     pub(crate) seed: u64,
-    /// l2, cosine, dot, l1; hamming and jaccard take each byte of a u8 file as eight bits.
-    #[arg(long, default_value = "l2")]
-    pub(crate) metric: Metric,
+    #[command(flatten)]
+    pub(crate) metric: FileMetric,
 }
 
 impl GraphArgs {
@@ -93,25 +150,17 @@ impl GraphArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct BuildArgs {
-    /// File of vectors (.npy, .fvecs, .bvecs, idx, .jsonl, .parquet; gzip is recognised).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) dataset: PathBuf,
-    /// File to write the graph to; an older one is replaced. It holds links only: the vectors stay in the dataset.
-    #[arg(long, short, value_name = "FILE")]
-    pub(crate) output: PathBuf,
+pub(crate) struct HnswBuildArgs {
+    #[command(flatten)]
+    pub(crate) files: BuildFiles,
     #[command(flatten)]
     pub(crate) graph: GraphArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct HnswSearchArgs {
-    /// File written by `hnsw build`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) index: PathBuf,
-    /// File of the vectors that the graph was built over. Default: where it lay then.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) dataset: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) files: IndexFiles,
     #[command(flatten)]
     pub(crate) queries: QueryArgs,
     /// Candidates kept while searching; more finds more and costs more. Never less than the limit.
@@ -120,15 +169,9 @@ pub(crate) struct HnswSearchArgs {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct SweepArgs {
-    /// File written by `hnsw build`. Without it, a graph is built over the dataset and not saved.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) index: Option<PathBuf>,
-    /// File of the vectors. Default with `--index`: where it lay when the graph was built.
-    #[arg(long, value_name = "FILE", required_unless_present = "index")]
-    pub(crate) dataset: Option<PathBuf>,
+pub(crate) struct HnswSweepArgs {
     #[command(flatten)]
-    pub(crate) queries: QueryArgs,
+    pub(crate) files: SweepFiles,
     /// Values of ef to measure.
     #[arg(
         long,
@@ -138,9 +181,99 @@ pub(crate) struct SweepArgs {
         default_value = "10,20,50,100,200"
     )]
     pub(crate) ef: Vec<u32>,
-    /// Write recall against queries per second to this file, as SVG.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) graph: GraphArgs,
+}
+
+/// Parameters of inverted lists.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Lists, each around a centroid. 1 to 1,000,000. Default: the square root of the number of vectors.
+    #[arg(long, visible_alias = "clusters", value_name = "N")]
+    pub(crate) nlist: Option<u32>,
+    /// What the lists hold of each vector: itself, or one byte a number. Default: sq8 for f32 and f16 vectors under l2,
+    /// cosine, dot and l1, else vector.
+    #[arg(long, value_name = "CODE", value_parser = ivf_code())]
+    pub(crate) code: Option<IvfCode>,
+    /// Vectors per list that the centroids are learned from, at most. 1 to 100,000.
+    #[arg(long, value_name = "N", default_value_t = IvfParams::default().train_rows_per_list)]
+    pub(crate) train_rows_per_list: u32,
+    /// Iterations of k-means at most. 1 to 1,000.
+    #[arg(long, value_name = "N", default_value_t = IvfParams::default().iterations)]
+    pub(crate) iterations: u32,
+    /// Seed of the training. The same seed and vectors give the same lists.
+    #[arg(long, value_name = "N", default_value_t = IvfParams::default().seed)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) metric: FileMetric,
+}
+
+impl ListArgs {
+    pub(crate) fn params(&self) -> IvfParams {
+        IvfParams {
+            nlist: self.nlist,
+            code: self.code,
+            train_rows_per_list: self.train_rows_per_list,
+            iterations: self.iterations,
+            seed: self.seed,
+        }
+    }
+}
+
+/// Reads a code of inverted lists by its name.
+pub(super) fn ivf_code() -> impl TypedValueParser<Value = IvfCode> {
+    let names = PossibleValuesParser::new(IvfCode::ALL.map(IvfCode::name));
+    names.try_map(|name| {
+        let mut all = IvfCode::ALL.into_iter();
+        all.find(|code| code.name() == name)
+            .ok_or_else(|| format!("no code is named `{name}`"))
+    })
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IvfBuildArgs {
+    #[command(flatten)]
+    pub(crate) files: BuildFiles,
+    #[command(flatten)]
+    pub(crate) lists: ListArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IvfSearchArgs {
+    #[command(flatten)]
+    pub(crate) files: IndexFiles,
+    #[command(flatten)]
+    pub(crate) queries: QueryArgs,
+    /// Lists searched, the nearest first; more find more and cost more. Default: what the build found to give a recall of
+    /// 0.97.
+    #[arg(long, value_name = "N")]
+    pub(crate) nprobe: Option<u32>,
+    #[command(flatten)]
+    pub(crate) rerank: RerankArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RerankArgs {
+    /// Candidates by codes that are measured by their vectors (code sq8). Default: 6 for each hit, 64 at least.
+    #[arg(long, value_name = "N")]
+    pub(crate) rerank: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct IvfSweepArgs {
+    #[command(flatten)]
+    pub(crate) files: SweepFiles,
+    /// Values of nprobe to measure.
+    #[arg(
+        long,
+        visible_alias = "nprobe-sweep",
+        value_name = "N,N,...",
+        value_delimiter = ',',
+        default_value = "1,2,4,8,16,32"
+    )]
+    pub(crate) nprobe: Vec<u32>,
+    #[command(flatten)]
+    pub(crate) rerank: RerankArgs,
+    #[command(flatten)]
+    pub(crate) lists: ListArgs,
 }

@@ -18,6 +18,8 @@ Measurements on vector files, without a database:
   vecdb flat search --dataset base.fvecs --query query.fvecs --k 10
   vecdb hnsw build --dataset base.fvecs --output base.hnsw --M 16 --efConstruction 200
   vecdb hnsw sweep --index base.hnsw --query query.fvecs --plot recall.svg
+  vecdb ivf build --dataset base.fvecs --output base.ivf --clusters 1000
+  vecdb ivf sweep --index base.ivf --query query.fvecs --nprobe 1,4,16,64
 
 Environment:
   VECDB_PATH     folder of the database, where neither --path nor --url is given
@@ -97,10 +99,40 @@ Examples:
 
 At most 1,000 queries are used unless --limit-queries says otherwise.";
 
+pub(crate) const IVF_BUILD: &str = "\
+Examples:
+  vecdb ivf build --dataset sift_1M.fvecs --output sift.ivf --clusters 1000
+  vecdb ivf build --dataset base.f16.npy --output base.ivf --metric cosine --code vector
+  vecdb ivf build --dataset base.npy --output base.ivf --nlist 256 --iterations 25 --seed 7
+
+Prints how the training went (the objective is the mean squared distance to the nearest centroid),
+how full the lists are, build time, bytes, and how many lists a search needs for a recall, measured
+on vectors of the dataset that leave themselves out. An imbalance of 1.3 means that the list of a
+random vector is 1.3 times as long as the mean list.";
+
+pub(crate) const IVF_SEARCH: &str = "\
+Examples:
+  vecdb ivf search --index sift.ivf --query query.npy --k 10 --nprobe 10
+  vecdb ivf search --index sift.ivf --query queries.fvecs --query-row 7
+  vecdb ivf search --index sift.ivf --query queries.fvecs --ground-truth truth.ivecs --json
+
+Brute force is an exact search of the first query by the same kernels on one thread. Recall counts
+a hit as right if it is no farther than the k-th true neighbour. Without --ground-truth the truth
+of up to 1,000 queries is computed by exact search.";
+
+pub(crate) const IVF_SWEEP: &str = "\
+Examples:
+  vecdb ivf sweep --index sift.ivf --query queries.fvecs --ground-truth truth.ivecs
+  vecdb ivf sweep --index sift.ivf --query queries.fvecs --nprobe 1,2,4,8,16,32 --plot recall.svg
+  vecdb ivf sweep --dataset base.npy --metric cosine --clusters 256 --query queries.npy --json
+
+At most 1,000 queries are used unless --limit-queries says otherwise.";
+
 pub(crate) const COLLECTION_CREATE: &str = "\
 Examples:
   vecdb collection create products --dimension 768 --metric cosine
   vecdb collection create images --dimension 784 --metric l2 --element u8 --M 32
+  vecdb collection create texts --dimension 384 --index ivf --nlist 1024
   vecdb collection create news --dimension 384 --field published:datetime --field tags:string[]
   vecdb collection create logs --dimension 64 --index flat --durability interval:100";
 

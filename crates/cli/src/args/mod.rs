@@ -10,7 +10,8 @@ mod snapshots;
 
 pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
 pub(crate) use datasets::{
-    BuildArgs, FlatCommand, FlatSearchArgs, HnswCommand, HnswSearchArgs, QueryArgs, SweepArgs,
+    BuildFiles, FlatCommand, FlatSearchArgs, HnswBuildArgs, HnswCommand, HnswSearchArgs,
+    HnswSweepArgs, IvfBuildArgs, IvfCommand, IvfSearchArgs, IvfSweepArgs, QueryArgs, SweepFiles,
 };
 pub(crate) use place::settle;
 pub(crate) use points::{
@@ -73,7 +74,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Threads to use; 0 means all processors. Default: all for builds, imports and exact search of many queries;
-    /// one for `hnsw search` and `hnsw sweep`, so that times are those of a single searcher.
+    /// one for the searches and sweeps of `hnsw` and `ivf`, so that times are those of a single searcher.
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// No progress bars and no remarks on stderr; errors are still told.
@@ -144,6 +145,9 @@ pub(crate) enum Command {
     /// Build, search and measure HNSW graphs over vector files, without a database.
     #[command(subcommand)]
     Hnsw(HnswCommand),
+    /// Build, search and measure inverted lists (IVF) over vector files, without a database.
+    #[command(subcommand)]
+    Ivf(IvfCommand),
     /// Create, list, inspect, compact and drop collections.
     #[command(subcommand)]
     Collection(CollectionCommand),
@@ -254,6 +258,28 @@ mod tests {
             panic!("another command");
         };
         assert_eq!((args.graph.m, args.graph.ef_construction), (8, 50));
+        let line = [
+            "vecdb",
+            "ivf",
+            "build",
+            "--dataset",
+            "x.npy",
+            "--output",
+            "y",
+            "--clusters",
+            "9",
+            "--code",
+            "vector",
+        ];
+        let Command::Ivf(IvfCommand::Build(args)) = Cli::try_parse_from(line).unwrap().command
+        else {
+            panic!("another command");
+        };
+        let params = args.lists.params();
+        assert_eq!(
+            (params.nlist, params.code),
+            (Some(9), Some(vecdb_engine::IvfCode::Vector))
+        );
         let line = ["vecdb", "search", "-c", "a", "[1]", "--k", "3"];
         let Command::Search(args) = Cli::try_parse_from(line).unwrap().command else {
             panic!("another command")

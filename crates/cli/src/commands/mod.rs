@@ -5,8 +5,10 @@ mod export;
 mod flat;
 mod hnsw;
 mod import;
+mod index_files;
 mod input;
 mod insert;
+mod ivf;
 mod points;
 mod quickstart;
 mod search;
@@ -29,6 +31,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Quickstart => quickstart::run(console, globals),
         Command::Flat(command) => flat::run(console, globals, &command),
         Command::Hnsw(command) => hnsw::run(console, globals, &command),
+        Command::Ivf(command) => ivf::run(console, globals, &command),
         Command::Collection(command) => collection::run(console, globals, &command),
         Command::Import(args) => import::run(console, globals, &args),
         Command::Insert(args) => insert::run(console, globals, &args),

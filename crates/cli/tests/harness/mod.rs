@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 pub(crate) mod running;
+pub(crate) mod small;
 
 use std::ffi::OsStr;
 use std::io::Write;

@@ -46,7 +46,7 @@ struct Found {
 
 fn search(console: &Console, globals: &Globals, args: &FlatSearchArgs) -> Outcome<Found> {
     let started = Instant::now();
-    let (metric, k) = (args.metric, args.queries.limit);
+    let (metric, k) = (args.metric.metric, args.queries.limit);
     let mut reader = open_vectors(&args.dataset)?;
     let info = reader.info().clone();
     let (element, dim) = search_shape(&info, metric)?;

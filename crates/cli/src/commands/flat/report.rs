@@ -49,6 +49,9 @@ pub(crate) struct RowHit {
     pub(crate) rank: usize,
     pub(crate) row: u32,
     pub(crate) distance: f32,
+    /// The list of IVF that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) list: Option<u32>,
 }
 
 impl QueryHits {
@@ -58,6 +61,7 @@ impl QueryHits {
             rank: at + 1,
             row: hit.row.0,
             distance: metric.distance(hit.distance),
+            list: None,
         };
         Self {
             query,
@@ -65,19 +69,28 @@ impl QueryHits {
         }
     }
 
+    /// Says in which list of IVF each hit lies.
+    pub(crate) fn find_lists(&mut self, list_of_rows: &[u32]) {
+        for hit in &mut self.hits {
+            hit.list = list_of_rows.get(hit.row as usize).copied();
+        }
+    }
+
     pub(crate) fn grid(&self, metric: Metric) -> Grid {
         let distance = format!("Distance ({metric})");
-        let mut grid = Grid::new([
-            ("Rank", Align::Right),
-            ("Row", Align::Right),
-            (&*distance, Align::Right),
-        ]);
+        let mut titles = vec!["Rank", "Row", &distance];
+        if self.hits.iter().any(|hit| hit.list.is_some()) {
+            titles.push("List");
+        }
+        let mut grid = Grid::new(titles.into_iter().map(|title| (title, Align::Right)));
         for hit in &self.hits {
-            grid.row([
+            let list = hit.list.map(count);
+            let cells = [
                 hit.rank.to_string(),
                 count(hit.row),
                 output::float(hit.distance),
-            ]);
+            ];
+            grid.row(cells.into_iter().chain(list));
         }
         grid
     }
@@ -94,7 +107,7 @@ impl Report {
             rows: found.rows,
             dimension: found.dim,
             element: found.element,
-            metric: args.metric,
+            metric: args.metric.metric,
             limit: args.queries.limit,
             queries,
             threads: found.threads,
@@ -113,7 +126,7 @@ impl Report {
                 .collect(),
             peak_rss_bytes: peak_rss_bytes(),
             results: results
-                .map(|(row, hits)| QueryHits::new(*row, args.metric, hits))
+                .map(|(row, hits)| QueryHits::new(*row, args.metric.metric, hits))
                 .collect(),
         }
     }
@@ -164,7 +177,7 @@ pub(super) fn print(
             "\nExact nearest neighbours (k={}{which}):",
             report.limit
         ))?;
-        console.grid(&first.grid(args.metric))?;
+        console.grid(&first.grid(args.metric.metric))?;
     }
     let naive = match report.naive_rows >= report.rows {
         true => format!("{} per query (all rows)", seconds(report.naive_seconds)),

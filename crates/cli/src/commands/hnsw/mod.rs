@@ -1,8 +1,6 @@
 //! `hnsw build|search|sweep`: the graph that collections use, over vector files and without a database.
 
 mod build;
-mod index_file;
-mod runner;
 mod search;
 mod sweep;
 

@@ -1,42 +1,22 @@
 //! `hnsw search`: the way of one query through the layers, or the latencies of many.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
-use vecdb_engine::Metric;
+use vecdb_engine::{Metric, SearchParams};
 use vecdb_index::LayerTrace;
-use vecdb_vector::Kernels;
 
-use super::index_file::IndexFile;
-use super::runner::{Run, Runner};
 use crate::args::{Globals, HnswSearchArgs};
-use crate::commands::flat::{QueryHits, recall_key};
+use crate::commands::index_files::{Search, SearchReport, Source, per_query};
 use crate::failure::Outcome;
-use crate::measure::{LatencySummary, Queries, Rows, Truth, mean_recall};
-use crate::output::{Align, Console, Grid, count, decimal, float, percent, rate, seconds};
+use crate::output::{Align, Console, Grid, count, float};
 
 #[derive(Serialize)]
 struct Report {
-    index: String,
-    dataset: String,
-    rows: u32,
-    metric: Metric,
-    limit: usize,
+    #[serde(flatten)]
+    common: SearchReport,
     ef: u32,
-    queries: usize,
-    threads: usize,
-    #[serde(flatten)]
-    recall: BTreeMap<String, f64>,
-    /// `computed` or `file`, where there is a recall.
-    ground_truth: Option<&'static str>,
-    queries_per_second: f64,
-    #[serde(flatten)]
-    latency: LatencySummary,
-    distance_computations: f64,
     nodes_visited: f64,
     hops: f64,
     layers: Vec<Layer>,
-    results: Vec<QueryHits>,
 }
 
 /// One layer of the last query's way.
@@ -50,76 +30,39 @@ struct Layer {
 }
 
 pub(super) fn run(console: &Console, globals: &Globals, args: &HnswSearchArgs) -> Outcome {
-    let file = IndexFile::open(&args.index)?;
-    let dataset = args.dataset.as_ref().unwrap_or(&file.about.dataset);
-    let metric = file.about.metric;
-    let rows = Rows::load(console, dataset, metric, globals.threads_or_all())?;
-    let graph = file.graph(&rows, dataset)?;
-    let queries = Queries::load(
-        &args.queries,
-        metric,
-        (rows.element(), rows.dim()),
-        usize::MAX,
-    )?;
-    let runner = Runner {
-        graph: graph.as_ref(),
-        rows: rows.view()?,
-        metric,
-        kernels: Kernels::from_env()?,
-        k: args.queries.limit,
-        threads: globals.threads_or_one(),
-    };
-    let run = runner.run(queries.all(), args.ef)?;
-    let truth = runner.truth(
+    let files = &args.files;
+    let source = Source::open(
         console,
-        &queries,
-        args.queries.ground_truth.as_deref(),
-        globals.threads_or_all(),
+        globals,
+        "hnsw",
+        &files.index,
+        files.dataset.as_deref(),
     )?;
-    let recall = truth
-        .as_ref()
-        .map(|truth| mean_recall(&run.hits, truth, metric));
-    let results = run
-        .hits
-        .iter()
-        .enumerate()
-        .map(|(at, hits)| QueryHits::new(queries.row_in_file(at), metric, hits));
+    let params = SearchParams {
+        ef: Some(args.ef),
+        ..SearchParams::default()
+    };
+    let search = Search::new(console, globals, &source, &args.queries, &params)?;
+    let run = &search.run;
+    let layers = run.layers.iter();
     let report = Report {
-        index: args.index.display().to_string(),
-        dataset: dataset.display().to_string(),
-        rows: rows.len(),
-        metric,
-        limit: args.queries.limit,
+        common: search.report(&files.index),
         ef: args.ef,
-        queries: queries.len(),
-        threads: runner.threads,
-        recall: recall
-            .map(|recall| (recall_key(args.queries.limit), recall))
-            .into_iter()
-            .collect(),
-        ground_truth: truth.as_ref().map(source_of),
-        queries_per_second: run.queries_per_second(),
-        latency: run.latencies.clone().summary(),
-        distance_computations: run.mean(run.counters.distance_computations),
         nodes_visited: run.mean(run.counters.nodes_visited),
         hops: run.mean(run.counters.hops),
-        layers: run
-            .trace
-            .iter()
-            .map(|trace| Layer::new(trace, metric))
+        layers: layers
+            .map(|layer| Layer::new(layer, source.metric))
             .collect(),
-        results: results.collect(),
     };
     console.json(&report)?;
-    print(console, &report, recall, &run)
-}
-
-pub(super) fn source_of(truth: &Truth) -> &'static str {
-    if truth.computed_seconds.is_some() {
-        "computed"
-    } else {
-        "file"
-    }
+    let visited = per_query(report.common.queries, report.nodes_visited);
+    report.common.print(
+        console,
+        &format!("HNSW search (ef={})", report.ef),
+        || print_way(console, &report.layers),
+        vec![("Nodes visited", visited)],
+        Vec::new(),
+    )
 }
 
 impl Layer {
@@ -134,85 +77,8 @@ impl Layer {
     }
 }
 
-fn print(console: &Console, report: &Report, recall: Option<f64>, run: &Run) -> Outcome {
-    let one = report.queries == 1;
-    console.line(format_args!("HNSW search (ef={}):", report.ef))?;
-    if one {
-        print_way(console, report)?;
-    } else {
-        console.line(format_args!(
-            "  {} queries, the hits of the first:",
-            count(report.queries as u64)
-        ))?;
-    }
-    if let Some(first) = report.results.first() {
-        console.grid(&first.grid(report.metric))?;
-    }
-    let latency = report.latency;
-    let micros = |time: f64| seconds(time / 1e6);
-    let time = match one {
-        true => micros(latency.mean_us),
-        false => format!(
-            "{} mean, {} p50, {} p99",
-            micros(latency.mean_us),
-            micros(latency.p50_us),
-            micros(latency.p99_us)
-        ),
-    };
-    let per_query = if one { "" } else { " per query" };
-    let number = |mean: f64| {
-        if one {
-            count(mean as u64)
-        } else {
-            decimal(mean)
-        }
-    };
-    let mut facts = vec![
-        (
-            "Nodes visited",
-            format!("{}{per_query}", number(report.nodes_visited)),
-        ),
-        (
-            "Distance computations",
-            format!(
-                "{}{per_query} (vs {} brute force)",
-                number(report.distance_computations),
-                count(report.rows)
-            ),
-        ),
-        ("Time", time),
-    ];
-    if !one {
-        let threads = if report.threads == 1 {
-            "one thread".to_owned()
-        } else {
-            format!("{} threads", report.threads)
-        };
-        facts.push((
-            "Throughput",
-            format!(
-                "{} queries/second ({threads})",
-                rate(run.queries_per_second())
-            ),
-        ));
-    }
-    if let Some(recall) = recall {
-        let truth = if report.ground_truth == Some("file") {
-            "against the truth file"
-        } else {
-            "against exact search"
-        };
-        facts.push((
-            "Recall",
-            format!("{} at k={}, {truth}", percent(recall), report.limit),
-        ));
-    }
-    console.line("\nPerformance:")?;
-    console.grid(&Grid::facts(facts))
-}
-
-fn print_way(console: &Console, report: &Report) -> Outcome {
-    if let Some(top) = report.layers.first() {
+fn print_way(console: &Console, layers: &[Layer]) -> Outcome {
+    if let Some(top) = layers.first() {
         console.line(format_args!(
             "  starting from the entry point at layer {}",
             top.layer
@@ -225,7 +91,7 @@ fn print_way(console: &Console, report: &Report) -> Outcome {
         ("Found row", Align::Right),
         ("Its distance", Align::Right),
     ]);
-    for layer in &report.layers {
+    for layer in layers {
         grid.row([
             layer.layer.to_string(),
             match layer.layer {
@@ -237,6 +103,5 @@ fn print_way(console: &Console, report: &Report) -> Outcome {
             float(layer.nearest_distance),
         ]);
     }
-    console.grid(&grid)?;
-    console.line("\nResults:")
+    console.grid(&grid)
 }

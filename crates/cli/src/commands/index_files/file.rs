@@ -1,9 +1,9 @@
-//! The file of `hnsw build`: a section file with the graph and a description of the dataset it belongs to.
+//! The file of `hnsw build` and `ivf build`: a section file with the index and a description of the dataset it belongs to.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use vecdb_engine::{ElementType, ErrorKind, HnswParams, IndexSpec, Metric};
+use vecdb_engine::{ElementType, ErrorKind, IndexSpec, Metric};
 use vecdb_index::{AnnIndex, BuiltIndex};
 use vecdb_storage::checksum::crc32c;
 use vecdb_storage::{Disk, FileDisk, SectionFile, SectionWriter};
@@ -12,30 +12,30 @@ use crate::failure::{Failure, Outcome};
 use crate::measure::Rows;
 
 const KIND: [u8; 4] = *b"GRPH";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const DATASET_SECTION: &str = "dataset";
 
-/// The dataset that a graph was built over.
+/// The index, and the dataset that it was built over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct About {
     pub(super) dataset: PathBuf,
     pub(super) metric: Metric,
-    pub(super) params: HnswParams,
+    pub(super) index: IndexSpec,
     rows: u32,
     dimension: usize,
     element: ElementType,
-    /// CRC-32C of the vectors: a graph over other vectors finds nonsense.
+    /// CRC-32C of the vectors: an index over other vectors finds nonsense.
     crc32c: u32,
 }
 
 impl About {
-    pub(super) fn new(dataset: &Path, metric: Metric, params: &HnswParams, rows: &Rows) -> Self {
+    pub(super) fn new(dataset: &Path, metric: Metric, spec: &IndexSpec, rows: &Rows) -> Self {
         Self {
             // The name is used again from other folders.
             dataset: std::path::absolute(dataset).unwrap_or_else(|_| dataset.to_owned()),
             metric,
-            params: params.clone(),
+            index: spec.clone(),
             rows: rows.len(),
             dimension: rows.dim(),
             element: rows.element(),
@@ -43,7 +43,7 @@ impl About {
         }
     }
 
-    /// Whether `rows` are those that the graph was built over.
+    /// Whether `rows` are those that the index was built over.
     fn check(&self, rows: &Rows, dataset: &Path) -> Outcome {
         let shape = |rows: u32, dimension: usize, element: ElementType| {
             format!("{rows} x {dimension} {element}")
@@ -52,14 +52,14 @@ impl About {
         let given = shape(rows.len(), rows.dim(), rows.element());
         if own != given {
             return Err(Failure::usage(format!(
-                "{} holds {given} vectors, but the graph was built over {own} from {}",
+                "{} holds {given} vectors, but the index was built over {own} from {}",
                 dataset.display(),
                 self.dataset.display()
             )));
         }
         if crc32c(rows.bytes()) != self.crc32c {
             return Err(Failure::usage(format!(
-                "{} does not hold the vectors that the graph was built over (from {})",
+                "{} does not hold the vectors that the index was built over (from {})",
                 dataset.display(),
                 self.dataset.display()
             )));
@@ -68,44 +68,57 @@ impl About {
     }
 }
 
-/// An opened file: description and graph, the rows not yet compared.
+/// An opened file: description and index, the rows not yet compared.
 pub(super) struct IndexFile {
     pub(super) about: About,
     file: SectionFile,
 }
 
 impl IndexFile {
-    pub(super) fn open(path: &Path) -> Outcome<Self> {
+    /// Opens a file with an index of this kind.
+    pub(super) fn open(path: &Path, kind: &'static str) -> Outcome<Self> {
         let file = SectionFile::open(&FileDisk, path, KIND, VERSION, None)?;
+        let shown = path.display();
+        if file.version() < VERSION {
+            return Err(Failure::new(
+                ErrorKind::Unsupported,
+                format!(
+                    "{shown} has format version {}, this program reads {VERSION}: build the index again",
+                    file.version()
+                ),
+            ));
+        }
         let bytes = file.section(DATASET_SECTION)?.bytes_verified()?;
-        let about = serde_json::from_slice(&bytes).map_err(|error| {
+        let about: About = serde_json::from_slice(&bytes).map_err(|error| {
             Failure::new(
                 ErrorKind::Corrupt,
-                format!(
-                    "{}: the section {DATASET_SECTION:?} is damaged: {error}",
-                    path.display()
-                ),
+                format!("{shown}: the section {DATASET_SECTION:?} is damaged: {error}"),
             )
         })?;
+        let found = about.index.kind();
+        if found != kind {
+            return Err(Failure::usage(format!(
+                "{shown} holds an index of the kind `{found}`, not `{kind}`: use the commands of `vecdb {found}`"
+            )));
+        }
         Ok(Self { about, file })
     }
 
-    /// The graph, for `rows` read from `dataset`.
-    pub(super) fn graph(&self, rows: &Rows, dataset: &Path) -> Outcome<Box<dyn AnnIndex>> {
+    /// The index, for `rows` read from `dataset`.
+    pub(super) fn index(&self, rows: &Rows, dataset: &Path) -> Outcome<Box<dyn AnnIndex>> {
         let about = &self.about;
         about.check(rows, dataset)?;
-        let graph = vecdb_index::open(
-            &IndexSpec::Hnsw(about.params.clone()),
+        Ok(vecdb_index::open(
+            &about.index,
             about.metric,
             &self.file,
             about.rows,
-        )?;
-        Ok(graph)
+        )?)
     }
 }
 
 /// Writes the file beside its place, then moves it there: an older file stays whole until the new one is.
-pub(super) fn write(path: &Path, about: &About, graph: &dyn BuiltIndex) -> Outcome<u64> {
+pub(super) fn write(path: &Path, about: &About, index: &dyn BuiltIndex) -> Outcome<u64> {
     let disk = FileDisk;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
@@ -118,7 +131,7 @@ pub(super) fn write(path: &Path, about: &About, graph: &dyn BuiltIndex) -> Outco
     let text = serde_json::to_vec(about)
         .map_err(|error| Failure::usage(format!("{}: {error}", about.dataset.display())))?;
     writer.add(DATASET_SECTION, &text)?;
-    graph.save(&mut writer)?;
+    index.save(&mut writer)?;
     let summary = writer.finish()?;
     disk.rename(&draft, path)
         .map_err(|error| Failure::file(path, &error))?;

@@ -1,10 +1,10 @@
-//! Running queries against a graph: hits, costs and latencies.
+//! Running queries against an index: hits, costs and latencies.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use vecdb_engine::{Metric, SearchParams};
-use vecdb_index::{AnnIndex, Budget, Counters, LayerTrace, Scratch};
+use vecdb_index::{AnnIndex, Budget, Counters, LayerTrace, ListTrace, Scratch};
 use vecdb_vector::{Kernels, Neighbor, Query, VectorRows};
 
 use crate::failure::Outcome;
@@ -17,60 +17,65 @@ const WARM_UP: usize = 20;
 /// A single query is timed as the median of this many searches.
 const SINGLE_PASSES: usize = 11;
 
-/// A graph with its rows, and how to search it.
-pub(super) struct Runner<'a> {
-    pub(super) graph: &'a dyn AnnIndex,
-    pub(super) rows: VectorRows<'a>,
-    pub(super) metric: Metric,
-    pub(super) kernels: Kernels,
-    pub(super) k: usize,
-    pub(super) threads: usize,
+/// An index with its rows, and how to search it.
+pub(in crate::commands) struct Runner<'a> {
+    pub(in crate::commands) index: &'a dyn AnnIndex,
+    pub(in crate::commands) rows: VectorRows<'a>,
+    pub(in crate::commands) metric: Metric,
+    pub(in crate::commands) kernels: Kernels,
+    pub(in crate::commands) k: usize,
+    pub(in crate::commands) threads: usize,
 }
 
 /// What a run brought.
 #[derive(Default)]
-pub(super) struct Run {
-    pub(super) hits: Vec<Vec<Neighbor>>,
-    pub(super) counters: Counters,
-    pub(super) latencies: Latencies,
-    pub(super) wall: Duration,
-    /// The way of the last query through the layers, the top one first.
-    pub(super) trace: Vec<LayerTrace>,
+pub(in crate::commands) struct Run {
+    pub(in crate::commands) hits: Vec<Vec<Neighbor>>,
+    pub(in crate::commands) counters: Counters,
+    pub(in crate::commands) latencies: Latencies,
+    pub(in crate::commands) wall: Duration,
+    /// Rows that were compared with their query: those of the lists looked into, or all of a scan. Graphs do not tell.
+    pub(in crate::commands) rows_compared: u64,
+    /// Lists of IVF looked into.
+    pub(in crate::commands) lists_searched: u64,
+    /// The way of the last query through the layers of a graph, the top one first.
+    pub(in crate::commands) layers: Vec<LayerTrace>,
+    /// The lists that the last query looked into, nearest first.
+    pub(in crate::commands) lists: Vec<ListTrace>,
 }
 
 impl Run {
-    pub(super) fn queries_per_second(&self) -> f64 {
+    pub(in crate::commands) fn queries_per_second(&self) -> f64 {
         self.hits.len() as f64 / self.wall.as_secs_f64().max(1e-9)
     }
 
     /// A counter's mean per query.
-    pub(super) fn mean(&self, total: u64) -> f64 {
+    pub(in crate::commands) fn mean(&self, total: u64) -> f64 {
         total as f64 / self.hits.len().max(1) as f64
     }
 }
 
 impl Runner<'_> {
     /// Searches all queries, spread over the threads; each thread works through its share one by one.
-    pub(super) fn run(&self, queries: &[Query], ef: u32) -> Outcome<Run> {
-        let params = SearchParams {
-            ef: Some(ef),
-            ..SearchParams::default()
-        };
+    pub(in crate::commands) fn run(
+        &self,
+        queries: &[Query],
+        params: &SearchParams,
+    ) -> Outcome<Run> {
         let warm_up = queries
             .get(..WARM_UP.min(queries.len()))
             .unwrap_or_default();
-        self.share(warm_up, &params)?;
+        self.share(warm_up, params)?;
         if let [_] = queries {
-            return self.single(queries, &params);
+            return self.single(queries, params);
         }
         let started = Instant::now();
         let mut total = Run::default();
         if self.threads <= 1 {
-            total = self.share(queries, &params)?;
+            total = self.share(queries, params)?;
         } else {
             let block = queries.len().div_ceil(self.threads).max(1);
             let shares = std::thread::scope(|scope| {
-                let params = &params;
                 let threads: Vec<_> = queries
                     .chunks(block)
                     .map(|share| scope.spawn(move || self.share(share, params)))
@@ -84,7 +89,10 @@ impl Runner<'_> {
                 total.hits.extend(share.hits);
                 total.counters += share.counters;
                 total.latencies.append(share.latencies);
-                total.trace = share.trace;
+                total.rows_compared += share.rows_compared;
+                total.lists_searched += share.lists_searched;
+                total.layers = share.layers;
+                total.lists = share.lists;
             }
         }
         total.wall = started.elapsed();
@@ -109,7 +117,7 @@ impl Runner<'_> {
         let mut out = Vec::new();
         for query in queries {
             let started = Instant::now();
-            let stats = self.graph.search(
+            let stats = self.index.search(
                 self.rows,
                 query,
                 self.k,
@@ -121,14 +129,20 @@ impl Runner<'_> {
             )?;
             run.latencies.push(started.elapsed());
             run.counters += stats.counters;
+            run.lists_searched += scratch.lists().len() as u64;
+            run.rows_compared += match stats.exact {
+                true => stats.counters.distance_computations,
+                false => rows_compared(&scratch),
+            };
             run.hits.push(out.clone());
         }
-        run.trace = scratch.trace().to_vec();
+        run.layers = scratch.trace().to_vec();
+        run.lists = scratch.lists().to_vec();
         Ok(run)
     }
 
     /// The truth from a file, or by exact search where the queries are not too many.
-    pub(super) fn truth(
+    pub(in crate::commands) fn truth(
         &self,
         console: &Console,
         queries: &Queries,
@@ -154,4 +168,9 @@ impl Runner<'_> {
             threads,
         )))
     }
+}
+
+fn rows_compared(scratch: &Scratch) -> u64 {
+    let lists = scratch.lists().iter();
+    lists.map(|list| u64::from(list.compared)).sum()
 }
