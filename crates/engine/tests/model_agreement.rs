@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{Model, Step, point};
-use vecdb_engine::{CollectionConfig, Database, Env, Metric, Options};
+use vecdb_engine::{CollectionConfig, Database, Env, IndexSpec, IvfParams, Metric, Options};
 use vecdb_storage::MemoryDisk;
 use vecdb_testkit::random::SeededRandom;
 use vecdb_testkit::sim_disk::{CrashMode, SimDisk};
@@ -22,8 +22,30 @@ fn options(background: bool) -> Options {
     }
 }
 
+/// A collection of the model's points.
+fn config(index: IndexSpec) -> CollectionConfig {
+    CollectionConfig::new(4, Metric::L2).index(index)
+}
+
+/// Few lists for the few points of the model.
+fn lists() -> IndexSpec {
+    IndexSpec::Ivf(IvfParams {
+        nlist: Some(5),
+        ..IvfParams::default()
+    })
+}
+
 #[test]
 fn random_operations_agree_with_a_plain_map() {
+    agree_with_a_plain_map(&IndexSpec::default());
+}
+
+#[test]
+fn random_operations_on_lists_agree_with_a_plain_map() {
+    agree_with_a_plain_map(&lists());
+}
+
+fn agree_with_a_plain_map(index: &IndexSpec) {
     for seed in 1..=12 {
         let mut random = SeededRandom::new(seed);
         let background = seed % 2 == 0;
@@ -32,9 +54,7 @@ fn random_operations_agree_with_a_plain_map() {
         };
         let open = || Database::open_with(&env, Path::new("/db"), options(background)).unwrap();
         let mut db = open();
-        let mut collection = db
-            .create_collection("c", CollectionConfig::new(4, Metric::L2))
-            .unwrap();
+        let mut collection = db.create_collection("c", config(index.clone())).unwrap();
         let mut model = Model::default();
         let first = Step::Upsert(vec![(0, 1)]);
         first.run(&collection).unwrap();
@@ -74,9 +94,18 @@ fn random_operations_agree_with_a_plain_map() {
     }
 }
 
-/// The process is killed at random moments while background threads flush and merge.
 #[test]
 fn kills_at_random_moments_lose_nothing() {
+    kills_lose_nothing(&IndexSpec::default());
+}
+
+#[test]
+fn kills_at_random_moments_lose_nothing_of_lists() {
+    kills_lose_nothing(&lists());
+}
+
+/// The process is killed at random moments while background threads flush and merge.
+fn kills_lose_nothing(index: &IndexSpec) {
     for seed in 1..=10 {
         let mut random = SeededRandom::new(seed);
         let mut disk = SimDisk::new();
@@ -87,9 +116,7 @@ fn kills_at_random_moments_lose_nothing() {
             };
             let db = Database::open_with(&env, Path::new("/db"), options(true)).unwrap();
             let collection = match life {
-                0 => db
-                    .create_collection("c", CollectionConfig::new(4, Metric::L2))
-                    .unwrap(),
+                0 => db.create_collection("c", config(index.clone())).unwrap(),
                 _ => db.collection("c").unwrap(),
             };
             if life == 0 {
@@ -125,7 +152,7 @@ fn readers_see_whole_batches_while_writers_flush_and_merge() {
     };
     let db = Database::open_with(&env, Path::new("/db"), options(true)).unwrap();
     let collection = db
-        .create_collection("c", CollectionConfig::new(4, Metric::L2))
+        .create_collection("c", config(IndexSpec::default()))
         .unwrap();
     let done = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {

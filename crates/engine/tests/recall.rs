@@ -1,8 +1,8 @@
 //! Recall at the default settings, on real data, through everything that happens to a collection.
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, Metric, Options, Point, PointId, SearchParams,
-    SearchRequest,
+    Collection, CollectionConfig, Database, IndexSpec, IvfParams, Metric, Options, Point, PointId,
+    SearchParams, SearchRequest,
 };
 use vecdb_testkit::data::{Dataset, test_data};
 
@@ -68,13 +68,14 @@ fn recall(collection: &Collection, requests: &[SearchRequest]) -> f64 {
 }
 
 /// Deletes every second point, gives every second of the rest new vectors, and opens the database anew.
-fn churn(name: &str, data: &Dataset) {
+fn churn(name: &str, data: &Dataset, index: IndexSpec) {
     let (vectors, requests) = (vectors(data), queries(data));
     let rows = vectors.len() as u64;
     let folder = tempfile::tempdir().unwrap();
     let db = open(folder.path());
     let metric: Metric = data.metric;
-    let config = CollectionConfig::new(data.base.info.dim as u32, metric);
+    let name = format!("{name}, {index}");
+    let config = CollectionConfig::new(data.base.info.dim as u32, metric).index(index);
     let collection = db.create_collection("c", config).unwrap();
     let point = |id: u64, of: u64| Point::new(id, vectors[of as usize].clone());
     for start in (0..rows).step_by(500) {
@@ -122,9 +123,19 @@ fn churn(name: &str, data: &Dataset) {
     }
 }
 
+/// Deletes half, updates half of the rest, restarts.
+fn churn_both(index: &IndexSpec) {
+    let data = test_data();
+    churn("debian packages", &data.debian(12_000), index.clone());
+    churn("fashion-mnist", &data.fashion_mnist(8_000), index.clone());
+}
+
 #[test]
 fn recall_survives_deleting_half_and_updating_half_and_a_restart() {
-    let data = test_data();
-    churn("debian packages", &data.debian(12_000));
-    churn("fashion-mnist", &data.fashion_mnist(8_000));
+    churn_both(&IndexSpec::default());
+}
+
+#[test]
+fn recall_of_lists_survives_the_same() {
+    churn_both(&IndexSpec::Ivf(IvfParams::default()));
 }

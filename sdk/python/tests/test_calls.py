@@ -66,6 +66,23 @@ def test_the_calls_of_the_mission(client: VecDBClient, name: str) -> None:
     assert info.index["m"] == 32
 
 
+def test_a_collection_of_lists(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, dimension=3, metric="l2", index_config={"type": "ivf", "nlist": 64})
+    info = client.get_collection(name)
+    assert info.index["type"] == "ivf"
+    assert info.index["nlist"] == 64
+    points = [{"id": i, "vector": [float(i), 1.0, 0.5], "metadata": {"odd": i % 2 == 1}} for i in range(2_000)]
+    client.upsert(name, vectors=points)
+    client.compact(name)
+    near = client.search(name, [700.2, 1.0, 0.5], limit=2, params={"nprobe": 8})
+    assert near.ids == [700, 701]
+    assert near.ids == client.search(name, [700.2, 1.0, 0.5], limit=2, params={"exact": True}).ids
+    odd = client.search(name, [700.2, 1.0, 0.5], limit=2, filter={"odd": True}, params={"nprobe": 8, "rerank": 50})
+    assert odd.ids == [701, 699]
+    with pytest.raises(InvalidArgumentError, match="`ivf` has no search parameter `ef`.*nprobe, rerank"):
+        client.search(name, [1.0, 1.0, 1.0], params={"ef": 50})
+
+
 def test_results_have_attributes_besides(client: VecDBClient, products: str) -> None:
     results = client.search(products, [0.9, 0.1, 0.0], limit=2)
     assert results.searched_vectors == 4
