@@ -132,12 +132,14 @@ fn every_key_is_documented() {
             );
         }
     }
-    let sweep = world.json(&sweep);
-    for key in keys(&sweep["sweep"][0]) {
-        assert!(
-            manual.contains(&format!("\"{key}\"")),
-            "the key {key} of a sweep's row is not in docs/cli.md"
-        );
+    for sweep in [&sweep, &probes] {
+        let sweep = world.json(sweep);
+        for key in keys(&sweep["sweep"][0]) {
+            assert!(
+                manual.contains(&format!("\"{key}\"")),
+                "the key {key} of a sweep's row is not in docs/cli.md"
+            );
+        }
     }
 }
 

@@ -162,6 +162,7 @@ impl Ivf {
         let lists = probing.run(&plan)?;
         let (compared, truncated) = (probing.compared, probing.truncated);
         if probing.must_scan {
+            scratch.clear_trace();
             let mut stats = search_exact(rows, query, k, mask, budget, scratch);
             stats.counters.distance_computations += compared + u64::from(self.lists);
             scratch.top.drain_sorted_into(out);
