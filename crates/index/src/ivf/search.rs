@@ -176,6 +176,7 @@ impl Ivf {
         if self.codes.are_exact() {
             ivf.pool.drain_sorted_into(out);
         } else {
+            ivf.candidates.clear();
             ivf.pool.drain_sorted_into(&mut ivf.candidates);
             ivf.rows.clear();
             ivf.rows

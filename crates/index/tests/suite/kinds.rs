@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use vecdb_index::{Budget, BuildOptions, IndexError, IndexSpec, SearchParams};
+use vecdb_index::{Budget, BuildOptions, IndexError, IndexSpec, Scratch, SearchParams};
 use vecdb_testkit::random::SeededRandom;
 use vecdb_vector::{ElementType, Metric, Query, RowId, RowMask};
 
@@ -228,6 +228,36 @@ pub(crate) fn stops_when_the_budget_is_spent(spec: &IndexSpec) {
             let free = rows.try_search(&*index, query, 5, mask, &params, &Budget::UNLIMITED);
             let paid = rows.try_search(&*index, query, 5, mask, &params, &ample);
             assert_eq!(free.unwrap(), paid.unwrap());
+        }
+    }
+}
+
+/// A scratch that has served other queries, masks and indexes gives the hits and costs of a fresh one.
+pub(crate) fn forgets_the_searches_before(spec: &IndexSpec) {
+    let sizes = [6000, 2000].map(|count| Rows::new(Metric::L2, ElementType::F32, count, 12));
+    let built = sizes.each_ref().map(|rows| (rows, rows.build(spec, 2)));
+    let mut used = Scratch::new();
+    for (at, query) in sizes[0].queries.iter().enumerate() {
+        for (rows, index) in &built {
+            let mask = random_mask(rows.count, 0.4, at as u64);
+            for mask in [None, Some(&mask)] {
+                let (hits, stats) = rows.search(&**index, query, 10, mask);
+                let mut again = Vec::new();
+                let params = SearchParams::default();
+                let stats_again = index
+                    .search(
+                        rows.view(),
+                        query,
+                        10,
+                        mask,
+                        &params,
+                        &Budget::UNLIMITED,
+                        &mut used,
+                        &mut again,
+                    )
+                    .unwrap();
+                assert_eq!((hits, stats), (again, stats_again), "query {at}");
+            }
         }
     }
 }

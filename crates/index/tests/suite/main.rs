@@ -23,6 +23,7 @@ macro_rules! suite {
                 lives_with_equal_rows,
                 refuses_what_does_not_fit,
                 stops_when_the_budget_is_spent,
+                forgets_the_searches_before,
                 reopens_with_the_same_answers,
                 survives_corrupt_bytes,
                 builds_the_same_from_the_same_seed,
