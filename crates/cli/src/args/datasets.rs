@@ -245,7 +245,7 @@ pub(crate) struct IvfSearchArgs {
     #[command(flatten)]
     pub(crate) queries: QueryArgs,
     /// Lists searched, the nearest first; more find more and cost more. Default: what the build found to give a recall of
-    /// 0.97.
+    /// 0.99.
     #[arg(long, value_name = "N")]
     pub(crate) nprobe: Option<u32>,
     #[command(flatten)]
