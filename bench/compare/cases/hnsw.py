@@ -7,9 +7,9 @@ from typing import Any
 
 import datasets
 from cases import Result, Settings, load_into
-from cases.sweep import BUILD_THREADS, K, Ours, one_round, summary
+from cases.sweep import K, Ours, facts, one_round, summary
 from datasets import Dataset
-from peers import GRAPH_PEERS, versions
+from peers import GRAPH_PEERS
 from report import Bar
 
 M, EF_CONSTRUCTION = 16, 200
@@ -49,17 +49,8 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         counters = ours.counters
     found = summary(rounds, [OURS], settings.peers, "ef")
     result = {
-        "runner": about,
-        "versions": versions(),
-        "dataset": dataset.name,
-        "note": dataset.note,
-        "rows": len(dataset.base),
-        "dim": dataset.base.shape[1],
-        "metric": dataset.metric,
-        "queries_timed": len(dataset.queries),
-        "queries_scored": dataset.scored,
+        **facts(about, dataset),
         "parameters": {"m": M, "ef_construction": EF_CONSTRUCTION, "k": K, "seed": settings.seed},
-        "threads": {"build": BUILD_THREADS, "search": 1},
         "memory_bytes": memory,
         "ours_per_ef": counters,
         "systems": found["systems"],

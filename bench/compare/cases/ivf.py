@@ -12,9 +12,9 @@ import numpy as np
 
 import datasets
 from cases import Result, Settings, load_into
-from cases.sweep import BUILD_THREADS, K, Ours, one_round, summary
+from cases.sweep import BUILD_THREADS, K, Ours, facts, one_round, summary
 from datasets import Dataset
-from peers import FaissIvfFlatPeer, faiss_kmeans, timed, versions
+from peers import FaissIvfFlatPeer, faiss_kmeans, timed
 from report import Bar, paired_ratio
 from runner_client import RunnerClient
 
@@ -66,17 +66,8 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         described = {system.name: system.describe() for system in ours}
     found = summary(rounds, CODES, [PEER], "nprobe")
     result = {
-        "runner": about,
-        "versions": versions(),
-        "dataset": dataset.name,
-        "note": dataset.note,
-        "rows": len(dataset.base),
-        "dim": dataset.base.shape[1],
-        "metric": dataset.metric,
-        "queries_timed": len(dataset.queries),
-        "queries_scored": dataset.scored,
+        **facts(about, dataset),
         "parameters": {"nlist": lists, "k": K, "seed": settings.seed},
-        "threads": {"build": BUILD_THREADS, "search": 1},
         "memory_bytes": memory,
         "ours_per_nprobe": counters,
         "indexes": described,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from datasets import Dataset
+from peers import versions
 from report import paired_ratio
 from runner_client import RunnerClient
 from scoring import recall, speed_at
@@ -64,6 +65,22 @@ class Ours:
 
     def describe(self) -> Any:
         return self._built["index"]
+
+
+def facts(about: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """What a result says of who was measured on what."""
+    return {
+        "runner": about,
+        "versions": versions(),
+        "dataset": dataset.name,
+        "note": dataset.note,
+        "rows": len(dataset.base),
+        "dim": dataset.base.shape[1],
+        "metric": dataset.metric,
+        "queries_timed": len(dataset.queries),
+        "queries_scored": dataset.scored,
+        "threads": {"build": BUILD_THREADS, "search": 1},
+    }
 
 
 def one_round(systems: Sequence[System], dataset: Dataset, seed: int, knobs: Sequence[int]) -> Round:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import multiprocessing
-import os
 import pickle
 import queue
 import subprocess
@@ -99,7 +98,6 @@ def test_a_forked_process_is_told_by_an_async_client(
     asyncio.run(client.close())
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_that_ends_in_the_ordinary_way_does_not_hang(tmp_path: Path) -> None:
     program = f"""
 import os, sys
