@@ -20,12 +20,6 @@ pub struct SearchParams {
     /// Candidates by compact codes that are measured exactly. Known to kinds with codes; 1 to 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<u32>,
-    /// Buckets looked into per table, the likeliest first; 1 is the query's own alone. Known to `lsh`; 1 to 1,000,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probes: Option<u32>,
-    /// Stop looking into buckets once so many different rows were met. Known to `lsh`; 1 to 1,000,000.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidates: Option<u32>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.
     pub exact: bool,
 }
@@ -35,13 +29,11 @@ impl SearchParams {
     pub const KNOB_MAX: u32 = 1_000_000;
 
     /// The numeric knobs by name.
-    fn knobs(&self) -> [(&'static str, Option<u32>); 5] {
+    fn knobs(&self) -> [(&'static str, Option<u32>); 3] {
         [
             ("ef", self.ef),
             ("nprobe", self.nprobe),
             ("rerank", self.rerank),
-            ("probes", self.probes),
-            ("candidates", self.candidates),
         ]
     }
 

@@ -234,12 +234,6 @@ pub(crate) struct KnobArgs {
     /// Kinds with compact codes: candidates that are measured exactly.
     #[arg(long, value_name = "N")]
     rerank: Option<u32>,
-    /// lsh: buckets looked into per table, the likeliest first.
-    #[arg(long, value_name = "N")]
-    probes: Option<u32>,
-    /// lsh: stop looking into buckets once so many different points were met.
-    #[arg(long, value_name = "N")]
-    candidates: Option<u32>,
     /// Compare every (matching) point instead of using the index.
     #[arg(long)]
     exact: bool,
@@ -251,8 +245,6 @@ impl KnobArgs {
             ef: self.ef,
             nprobe: self.nprobe,
             rerank: self.rerank,
-            probes: self.probes,
-            candidates: self.candidates,
             exact: self.exact,
         }
     }

@@ -214,7 +214,8 @@ impl Inner {
         let segment = match order.is_empty() {
             true => None,
             false => {
-                let mut segment = self.make_segment(&parts, &order, |_| Ok(()))?;
+                let mut segment =
+                    self.make_segment(&parts, &order, &StopSignal::default(), |_| Ok(()))?;
                 segment.sketch(&self.sketching)?;
                 Some(Arc::new(segment))
             }
@@ -238,6 +239,7 @@ impl Inner {
         &self,
         parts: &[&dyn Part],
         order: &[SourceRow],
+        stop: &StopSignal,
         finish: impl FnOnce(&mut SegmentEntry) -> Result<()>,
     ) -> Result<Segment> {
         let _held = Held::new(self, order.len() as u64 * SEGMENT_BYTES_PER_ROW);
@@ -253,7 +255,7 @@ impl Inner {
             finish(&mut entry)?;
             let segment = self.open_segment(entry)?;
             // Here rather than in its first search; and before anything that it replaces is given up.
-            segment.check_searched_bytes(&StopSignal::default())?;
+            segment.check_searched_bytes(stop)?;
             Ok(segment)
         });
         if made.is_err() {

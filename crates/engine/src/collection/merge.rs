@@ -129,7 +129,9 @@ impl Inner {
                     stop.check()?;
                     self.add_index(entry, inputs.first().copied(), &order, stop)
                 };
-                Some(Arc::new(self.make_segment(&parts, &order, add_index)?))
+                Some(Arc::new(
+                    self.make_segment(&parts, &order, stop, add_index)?,
+                ))
             }
         };
         self.install(None, |next| {

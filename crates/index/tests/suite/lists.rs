@@ -6,7 +6,7 @@ use vecdb_index::{
 };
 use vecdb_vector::{ElementType, Metric, Neighbor, Query, RowId};
 
-use crate::fixture::{Rows, open_file, save};
+use crate::fixture::{Rows, open_file, save, sections};
 
 const NLIST: u32 = 25;
 
@@ -182,4 +182,14 @@ fn more_recall_takes_no_fewer_lists() {
         .find(|(recall, _)| (recall - 0.99).abs() < 1e-6)
         .unwrap();
     assert_eq!(*default, index.default_nprobe());
+}
+
+#[test]
+fn the_same_lists_come_of_any_number_of_threads() {
+    for metric in [Metric::L2, Metric::Cosine] {
+        let rows = Rows::new(metric, ElementType::F32, 6_000, 24);
+        let spec = IndexSpec::Ivf(IvfParams::default());
+        let one = sections(&save(&*rows.build(&spec, 1)));
+        assert!(one == sections(&save(&*rows.build(&spec, 3))), "{metric}");
+    }
 }

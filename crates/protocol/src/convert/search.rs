@@ -16,8 +16,6 @@ impl From<v1::SearchParams> for SearchParams {
             ef: message.ef,
             nprobe: message.nprobe,
             rerank: message.rerank,
-            probes: message.probes,
-            candidates: message.candidates,
             exact: message.exact,
         }
     }
@@ -30,8 +28,6 @@ impl From<SearchParams> for v1::SearchParams {
             exact: params.exact,
             nprobe: params.nprobe,
             rerank: params.rerank,
-            probes: params.probes,
-            candidates: params.candidates,
         }
     }
 }

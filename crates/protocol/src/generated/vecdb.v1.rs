@@ -434,12 +434,6 @@ pub struct SearchParams {
     /// Candidates by compact codes that are measured exactly.
     #[prost(uint32, optional, tag = "4")]
     pub rerank: ::core::option::Option<u32>,
-    /// Buckets that lsh looks into per table, the likeliest first; 1 is the query's own alone.
-    #[prost(uint32, optional, tag = "5")]
-    pub probes: ::core::option::Option<u32>,
-    /// lsh stops looking into buckets once so many different rows were met.
-    #[prost(uint32, optional, tag = "6")]
-    pub candidates: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchRequest {

@@ -65,12 +65,6 @@ struct SearchParams {
     /// Candidates by compact codes that are measured exactly.
     #[schema(minimum = 1, maximum = 1000000)]
     rerank: Option<u32>,
-    /// Buckets that lsh looks into per table, the likeliest first; 1 is the query's own alone.
-    #[schema(minimum = 1, maximum = 1000000)]
-    probes: Option<u32>,
-    /// lsh stops looking into buckets once so many different rows were met.
-    #[schema(minimum = 1, maximum = 1000000)]
-    candidates: Option<u32>,
     /// Compare every (allowed) row instead of using the structure.
     #[serde(default)]
     exact: bool,
@@ -85,8 +79,6 @@ impl From<SearchRequest> for engine::SearchRequest {
                 ef: request.params.ef,
                 nprobe: request.params.nprobe,
                 rerank: request.params.rerank,
-                probes: request.params.probes,
-                candidates: request.params.candidates,
                 exact: request.params.exact,
             },
             max_distance: request.max_distance,
