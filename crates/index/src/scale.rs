@@ -19,13 +19,12 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// The scale that spans all values. Rows that are all one value, or too far apart for a step, get one that maps
-    /// everything to few codes.
+    /// The scale that spans all values; `None` where they have no span or no end.
     pub(crate) fn of(
         metric: Metric,
         rows: VectorRows<'_>,
         options: &BuildOptions<'_>,
-    ) -> Result<Self, IndexError> {
+    ) -> Result<Option<Self>, IndexError> {
         let range = Mutex::new((f32::INFINITY, f32::NEG_INFINITY));
         options.for_each_block(
             rows.len(),
@@ -59,24 +58,21 @@ impl Scale {
                 signed,
             },
         };
-        Ok(match scale.is_valid() {
-            true => scale,
-            false => Self {
-                low: 0.0,
-                step: 1.0,
-                signed,
-            },
-        })
+        Ok(scale.is_valid().then_some(scale))
+    }
+
+    /// A scale for values that have none of their own: it makes codes, and tells little apart.
+    pub(crate) fn of_any(metric: Metric) -> Self {
+        Self {
+            low: 0.0,
+            step: 1.0,
+            signed: metric == Metric::Dot,
+        }
     }
 
     /// Whether codes come of it.
     pub(crate) fn is_valid(&self) -> bool {
         self.step.is_finite() && self.step > 0.0 && self.low.is_finite()
-    }
-
-    /// Whether it tells values apart: not where all are equal or their span has no end.
-    pub(crate) fn is_useful(&self) -> bool {
-        self.is_valid() && (self.low, self.step) != (0.0, 1.0)
     }
 
     /// What to compare codes with.
@@ -113,5 +109,34 @@ impl Scale {
                 false => code as u8,
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scale(metric: Metric, values: &[f32]) -> Option<Scale> {
+        let rows = VectorRows::from_f32(2, values).unwrap();
+        Scale::of(metric, rows, &BuildOptions::default()).unwrap()
+    }
+
+    #[test]
+    fn the_ends_of_the_values_are_the_ends_of_the_codes() {
+        // Values that are bytes already have a scale as well.
+        for (metric, values, codes) in [
+            (Metric::L2, [0.0, 255.0, 12.0, 7.0], [0u8, 255, 12, 7]),
+            (Metric::L1, [-1.0, 1.0, 0.0, 9.0], [0, 51, 26, 255]),
+            (Metric::Dot, [-2.0, 1.0, 0.0, 2.0], [0x81, 64, 0, 127]),
+        ] {
+            let scale = scale(metric, &values).unwrap();
+            let mut out = [0; 4];
+            scale.encode(&values, &mut out);
+            assert_eq!(out, codes, "{metric}");
+            assert_eq!(scale.code(1e9), scale.code(f32::MAX), "beyond the end");
+        }
+        assert_eq!(scale(Metric::L2, &[3.0; 4]), None);
+        assert_eq!(scale(Metric::L2, &[]), None);
+        assert_eq!(scale(Metric::L2, &[f32::MIN, f32::MAX]), None);
     }
 }

@@ -51,10 +51,9 @@ impl Codes {
         if !wide || few || rows.dim() < DIM_MIN {
             return Ok(None);
         }
-        let scale = Scale::of(metric, rows, options)?;
-        if !scale.is_useful() {
+        let Some(scale) = Scale::of(metric, rows, options)? else {
             return Ok(None);
-        }
+        };
         let codes = Self {
             metric: scale.metric(metric),
             element: scale.element(),

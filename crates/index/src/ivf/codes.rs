@@ -41,7 +41,10 @@ impl Codes {
         let (element, dim) = (rows.element(), rows.dim());
         let Some(scale) = (match code {
             IvfCode::Vector => None,
-            IvfCode::Sq8 => Some(Scale::of(metric, rows, options)?),
+            IvfCode::Sq8 => {
+                let scale = Scale::of(metric, rows, options)?;
+                Some(scale.unwrap_or_else(|| Scale::of_any(metric)))
+            }
         }) else {
             let bytes_each = element.bytes(dim);
             let mut vectors = vec![0u8; members.len() * bytes_each];
