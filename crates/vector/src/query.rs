@@ -23,6 +23,8 @@ pub struct Query {
     encoding: ElementType,
     lines: Vec<Line>,
     inverse_norm: f32,
+    /// A new vector until it is checked.
+    draft: Vec<u8>,
 }
 
 impl Query {
@@ -75,9 +77,12 @@ impl Query {
             ElementType::F16 => ElementType::F32,
             other => other,
         };
-        let mut bytes = Vec::with_capacity(encoding.bytes(self.dim));
-        encode_row(encoding, self.dim, values, &mut bytes)?;
-        self.store(encoding, &bytes)
+        let mut draft = std::mem::take(&mut self.draft);
+        draft.clear();
+        let encoded = encode_row(encoding, self.dim, values, &mut draft);
+        let outcome = encoded.and_then(|()| self.store(encoding, &draft));
+        self.draft = draft;
+        outcome
     }
 
     fn empty(metric: Metric, element: ElementType, dim: usize) -> Result<Query, VectorError> {
@@ -90,6 +95,7 @@ impl Query {
             encoding: element,
             lines: Vec::new(),
             inverse_norm: 0.0,
+            draft: Vec::new(),
         })
     }
 

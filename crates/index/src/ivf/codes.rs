@@ -129,27 +129,29 @@ impl Codes {
     }
 
     /// The query to score codes with, where it is not the query itself. `values`: the query's numbers, under cosine at
-    /// unit length. Reuses what is in `query`.
+    /// unit length; its codes afterwards. Reuses what is in `query`.
     pub(super) fn prepare(
         &self,
         metric: Metric,
-        values: &[f32],
+        values: &mut [f32],
         query: &mut Option<Query>,
     ) -> Result<(), IndexError> {
         let Self::Sq8 { scale, dim, .. } = self else {
             return Ok(());
         };
         let (metric, element) = (scale.metric(metric), scale.element());
-        let codes: Vec<f32> = values.iter().map(|&value| scale.code(value)).collect();
+        values
+            .iter_mut()
+            .for_each(|value| *value = scale.code(*value));
         match query {
             Some(query)
                 if query.metric() == metric
                     && query.element() == element
                     && query.dim() == *dim =>
             {
-                query.set(&codes)?;
+                query.set(values)?;
             }
-            query => *query = Some(Query::new(metric, element, *dim, &codes)?),
+            query => *query = Some(Query::new(metric, element, *dim, values)?),
         }
         Ok(())
     }

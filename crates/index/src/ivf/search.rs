@@ -139,7 +139,7 @@ impl Ivf {
         query.to_f32(&mut ivf.values);
         rank_lists(self, kernels, ivf)?;
         self.codes
-            .prepare(self.metric, &ivf.values, &mut ivf.coded)?;
+            .prepare(self.metric, &mut ivf.values, &mut ivf.coded)?;
         let pool = if self.codes.are_exact() {
             k
         } else {
