@@ -1,5 +1,5 @@
-//! A lane: threads of its own and the bounded queue before them. Work for the database blocks, so it never runs on the
-//! threads that serve connections.
+//! A lane: threads of its own and the bounded queue before them. Work for the database blocks, so it does not run on the
+//! threads that serve connections, but for searches that are short (see `shortcut`), which count as the lane's.
 //!
 //! Under overload a queue that is served in order makes every caller wait as long as a caller may. So a lane with a
 //! limit on waiting serves the newest job once the oldest has waited for half of the limit, and refuses the oldest at the
@@ -51,7 +51,6 @@ struct Shared {
     wake: Condvar,
     /// For the thread that refuses.
     wake_refuser: Condvar,
-    running: AtomicUsize,
     queue_max: AtomicUsize,
     /// 0: no limit.
     wait_us_max: AtomicU64,
@@ -61,8 +60,8 @@ struct Shared {
 struct Queue {
     /// Oldest first, with the time it came.
     jobs: VecDeque<(Instant, Job)>,
-    /// Threads that wait for a job.
-    idle: usize,
+    /// Jobs that run, on threads of the lane or elsewhere.
+    running: usize,
     /// The thread that refuses sleeps until it is woken.
     refuser_sleeps: bool,
     closed: bool,
@@ -85,7 +84,6 @@ impl Lane {
             queue: Mutex::default(),
             wake: Condvar::new(),
             wake_refuser: Condvar::new(),
-            running: AtomicUsize::new(0),
             queue_max: AtomicUsize::new(queue_max),
             wait_us_max: AtomicU64::new(0),
         });
@@ -134,7 +132,8 @@ impl Lane {
         }
         queue.jobs.push_back((Instant::now(), job));
         // While there is a thread for every job nobody will be late.
-        let may_be_late = queue.jobs.len() > queue.idle && queue.refuser_sleeps;
+        let idle = self.shared.threads.saturating_sub(queue.running);
+        let may_be_late = queue.jobs.len() > idle && queue.refuser_sleeps;
         queue.refuser_sleeps &= !may_be_late;
         drop(queue);
         self.shared.wake.notify_one();
@@ -153,11 +152,22 @@ impl Lane {
         Ok(())
     }
 
+    /// Takes the place of one of the threads, where none waits and not all are taken, until the guard is dropped.
+    pub(super) fn take_place(&self) -> Option<Place<'_>> {
+        let mut queue = self.shared.queue.lock();
+        if queue.closed || !queue.jobs.is_empty() || queue.running >= self.shared.threads {
+            return None;
+        }
+        queue.running += 1;
+        Some(Place(&self.shared))
+    }
+
     pub(super) fn load(&self) -> LaneLoad {
+        let queue = self.shared.queue.lock();
         LaneLoad {
             lane: self.shared.name,
-            queued: self.shared.queue.lock().jobs.len(),
-            running: self.shared.running.load(Ordering::Relaxed),
+            queued: queue.jobs.len(),
+            running: queue.running,
             threads: self.shared.threads,
         }
     }
@@ -179,6 +189,21 @@ impl Drop for Lane {
         self.shared.queue.lock().closed = true;
         self.shared.wake.notify_all();
         self.shared.wake_refuser.notify_all();
+    }
+}
+
+/// The place of a thread of a lane, taken by one that is not the lane's.
+pub(super) struct Place<'a>(&'a Shared);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.running -= 1;
+        let waits = !queue.jobs.is_empty() || queue.closed;
+        drop(queue);
+        if waits {
+            self.0.wake.notify_all();
+        }
     }
 }
 
@@ -210,18 +235,21 @@ impl Shared {
     fn work(&self) {
         let mut queue = self.queue.lock();
         loop {
-            if let Some((job, turn)) = queue.next(self.wait_max()) {
+            let may_run = queue.running < self.threads;
+            let next = match may_run {
+                true => queue.next(self.wait_max()),
+                false => None,
+            };
+            if let Some((job, turn)) = next {
+                queue.running += 1;
                 drop(queue);
-                self.running.fetch_add(1, Ordering::Relaxed);
                 job(turn);
-                self.running.fetch_sub(1, Ordering::Relaxed);
                 queue = self.queue.lock();
-            } else if queue.closed {
+                queue.running -= 1;
+            } else if queue.closed && may_run {
                 return;
             } else {
-                queue.idle += 1;
                 self.wake.wait(&mut queue);
-                queue.idle -= 1;
             }
         }
     }
@@ -342,6 +370,27 @@ mod tests {
             results.recv_timeout(SOON),
             Err(mpsc::RecvTimeoutError::Disconnected)
         );
+    }
+
+    #[test]
+    fn who_takes_a_place_counts_as_a_thread() {
+        let lane = Lane::new("read", 2, 8, 0).unwrap();
+        let places = [lane.take_place(), lane.take_place()];
+        assert!(places.iter().all(Option::is_some));
+        assert!(lane.take_place().is_none(), "all places are taken");
+        let (done, results) = mpsc::channel();
+        assert!(lane.push(noted(&done, 1)).is_ok());
+        assert!(results.recv_timeout(Duration::from_millis(50)).is_err());
+        assert_eq!((lane.load().running, lane.load().queued), (2, 1));
+        drop(places);
+        assert_eq!(results.recv_timeout(SOON).unwrap(), (1, Turn::Run));
+
+        let [one, two] = [occupy(&lane), occupy(&lane)];
+        assert!(lane.take_place().is_none(), "all threads are busy");
+        assert!(lane.push(noted(&done, 2)).is_ok());
+        drop(one);
+        assert_eq!(results.recv_timeout(SOON).unwrap(), (2, Turn::Run));
+        drop(two);
     }
 
     #[test]
