@@ -307,7 +307,9 @@ fn wrong_files_and_values_are_refused_by_name() {
     ];
     let make = ["ivf", "build", "--dataset", "base.npy", "--output", "x.ivf"];
     let no_lists = [&make[..], &["--nlist", "0"]].concat();
-    let code = [&make[..], &["--code", "pq"]].concat();
+    let code = [&make[..], &["--code", "qp"]].concat();
+    let bits = [&make[..], &["--code", "pq8x99"]].concat();
+    let wide = [&make[..], &["--code", "pq25x4"]].concat();
     let hamming = [&make[..], &["--code", "sq8", "--metric", "l1"]].concat();
     check(
         &world,
@@ -322,10 +324,32 @@ fn wrong_files_and_values_are_refused_by_name() {
             ),
             (&lists, 2, "invalid_argument", &["lists.ivf", "`vecdb ivf`"]),
             (&no_lists, 2, "invalid_argument", &["`nlist`"]),
-            (&code, 2, "invalid_argument", &["pq", "vector", "sq8"]),
+            (&code, 2, "invalid_argument", &["qp", "vector", "sq8", "pq16x4"]),
+            (&bits, 2, "invalid_argument", &["`bits`", "99", "from 4 to 12"]),
+            (&wide, 2, "invalid_argument", &["`m`", "25", "dimensions"]),
         ],
     );
     assert_eq!(world.json(&hamming)["code"], "sq8");
+}
+
+#[test]
+fn lists_hold_any_code() {
+    let (world, _) = small();
+    for code in ["pq", "pq6x8", "opq12x4", "sq4", "rabitq", "rabitq4", "binary"] {
+        let built = build(&world, &["--nlist", "40", "--code", code]);
+        assert_eq!(built["code"], code);
+        let found = world.json(&SEARCH);
+        let recall = found["recall_at_10"].as_f64().unwrap();
+        assert!(recall > 0.9, "{code}: {recall}");
+    }
+    let text = world.text(
+        &[
+            &["ivf", "build", "--dataset", "base.npy", "--output", "x.ivf"][..],
+            &["--code", "pq12x4"],
+        ]
+        .concat(),
+    );
+    assert!(text.contains("pq12x4 codes in lists"), "{text}");
 }
 
 /// The shipped sample in a collection of lists, from the first command to the last.
@@ -421,6 +445,11 @@ fn a_collection_of_lists_lives_its_life() {
         &["--metric", "hamming", "--index", "ivf", "--code", "sq8"],
     ]
     .concat();
+    let rabitq = [
+        &create[..],
+        &["--metric", "l1", "--index", "ivf", "--code", "rabitq4"],
+    ]
+    .concat();
     check(
         &world,
         &[
@@ -444,6 +473,7 @@ fn a_collection_of_lists_lives_its_life() {
                 &["--nlist is a parameter of ivf", "--m and --ef-construction"],
             ),
             (&bits, 2, "invalid_argument", &["`sq8`", "hamming"]),
+            (&rabitq, 2, "invalid_argument", &["`rabitq4`", "l1"]),
         ],
     );
 }

@@ -136,6 +136,7 @@ impl CollectionConfig {
             )));
         }
         field.index.validate()?;
+        field.index.check_dim(field.dimension as usize)?;
         Ok(field.index.check_field(field.metric, field.element)?)
     }
 }

@@ -37,6 +37,22 @@ pub enum IndexError {
         /// Why it was refused.
         reason: String,
     },
+    /// The text of a code that is none.
+    #[error(
+        "`{text}` is no code; there are `pq` and `opq` (with segments and bits, as in `pq16x4`), `sq4`, `sq8`, `rabitq` (with bits, as in `rabitq4`) and `binary`"
+    )]
+    BadCode {
+        /// The text given.
+        text: String,
+    },
+    /// The text of a code of inverted lists that is none.
+    #[error(
+        "`{text}` is no code of ivf lists; there are `vector`, `sq8`, `pq` and `opq` (with segments and bits, as in `pq16x4`), `sq4`, `rabitq` (with bits, as in `rabitq4`) and `binary`"
+    )]
+    BadListCode {
+        /// The text given.
+        text: String,
+    },
     /// The metric cannot be computed on these elements.
     #[error("the metric `{metric}` is not defined on `{element}` vectors")]
     UnsupportedMetric {
@@ -51,7 +67,7 @@ pub enum IndexError {
     )]
     UnsupportedCode {
         /// The code asked for.
-        code: &'static str,
+        code: String,
         /// The metric.
         metric: Metric,
         /// The element type of the rows.

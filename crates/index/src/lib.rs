@@ -6,6 +6,9 @@
 //! kinds: top-k under an optional [`RowMask`](vecdb_vector::RowMask), with optional knobs, within a budget, without
 //! allocating once its [`Scratch`] is warm.
 //!
+//! A [`Quantizer`] makes short codes of vectors and compares queries with many of them at a time; IVF lists hold such
+//! codes, or vectors.
+//!
 //! [`Sketches`] serve rows that have no index yet: [`scan_sketched`] measures only the rows that their 1-bit codes
 //! cannot exclude.
 //!
@@ -22,8 +25,10 @@ pub mod ivf;
 pub mod kmeans;
 mod options;
 mod params;
+pub mod quantizer;
 mod random;
 mod registry;
+mod rotation;
 mod scale;
 mod scratch;
 mod sketch;
@@ -37,6 +42,7 @@ pub use hnsw::{Hnsw, HnswGraph};
 pub use ivf::{Ivf, IvfCode, IvfParams};
 pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
+pub use quantizer::{Quantizer, QuantizerSpec};
 pub use registry::{build, build_extending, open};
 pub use scratch::{LayerTrace, ListTrace, Scratch};
 pub use sketch::{SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};

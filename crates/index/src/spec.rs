@@ -136,6 +136,17 @@ impl IndexSpec {
         }
     }
 
+    /// Checks that vectors of so many dimensions can be indexed so.
+    ///
+    /// # Errors
+    /// Codes of more segments than there are dimensions.
+    pub fn check_dim(&self, dim: usize) -> Result<(), IndexError> {
+        match self {
+            Self::Ivf(params) => params.check_dim(dim),
+            Self::Flat | Self::Hnsw(_) => Ok(()),
+        }
+    }
+
     /// About how many bytes of memory a build over so many rows holds: the links of a graph. The rows are read where they
     /// are.
     pub fn build_bytes(&self, rows: u32) -> u64 {
@@ -176,7 +187,7 @@ impl fmt::Display for IndexSpec {
                     None => f.write_str("auto")?,
                 }
                 match params.code {
-                    Some(code) => write!(f, ", code={})", code.name()),
+                    Some(code) => write!(f, ", code={code})"),
                     None => f.write_str(")"),
                 }
             }
@@ -246,7 +257,8 @@ mod tests {
             (r#"{"kind":"hnsw","m":3}"#, "missing field `type`"),
             ("annoy", "flat, hnsw, ivf"),
             (r#"{"type":"ivf","nlist":0}"#, "from 1 to 1,000,000"),
-            (r#"{"type":"ivf","code":"pq"}"#, "`pq`"),
+            (r#"{"type":"ivf","code":"qp"}"#, "`qp`"),
+            (r#"{"type":"ivf","code":"pq8x99"}"#, "from 4 to 12"),
             (r#"{"type":"hnsw","m":1}"#, "from 2 to 256"),
             (r#"{"type":"hnsw","ef_construction":0}"#, "from 1 to 10,000"),
         ] {

@@ -10,7 +10,8 @@
 //! - [`Query`], [`Scorer`]: one query against many rows through the best loop for this CPU
 //!   ([`Kernels`]);
 //! - [`scan`], [`scan_batch`]: exact search over all rows; [`Centroids`]: many vectors, each to its nearest centroid;
-//! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows;
+//! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows; [`nibble_sums`], [`byte_sums`]: the table look-ups
+//!   behind quantized rows;
 //! - [`TopK`], [`Neighbor`], [`RowMask`], [`RowId`]: results and sets of rows;
 //! - [`reference`](mod@reference): the slow f64 oracle every kernel is tested against.
 //!
@@ -40,7 +41,10 @@ mod top_k;
 pub use batch::{Centroids, Nearest, scan_batch};
 pub use element::{ElementType, MAX_DIM, decode_row, encode_row};
 pub use error::VectorError;
-pub use kernels::{CODE_GROUP, Kernels, PLANES, plane_dots};
+pub use kernels::{
+    CODE_GROUP, Kernels, NIBBLE_COLUMNS, PLANES, SCAN_ROWS, byte_sums, nibble_row, nibble_sums,
+    plane_dots,
+};
 pub use metric::Metric;
 pub use neighbor::{Neighbor, RowId};
 pub use query::Query;

@@ -83,6 +83,26 @@ def test_a_collection_of_lists(client: VecDBClient, name: str) -> None:
         client.search(name, [1.0, 1.0, 1.0], params={"ef": 50})
 
 
+@pytest.mark.parametrize("code", ["pq", "opq2x4", "rabitq4", "binary"])
+def test_a_collection_of_codes(client: VecDBClient, name: str, code: str) -> None:
+    client.create_collection(name, dimension=4, metric="l2", index_config={"type": "ivf", "nlist": 40, "code": code})
+    assert client.get_collection(name).index["code"] == code
+    points = [{"id": i, "vector": [i * 1.0, i % 7, i % 11, i % 13]} for i in range(2_000)]
+    client.upsert(name, vectors=points)
+    client.compact(name)
+    query = [700.2, 0.0, 7.0, 11.0]
+    exact = client.search(name, query, limit=5, params={"exact": True})
+    near = client.search(name, query, limit=5, params={"nprobe": 20, "rerank": 400})
+    assert near.ids == exact.ids
+    assert near.scores == exact.scores
+
+
+def test_a_code_that_is_none(client: VecDBClient, name: str) -> None:
+    for code, named in [("turbo", "`turbo`.*pq16x4"), ("pq5x4", "`m` is 5"), ("rabitq9", "from 1 to 8")]:
+        with pytest.raises(InvalidArgumentError, match=named):
+            client.create_collection(name, dimension=4, index_config={"type": "ivf", "code": code})
+
+
 def test_results_have_attributes_besides(client: VecDBClient, products: str) -> None:
     results = client.search(products, [0.9, 0.1, 0.0], limit=2)
     assert results.searched_vectors == 4

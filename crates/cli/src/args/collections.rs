@@ -5,7 +5,6 @@ use vecdb_engine::{
     Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, Metric,
 };
 
-use super::datasets::ivf_code;
 use super::help;
 use crate::failure::{Failure, Outcome};
 
@@ -84,8 +83,9 @@ pub(crate) struct IndexArgs {
     /// ivf: lists of a segment. 1 to 1,000,000. Default: the square root of the number of its rows.
     #[arg(long, visible_alias = "clusters", value_name = "N")]
     pub(crate) nlist: Option<u32>,
-    /// ivf: what the lists hold of each vector. Default: sq8 for f32 and f16 under l2, cosine, dot and l1, else vector.
-    #[arg(long, value_name = "CODE", value_parser = ivf_code())]
+    /// ivf: what the lists hold of each vector: vector, sq8, pq, pq16x4, opq16x8, sq4, rabitq, rabitq4 or binary. Default:
+    /// sq8 for f32 and f16 under l2, cosine, dot and l1, else vector.
+    #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<IvfCode>,
 }
 

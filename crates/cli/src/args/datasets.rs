@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use vecdb_engine::{HnswParams, IvfCode, IvfParams, Metric};
 
@@ -191,9 +190,10 @@ pub(crate) struct ListArgs {
     /// Lists, each around a centroid. 1 to 1,000,000. Default: the square root of the number of vectors.
     #[arg(long, visible_alias = "clusters", value_name = "N")]
     pub(crate) nlist: Option<u32>,
-    /// What the lists hold of each vector: itself, or one byte a number. Default: sq8 for f32 and f16 vectors under l2,
-    /// cosine, dot and l1, else vector.
-    #[arg(long, value_name = "CODE", value_parser = ivf_code())]
+    /// What the lists hold of each vector: itself (vector), one byte a number (sq8), or a shorter code: pq, pq16x4 (16
+    /// segments of 4 bits), opq16x8, sq4, rabitq, rabitq4, binary. Default: sq8 for f32 and f16 vectors under l2, cosine,
+    /// dot and l1, else vector.
+    #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<IvfCode>,
     /// Vectors per list that the centroids are learned from, at most. 1 to 100,000.
     #[arg(long, value_name = "N", default_value_t = IvfParams::default().train_rows_per_list)]
@@ -220,16 +220,6 @@ impl ListArgs {
     }
 }
 
-/// Reads a code of inverted lists by its name.
-pub(super) fn ivf_code() -> impl TypedValueParser<Value = IvfCode> {
-    let names = PossibleValuesParser::new(IvfCode::ALL.map(IvfCode::name));
-    names.try_map(|name| {
-        let mut all = IvfCode::ALL.into_iter();
-        all.find(|code| code.name() == name)
-            .ok_or_else(|| format!("no code is named `{name}`"))
-    })
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct IvfBuildArgs {
     #[command(flatten)]
@@ -254,7 +244,8 @@ pub(crate) struct IvfSearchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RerankArgs {
-    /// Candidates by codes that are measured by their vectors (code sq8). Default: 6 for each hit, 64 at least.
+    /// Candidates by codes that are measured by their vectors. Default: what the build found to be enough; for code sq8 6
+    /// for each hit, 64 at least.
     #[arg(long, value_name = "N")]
     pub(crate) rerank: Option<u32>,
 }

@@ -104,6 +104,7 @@ Examples:
   vecdb ivf build --dataset sift_1M.fvecs --output sift.ivf --clusters 1000
   vecdb ivf build --dataset base.f16.npy --output base.ivf --metric cosine --code vector
   vecdb ivf build --dataset base.npy --output base.ivf --nlist 256 --iterations 25 --seed 7
+  vecdb ivf build --dataset base.npy --output base.ivf --code pq32x4
 
 Prints how the training went (the objective is the mean squared distance to the nearest centroid),
 how full the lists are, build time, bytes, and how many lists a search needs for a recall, measured
@@ -127,6 +128,36 @@ Examples:
   vecdb ivf sweep --dataset base.npy --metric cosine --clusters 256 --query queries.npy --json
 
 At most 1,000 queries are used unless --limit-queries says otherwise.";
+
+pub(crate) const PQ_TRAIN: &str = "\
+Examples:
+  vecdb pq train --dataset sift_1M.fvecs --output sift.pq --segments 8 --bits 8
+  vecdb pq train --dataset base.npy --output base.pq --segments 16 --bits 4 --opq
+  vecdb pq train --dataset base.npy --output base.pq --metric cosine --code rabitq4
+
+128 dimensions of f32 in 8 segments of 8 bits: 512 bytes become 8, 64 times less. The error is the
+mean squared distance between a vector and what its code stands for, and its share of the mean
+squared distance of vectors to their mean. Recall is that of up to 100 vectors of the dataset that
+leave themselves out, by codes alone.";
+
+pub(crate) const PQ_COMPRESS: &str = "\
+Examples:
+  vecdb pq compress --dataset sift_1M.fvecs --codebook sift.pq --output sift.codes
+  vecdb pq compress --dataset later.npy --codebook base.pq --output later.codes --json
+
+Says how much the codes of these vectors lose compared with those that they were trained on. Much
+more means that the vectors have changed since: train anew.";
+
+pub(crate) const PQ_SEARCH: &str = "\
+Examples:
+  vecdb pq search --codes sift.codes --query query.npy --k 10
+  vecdb pq search --codes sift.codes --query queries.fvecs --rerank 100
+  vecdb pq search --codes sift.codes --query queries.fvecs --ground-truth truth.ivecs --json
+
+Hits are ordered by the distances that codes give; true distances stand beside them. With --rerank
+the best candidates by codes are measured by their vectors. Brute force is an exact search of the
+first query by the same kernels on one thread. At most 1,000 queries are used unless --limit-queries
+says otherwise.";
 
 pub(crate) const COLLECTION_CREATE: &str = "\
 Examples:

@@ -5,6 +5,7 @@ mod datasets;
 mod help;
 mod place;
 mod points;
+mod quantizers;
 mod serve;
 mod snapshots;
 
@@ -18,6 +19,7 @@ pub(crate) use points::{
     CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs, SearchArgs,
     UpdateArgs,
 };
+pub(crate) use quantizers::{PqCommand, PqCompressArgs, PqSearchArgs, PqTrainArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use snapshots::{SnapshotCommand, StoreArgs};
 
@@ -148,6 +150,9 @@ pub(crate) enum Command {
     /// Build, search and measure inverted lists (IVF) over vector files, without a database.
     #[command(subcommand)]
     Ivf(IvfCommand),
+    /// Train, apply and search product codes and other short codes over vector files, without a database.
+    #[command(subcommand)]
+    Pq(PqCommand),
     /// Create, list, inspect, compact and drop collections.
     #[command(subcommand)]
     Collection(CollectionCommand),

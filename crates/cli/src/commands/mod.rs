@@ -10,6 +10,7 @@ mod input;
 mod insert;
 mod ivf;
 mod points;
+mod pq;
 mod quickstart;
 mod search;
 mod serve;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Flat(command) => flat::run(console, globals, &command),
         Command::Hnsw(command) => hnsw::run(console, globals, &command),
         Command::Ivf(command) => ivf::run(console, globals, &command),
+        Command::Pq(command) => pq::run(console, globals, &command),
         Command::Collection(command) => collection::run(console, globals, &command),
         Command::Import(args) => import::run(console, globals, &args),
         Command::Insert(args) => insert::run(console, globals, &args),

@@ -5,10 +5,11 @@ use vecdb_vector::{Centroids, Metric, Nearest, RowId, VectorRows};
 use super::calibrate::Calibration;
 use super::codes::Codes;
 use super::section::{CENTROIDS, MEMBERS, OFFSETS};
+use super::quantized::Placed;
 use super::{Ivf, IvfParams};
 use crate::column::Column;
 use crate::kmeans::{self, KMeansParams, KMeansReport, Seeding, read_row, sample};
-use crate::{AnnIndex, BuildOptions, IndexError};
+use crate::{AnnIndex, BuildOptions, IndexError, Quantizer};
 
 /// A list of more than this many times the mean is parted: every search that comes by would wait for it.
 const LIST_RATIO_MAX: usize = 4;
@@ -56,7 +57,7 @@ impl Ivf {
         params.validate()?;
         let (centroids, report) = train(params, metric, rows, options)?;
         let learned = (centroids, rows.len());
-        let index = Self::around(params, metric, rows, learned, None, options)?;
+        let index = Self::around(params, metric, rows, learned, (None, None), options)?;
         Ok(Self {
             training: Some(report),
             ..index
@@ -95,16 +96,18 @@ impl Ivf {
             .to_vec();
         let known = known_lists(seed, remap, rows.len())?;
         let learned = (centroids, seed.trained_rows);
-        Self::around(params, metric, rows, learned, Some(known), options).map(Some)
+        let quantizer = seed.codes.quantized().map(|codes| &codes.quantizer);
+        let known = (Some(known), quantizer);
+        Self::around(params, metric, rows, learned, known, options).map(Some)
     }
 
-    /// `known`: the list of each row, where it is known.
+    /// `known`: the list of each row, where it is known; a quantizer that has learned already.
     fn around(
         params: &IvfParams,
         metric: Metric,
         rows: VectorRows<'_>,
         (centroids, trained_rows): (Vec<f32>, u32),
-        known: Option<Vec<u32>>,
+        (known, quantizer): (Option<Vec<u32>>, Option<&Quantizer>),
         options: &BuildOptions<'_>,
     ) -> Result<Self, IndexError> {
         let code = params.code_for(metric, rows.element())?;
@@ -117,7 +120,14 @@ impl Ivf {
             offsets.push(end);
         }
         let members = lists.members.concat();
-        let codes = Codes::build(code, metric, rows, &members, options)?;
+        let placed = Placed {
+            rows,
+            metric,
+            members: &members,
+            offsets: &offsets,
+            centroids: &lists.centroids,
+        };
+        let codes = Codes::build(code, &placed, quantizer, params.seed, options)?;
         let mut index = Self {
             params: params.clone(),
             metric,
@@ -133,7 +143,9 @@ impl Ivf {
             offsets: Column::built(OFFSETS, bytemuck::cast_slice(&offsets).to_vec()),
             members: Column::built(MEMBERS, bytemuck::cast_slice(&members).to_vec()),
         };
-        index.calibration = Calibration::measure(&index, rows, options)?;
+        let (calibration, rerank) = Calibration::measure(&index, rows, options)?;
+        index.calibration = calibration;
+        index.codes.set_rerank(rerank);
         options
             .progress
             .advance(u64::from(rows.len()), u64::from(rows.len()));

@@ -1,10 +1,11 @@
-//! How many lists does a recall take? Measured at the end of a build on rows of the index as queries, each of which
-//! leaves itself out.
+//! How many lists does a recall take, and how many candidates by codes? Measured at the end of a build on rows of the
+//! index as queries, each of which leaves itself out.
 
 use serde_json::json;
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_vector::{Metric, Neighbor, RowId, VectorRows, scan_batch};
 
+use super::quantized::QuantizedCodes;
 use super::{Ivf, search};
 use crate::random::Random;
 use crate::{BuildOptions, IndexError, Scratch};
@@ -15,7 +16,9 @@ pub(super) const RECALL_DEFAULT: f32 = 0.99;
 /// Recalls that are asked for in between take the next higher one.
 const RECALLS: [f32; 8] = [0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995];
 const QUERIES: usize = 256;
-const K: usize = 10;
+pub(super) const K: usize = 10;
+/// Of the true neighbours in the lists searched, how many have to be among the candidates by codes.
+const CANDIDATES: f64 = 0.99;
 /// Numbers multiplied by the exact search, at most: seconds.
 const WORK_MAX: u64 = 200_000_000_000;
 /// Fewer queries say nothing.
@@ -27,21 +30,31 @@ pub(super) struct Calibration {
     nprobes: [u32; RECALLS.len()],
 }
 
+/// A row as a query, and its true neighbours.
+struct Probe {
+    row: usize,
+    neighbors: Vec<Neighbor>,
+}
+
 impl Calibration {
+    /// The lists for each recall; and, where rows are quantized, the candidates for [`K`] hits.
     pub(super) fn measure(
         index: &Ivf,
         rows: VectorRows<'_>,
         options: &BuildOptions<'_>,
-    ) -> Result<Self, IndexError> {
+    ) -> Result<(Self, u32), IndexError> {
         let lists = index.lists as usize;
+        let rerank = (search::RERANK_PER_HIT * K).max(search::RERANK_MIN) as u32;
         let work_each = u64::from(rows.len()) * rows.dim() as u64;
         let affordable = (WORK_MAX / work_each.max(1)).max(QUERIES_MIN) as usize;
         let drawn = Random::new(index.params.seed ^ 0xca11_b8a7)
             .distinct(QUERIES.min(affordable), rows.len() as usize);
-        if lists <= 1 || drawn.len() < 2 {
-            return Ok(Self {
+        let quantized = index.codes.quantized();
+        if drawn.len() < 2 || (lists <= 1 && quantized.is_none()) {
+            let all = Self {
                 nprobes: [index.lists.max(1); RECALLS.len()],
-            });
+            };
+            return Ok((all, rerank));
         }
         let list_of = index.list_of_rows()?;
         let stride = rows.element().bytes(rows.dim());
@@ -69,7 +82,8 @@ impl Calibration {
         let mut scratch = Scratch::with_kernels(options.kernels);
         let mut rank_of = vec![0u32; lists];
         let (mut values, mut wanted) = (Vec::new(), 0u64);
-        for (&row, neighbors) in drawn.iter().zip(&truth) {
+        let mut probes = Vec::with_capacity(drawn.len());
+        for (&row, neighbors) in drawn.iter().zip(truth) {
             options.check_cancelled()?;
             values.clear();
             values.resize(rows.dim(), 0.0);
@@ -80,7 +94,7 @@ impl Calibration {
                 [first, .., last] => last.distance <= first.distance,
                 _ => true,
             };
-            if all_alike(neighbors)
+            if all_alike(&neighbors)
                 || search::rank_all(index, options.kernels, &values, &mut scratch.ivf).is_err()
             {
                 continue;
@@ -88,13 +102,56 @@ impl Calibration {
             for (rank, &list) in scratch.ivf.order().iter().enumerate() {
                 rank_of[list as usize] = rank as u32;
             }
-            let others = neighbors.iter().filter(|n| n.row.index() != row).take(K);
-            for neighbor in others {
+            let mut neighbors = neighbors;
+            neighbors.retain(|n| n.row.index() != row);
+            neighbors.truncate(K);
+            for neighbor in &neighbors {
                 found[rank_of[list_of[neighbor.row.index()] as usize] as usize] += 1;
                 wanted += 1;
             }
+            probes.push(Probe { row, neighbors });
         }
-        Ok(Self::from_counts(&found, wanted))
+        let calibration = Self::from_counts(&found, wanted);
+        let rerank = match quantized {
+            Some(codes) => calibration.candidates(index, codes, rows, &probes, options)?,
+            None => None,
+        }
+        .unwrap_or(rerank);
+        Ok((calibration, rerank))
+    }
+
+    /// How many candidates by codes hold the true neighbours that lie in the lists of a search.
+    fn candidates(
+        &self,
+        index: &Ivf,
+        codes: &QuantizedCodes,
+        rows: VectorRows<'_>,
+        probes: &[Probe],
+        options: &BuildOptions<'_>,
+    ) -> Result<Option<u32>, IndexError> {
+        let nprobe = self.nprobe(RECALL_DEFAULT).min(index.lists) as usize;
+        let mut scratch = Scratch::with_kernels(options.kernels);
+        let (mut values, mut estimates) = (vec![0.0; rows.dim()], Vec::new());
+        let mut depths = Vec::new();
+        for probe in probes {
+            options.check_cancelled()?;
+            rows.to_f32(RowId(probe.row as u32), &mut values);
+            let ivf = &mut scratch.ivf;
+            search::rank_all(index, options.kernels, &values, ivf)?;
+            search::estimate_all(index, codes, options.kernels, nprobe, ivf, &mut estimates)?;
+            for neighbor in &probe.neighbors {
+                let own = estimates.iter().find(|(_, row)| *row == neighbor.row.0);
+                if let Some(&(own, _)) = own {
+                    let before = estimates
+                        .iter()
+                        .filter(|(estimate, row)| *estimate <= own && *row as usize != probe.row);
+                    depths.push(before.count() as u32);
+                }
+            }
+        }
+        depths.sort_unstable();
+        let last = (depths.len() as f64 * CANDIDATES).ceil() as usize;
+        Ok(depths.get(last.max(1) - 1).copied())
     }
 
     fn from_counts(found: &[u64], wanted: u64) -> Self {

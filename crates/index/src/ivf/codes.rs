@@ -1,12 +1,14 @@
-//! What the lists hold of their rows: the vectors, or eight bits a number.
+//! What the lists hold of their rows: the vectors, eight bits a number, or quantized residuals.
 
 use vecdb_storage::SectionWriter;
 use vecdb_vector::{ElementType, Metric, Query, RowId, VectorRows};
 
 use super::IvfCode;
+use super::quantized::{Placed, QuantizedCodes};
 use crate::column::Column;
+use crate::quantizer::QuantizedQuery;
 use crate::scale::Scale;
-use crate::{BuildOptions, IndexError};
+use crate::{BuildOptions, IndexError, Quantizer};
 
 pub(super) const CODES: &str = "ivf:codes";
 pub(super) const NORMS: &str = "ivf:norms";
@@ -27,19 +29,25 @@ pub(super) enum Codes {
         dim: usize,
         codes: Column,
     },
+    Quantized(Box<QuantizedCodes>),
 }
 
 impl Codes {
-    /// The codes of `rows` in the order of `members`.
+    /// The codes of rows in the order of their lists; by the quantizer that is `known`, if the code has one.
     pub(super) fn build(
         code: IvfCode,
-        metric: Metric,
-        rows: VectorRows<'_>,
-        members: &[u32],
+        placed: &Placed<'_>,
+        known: Option<&Quantizer>,
+        seed: u64,
         options: &BuildOptions<'_>,
     ) -> Result<Self, IndexError> {
+        let (metric, rows, members) = (placed.metric, placed.rows, placed.members);
         let (element, dim) = (rows.element(), rows.dim());
         let Some(scale) = (match code {
+            IvfCode::Quantized(spec) => {
+                let codes = QuantizedCodes::build(spec, placed, known, seed, options)?;
+                return Ok(Self::Quantized(Box::new(codes)));
+            }
             IvfCode::Vector => None,
             IvfCode::Sq8 => {
                 let scale = Scale::of(metric, rows, options)?;
@@ -83,6 +91,22 @@ impl Codes {
         match self {
             Self::Vector { .. } => IvfCode::Vector,
             Self::Sq8 { .. } => IvfCode::Sq8,
+            Self::Quantized(codes) => IvfCode::Quantized(codes.quantizer.spec()),
+        }
+    }
+
+    /// The quantized codes, where there are such.
+    pub(super) fn quantized(&self) -> Option<&QuantizedCodes> {
+        match self {
+            Self::Quantized(codes) => Some(codes),
+            _ => None,
+        }
+    }
+
+    /// How many candidates a search measures for ten hits, where rows are quantized.
+    pub(super) fn set_rerank(&mut self, rerank: u32) {
+        if let Self::Quantized(codes) = self {
+            codes.rerank = rerank;
         }
     }
 
@@ -97,14 +121,19 @@ impl Codes {
                 vectors.len() + norms.as_ref().map_or(0, Column::len)
             }
             Self::Sq8 { codes, .. } => codes.len(),
+            Self::Quantized(codes) => return codes.bytes(),
         };
         bytes as u64
     }
 
-    /// The codes at some places of the lists, to be scored like any rows.
-    pub(super) fn rows(&self, place: std::ops::Range<usize>) -> Result<VectorRows<'_>, IndexError> {
+    /// The codes at some places of the lists, where they are scored like any rows.
+    pub(super) fn rows(
+        &self,
+        place: std::ops::Range<usize>,
+    ) -> Result<Option<VectorRows<'_>>, IndexError> {
         let count = place.len() as u32;
-        match self {
+        let rows = match self {
+            Self::Quantized(_) => return Ok(None),
             Self::Vector {
                 element,
                 dim,
@@ -116,16 +145,17 @@ impl Codes {
                 let rows = VectorRows::new(*element, *dim, each, count, bytes)?;
                 match norms {
                     Some(norms) => {
-                        Ok(rows.with_inverse_norms(norms.floats(place.start, place.len())?)?)
+                        rows.with_inverse_norms(norms.floats(place.start, place.len())?)?
                     }
-                    None => Ok(rows),
+                    None => rows,
                 }
             }
             Self::Sq8 { scale, dim, codes } => {
                 let bytes = codes.bytes(place.start * dim..place.end * dim)?;
-                Ok(VectorRows::new(scale.element(), *dim, *dim, count, bytes)?)
+                VectorRows::new(scale.element(), *dim, *dim, count, bytes)?
             }
-        }
+        };
+        Ok(Some(rows))
     }
 
     /// The query to score codes with, where it is not the query itself. `values`: the query's numbers, under cosine at
@@ -135,9 +165,12 @@ impl Codes {
         metric: Metric,
         values: &mut [f32],
         query: &mut Option<Query>,
+        tables: &mut QuantizedQuery,
     ) -> Result<(), IndexError> {
-        let Self::Sq8 { scale, dim, .. } = self else {
-            return Ok(());
+        let (scale, dim) = match self {
+            Self::Vector { .. } => return Ok(()),
+            Self::Quantized(codes) => return codes.quantizer.set(tables, values),
+            Self::Sq8 { scale, dim, .. } => (scale, dim),
         };
         let (metric, element) = (scale.metric(metric), scale.element());
         values
@@ -163,12 +196,16 @@ impl Codes {
                 norms.as_ref().map_or(Ok(()), |norms| norms.save(writer))
             }
             Self::Sq8 { codes, .. } => codes.save(writer),
+            Self::Quantized(codes) => codes.save(writer),
         }
     }
 
     /// Reads all bytes once, so that damage shows.
     pub(super) fn verify(&self, rows: u32) -> Result<(), IndexError> {
-        self.rows(0..rows as usize).map(|_| ())
+        match self {
+            Self::Quantized(codes) => codes.rows.verify(),
+            _ => self.rows(0..rows as usize).map(|_| ()),
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 //! Schmid, PAMI 2011, section 4: the inverted file).
 //!
 //! Every list holds its rows' codes one after the other, so that a list is read from front to back: the vectors
-//! themselves, or eight-bit copies whose best candidates are measured again by the vectors. How many lists it takes is
-//! learned at the end of a build, on rows of its own.
+//! themselves, eight-bit copies, or quantized residuals, whose best candidates are measured again by the vectors. How
+//! many lists and candidates it takes is learned at the end of a build, on rows of its own.
 //!
 //! In reading order:
 //! - `params`: what can be chosen;
 //! - `build`: training, assignment, parting of overgrown lists; or the same on what another index has learned;
-//! - `codes`: what lists hold;
+//! - `codes`: what lists hold; `quantized`: the same by any [`Quantizer`];
 //! - `calibrate`: how many lists does a recall take?
 //! - `search`: the nearest lists, under a mask as many more as it takes;
 //! - `section`: the bytes on disk.
@@ -21,6 +21,7 @@ mod build;
 mod calibrate;
 mod codes;
 mod params;
+mod quantized;
 mod search;
 mod section;
 mod stats;
@@ -34,7 +35,7 @@ use vecdb_vector::{ElementType, Metric, Neighbor, Query, RowMask, VectorRows};
 use crate::column::Column;
 use crate::kmeans::KMeansReport;
 use crate::{
-    AnnIndex, Budget, BuiltIndex, IndexError, Scratch, SearchParams, SearchStats, VerifyReport,
+    AnnIndex, Budget, BuiltIndex, IndexError, Quantizer, Scratch, SearchParams, SearchStats, VerifyReport,
 };
 pub(crate) use build::build_bytes;
 use calibrate::Calibration;
@@ -99,6 +100,22 @@ impl Ivf {
     /// Lists that a search looks into unless it says otherwise.
     pub fn default_nprobe(&self) -> u32 {
         self.calibration.nprobe(calibrate::RECALL_DEFAULT)
+    }
+
+    /// Candidates by codes that a search for `k` hits measures by their vectors unless it says otherwise.
+    pub fn default_rerank(&self, k: usize) -> usize {
+        match self.codes.quantized() {
+            None => (search::RERANK_PER_HIT * k).max(search::RERANK_MIN),
+            Some(codes) => {
+                let for_ten = codes.rerank as usize;
+                (for_ten.saturating_mul(k) / calibrate::K).max(for_ten)
+            }
+        }
+    }
+
+    /// What codes the rows, where they are quantized.
+    pub fn quantizer(&self) -> Option<&Quantizer> {
+        self.codes.quantized().map(|codes| &codes.quantizer)
     }
 
     /// The numbers of a centroid.
@@ -260,11 +277,15 @@ impl AnnIndex for Ivf {
             "kind": "ivf",
             "metric": self.metric.to_string(),
             "nlist": self.lists,
-            "code": self.codes.code().name(),
+            "code": self.codes.code().to_string(),
             "seed": self.params.seed,
             "trained_rows": self.trained_rows,
             "nprobe_for_recall": self.calibration.describe(),
         });
+        if let Some(quantizer) = self.quantizer() {
+            value["code_bytes"] = json!(quantizer.code_bytes());
+            value["rerank_for_10"] = json!(self.default_rerank(10));
+        }
         match self.stats() {
             Ok(stats) => value["stats"] = json!(stats),
             Err(error) => value["error"] = json!(error.to_string()),

@@ -1,33 +1,28 @@
 //! What can be chosen.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use vecdb_vector::{ElementType, Metric};
 
-use crate::IndexError;
+use crate::{IndexError, QuantizerSpec};
 
-/// What the lists hold of each row.
+/// What the lists hold of each row. As text, and so in JSON: `vector`, `sq8`, or a [`QuantizerSpec`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum IvfCode {
     /// The vector itself: distances are exact, and the vectors lie on the disk twice.
     Vector,
-    /// One byte a number: a quarter of the bytes to read (of f32); the best candidates are measured by their vectors.
-    /// For f32 and f16 under l2, cosine, dot and l1.
+    /// One byte a number, on one scale for all: a quarter of the bytes to read (of f32); the best candidates are measured
+    /// by their vectors. For f32 and f16 under l2, cosine, dot and l1.
     Sq8,
+    /// Codes of what is left of the row beyond the centroid of its list (Jégou, Douze and Schmid, PAMI 2011, section 4);
+    /// the best candidates are measured by their vectors. For all numbers under l2, cosine and dot.
+    Quantized(QuantizerSpec),
 }
 
 impl IvfCode {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Vector, Self::Sq8];
-
-    /// The name, as in JSON.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Vector => "vector",
-            Self::Sq8 => "sq8",
-        }
-    }
-
     /// Whether rows of this kind can be coded so.
     pub(super) fn serves(self, metric: Metric, element: ElementType) -> bool {
         match self {
@@ -39,7 +34,48 @@ impl IvfCode {
                         Metric::L2 | Metric::Cosine | Metric::Dot | Metric::L1
                     )
             }
+            Self::Quantized(spec) => spec.serves(metric, element),
         }
+    }
+}
+
+impl fmt::Display for IvfCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vector => f.write_str("vector"),
+            Self::Sq8 => f.write_str("sq8"),
+            Self::Quantized(spec) => spec.fmt(f),
+        }
+    }
+}
+
+impl FromStr for IvfCode {
+    type Err = IndexError;
+
+    /// Reads the text form and validates it.
+    fn from_str(text: &str) -> Result<Self, IndexError> {
+        match text {
+            "vector" => Ok(Self::Vector),
+            "sq8" => Ok(Self::Sq8),
+            quantizer => quantizer.parse().map(Self::Quantized).map_err(|error| match error {
+                IndexError::BadCode { text } => IndexError::BadListCode { text },
+                error => error,
+            }),
+        }
+    }
+}
+
+impl TryFrom<String> for IvfCode {
+    type Error = IndexError;
+
+    fn try_from(text: String) -> Result<Self, IndexError> {
+        text.parse()
+    }
+}
+
+impl From<IvfCode> for String {
+    fn from(code: IvfCode) -> Self {
+        code.to_string()
     }
 }
 
@@ -100,7 +136,24 @@ impl IvfParams {
                 });
             }
         }
-        Ok(())
+        match self.code {
+            Some(IvfCode::Quantized(QuantizerSpec::Sq { bits: 8 })) => {
+                // The lists' own eight bits a number are scanned many times faster.
+                Err(IndexError::BadListCode {
+                    text: "sq8 by tables".into(),
+                })
+            }
+            Some(IvfCode::Quantized(spec)) => spec.validate(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the code has no more segments than there are dimensions.
+    pub(crate) fn check_dim(&self, dim: usize) -> Result<(), IndexError> {
+        match self.code {
+            Some(IvfCode::Quantized(spec)) => spec.check_dim(dim),
+            _ => Ok(()),
+        }
     }
 
     /// The code for such rows.
@@ -115,7 +168,7 @@ impl IvfParams {
         match self.code {
             Some(code) if code.serves(metric, element) => Ok(code),
             Some(code) => Err(IndexError::UnsupportedCode {
-                code: code.name(),
+                code: code.to_string(),
                 metric,
                 element,
             }),

@@ -1,14 +1,18 @@
 //! The search: the lists nearest to the query, under a mask as many more as it takes.
 
+use std::ops::Range;
+
 use vecdb_vector::{
     ElementType, Kernels, Metric, Neighbor, Query, RowId, RowMask, Scorer, TopK, VectorRows,
 };
 
 use super::build::coarse_metric;
 use super::calibrate::probe_metric;
+use super::quantized::QuantizedCodes;
 use super::{Ivf, KNOBS};
 use crate::exact::{check_request, search_exact};
 use crate::kmeans::normalise;
+use crate::quantizer::{Near, QuantizedQuery, Scan, ScanBuffer};
 use crate::{Budget, Counters, IndexError, ListTrace, Scratch, SearchParams, SearchStats};
 
 /// Rows of a list scored per call.
@@ -16,8 +20,8 @@ const BLOCK: usize = 256;
 /// Blocks between two looks at the budget.
 const BLOCKS_PER_CHECK: usize = 4;
 /// Candidates by codes that are measured by their vectors, for each hit asked for, and at least.
-const RERANK_PER_HIT: usize = 6;
-const RERANK_MIN: usize = 64;
+pub(super) const RERANK_PER_HIT: usize = 6;
+pub(super) const RERANK_MIN: usize = 64;
 /// Rows compared for each hit asked for, at least: what was learned about lists was learned with few hits.
 const COMPARED_PER_HIT: u64 = 4;
 
@@ -37,6 +41,8 @@ pub(crate) struct IvfScratch {
     values: Vec<f32>,
     probe: Option<Query>,
     coded: Option<Query>,
+    tables: QuantizedQuery,
+    scan: ScanBuffer,
     ranks: Vec<f32>,
     /// Lists, nearest first as far as `sorted`.
     order: Vec<u32>,
@@ -55,6 +61,8 @@ impl Default for IvfScratch {
             values: Vec::new(),
             probe: None,
             coded: None,
+            tables: QuantizedQuery::default(),
+            scan: ScanBuffer::default(),
             ranks: Vec::new(),
             order: Vec::new(),
             sorted: 0,
@@ -138,8 +146,12 @@ impl Ivf {
         ivf.values.clear();
         query.to_f32(&mut ivf.values);
         rank_lists(self, kernels, ivf)?;
-        self.codes
-            .prepare(self.metric, &mut ivf.values, &mut ivf.coded)?;
+        self.codes.prepare(
+            self.metric,
+            &mut ivf.values,
+            &mut ivf.coded,
+            &mut ivf.tables,
+        )?;
         let pool = if self.codes.are_exact() {
             k
         } else {
@@ -219,9 +231,7 @@ impl Plan {
         };
         let rerank = params
             .rerank
-            .map_or((RERANK_PER_HIT * k).max(RERANK_MIN), |rerank| {
-                rerank as usize
-            });
+            .map_or_else(|| index.default_rerank(k), |rerank| rerank as usize);
         Self {
             nprobe: nprobe as usize,
             compared: share.max(wanted),
@@ -300,8 +310,13 @@ impl Probing<'_> {
     fn list(&mut self, list: u32) -> Result<(), IndexError> {
         let place = self.index.list(list)?;
         let members = self.index.members.words(place.start, place.len())?;
-        let codes = self.index.codes.rows(place)?;
         self.met += members.len() as u64;
+        if let Some(codes) = self.index.codes.quantized() {
+            return self.quantized(codes, list, place, members);
+        }
+        let Some(codes) = self.index.codes.rows(place)? else {
+            return Ok(());
+        };
         let coded = self.scratch.coded.take();
         let query = match (self.index.codes.are_exact(), &coded) {
             (false, Some(coded)) => coded,
@@ -357,6 +372,62 @@ impl Probing<'_> {
         Ok(())
     }
 
+    /// Estimates the rows of a list by their codes.
+    fn quantized(
+        &mut self,
+        codes: &QuantizedCodes,
+        list: u32,
+        place: Range<usize>,
+        members: &[u32],
+    ) -> Result<(), IndexError> {
+        let mut distances = std::mem::take(&mut self.scratch.distances);
+        distances.resize(BLOCK, 0.0);
+        let near = self.scratch.near(self.index.metric, list);
+        let mut at = place.start;
+        let mut block = 0;
+        while at < place.end && !self.must_stop(block) {
+            // Whole blocks of codes, but at the ends of the list.
+            let end = ((at / BLOCK + 1) * BLOCK).min(place.end);
+            let members = &members[at - place.start..end - place.start];
+            let places = at..end;
+            (at, block) = (end, block + 1);
+            let allowed = match self.mask {
+                None => members.len(),
+                Some(mask) => {
+                    let allowed = members.iter().filter(|&&row| mask.contains(RowId(row)));
+                    allowed.count()
+                }
+            };
+            if allowed == 0 {
+                continue;
+            }
+            let distances = &mut distances[..members.len()];
+            let scratch = &mut *self.scratch;
+            let scan = Scan {
+                kernels: self.kernels,
+                quantizer: &codes.quantizer,
+                codes: &codes.rows,
+                near,
+                threshold: scratch.pool.threshold(),
+            };
+            scratch
+                .tables
+                .scan(&scan, places, &mut scratch.scan, distances)?;
+            if let Some(mask) = self.mask.filter(|_| allowed < members.len()) {
+                for (distance, &row) in distances.iter_mut().zip(members) {
+                    if !mask.contains(RowId(row)) {
+                        // Never kept.
+                        *distance = f32::NAN;
+                    }
+                }
+            }
+            scratch.pool.offer(distances, |i| RowId(members[i]));
+            self.compared += allowed as u64;
+        }
+        self.scratch.distances = distances;
+        self.check_rows(members)
+    }
+
     fn must_stop(&mut self, block: usize) -> bool {
         let looks = block > 0 && block.is_multiple_of(BLOCKS_PER_CHECK);
         self.truncated |= looks && self.is_spent();
@@ -372,6 +443,51 @@ impl Probing<'_> {
         }
         Ok(())
     }
+}
+
+impl IvfScratch {
+    /// What the query has in common with the rows of a list.
+    fn near(&self, metric: Metric, list: u32) -> Near {
+        let base = self.ranks[list as usize];
+        let norm = match metric {
+            Metric::Dot => self.tables.norm(),
+            _ => base.max(0.0).sqrt(),
+        };
+        Near { base, norm }
+    }
+}
+
+/// Estimates of all rows in the `lists` nearest lists, as `rank_all` left them in `scratch`, each with its row.
+pub(super) fn estimate_all(
+    index: &Ivf,
+    codes: &QuantizedCodes,
+    kernels: Kernels,
+    lists: usize,
+    scratch: &mut IvfScratch,
+    out: &mut Vec<(f32, u32)>,
+) -> Result<(), IndexError> {
+    out.clear();
+    codes.quantizer.set(&mut scratch.tables, &scratch.values)?;
+    for at in 0..lists.min(scratch.order.len()) {
+        let list = scratch.order[at];
+        let place = index.list(list)?;
+        let members = index.members(list)?;
+        let near = scratch.near(index.metric, list);
+        scratch.distances.resize(members.len(), 0.0);
+        let scan = Scan {
+            kernels,
+            quantizer: &codes.quantizer,
+            codes: &codes.rows,
+            near,
+            threshold: f32::INFINITY,
+        };
+        let distances = &mut scratch.distances;
+        scratch
+            .tables
+            .scan(&scan, place, &mut scratch.scan, distances)?;
+        out.extend(scratch.distances.iter().copied().zip(members.iter().copied()));
+    }
+    Ok(())
 }
 
 /// Measures the query against all centroids. The order of the lists is still to be made.

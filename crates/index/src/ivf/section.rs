@@ -6,7 +6,8 @@
 //! | `ivf:centroids` | lists x dimension x f32 |
 //! | `ivf:offsets` | lists + 1 x u32: where each list begins, counted in rows |
 //! | `ivf:members` | rows x u32: the rows of each list, ascending |
-//! | `ivf:codes` | per row, in the order of the members: its vector, or a byte a number |
+//! | `ivf:codes` | per row, in the order of the members: its vector, a byte a number, or its quantized code (`quantizer/packed`) |
+//! | `ivf:quantizer`, `ivf:factors`, `ivf:extra` | quantized codes only: candidates for ten hits u32 and the quantizer (`quantizer/section`); factors of the rows (factors x rows x f32); bytes that refine the code of each row |
 //! | `ivf:norms` | vectors under cosine only: an inverse norm each, f32 |
 //!
 //! Opening reads the meta section alone. Of the others, blocks are checked against their checksums when first used,
@@ -18,6 +19,7 @@ use vecdb_vector::{ElementType, Metric};
 
 use super::calibrate::Calibration;
 use super::codes::{CODES, Codes, NORMS};
+use super::quantized::QuantizedCodes;
 use super::{Ivf, IvfCode, IvfParams};
 use crate::IndexError;
 use crate::column::Column;
@@ -36,7 +38,7 @@ pub(super) fn save(index: &Ivf, writer: &mut SectionWriter) -> Result<(), IndexE
     })?;
     let scale = match &index.codes {
         Codes::Sq8 { scale, .. } => *scale,
-        Codes::Vector { .. } => Scale {
+        Codes::Vector { .. } | Codes::Quantized(_) => Scale {
             low: 0.0,
             step: 0.0,
             signed: false,
@@ -51,7 +53,7 @@ pub(super) fn save(index: &Ivf, writer: &mut SectionWriter) -> Result<(), IndexE
         .u32(index.lists)
         .u32(index.trained_rows)
         .str(&params)
-        .str(index.codes.code().name())
+        .str(&index.codes.code().to_string())
         .u32(scale.low.to_bits())
         .u32(scale.step.to_bits())
         .u8(u8::from(scale.signed));
@@ -105,32 +107,41 @@ impl Ivf {
             )));
         }
         let (rows64, lists) = (u64::from(rows), u64::from(meta.lists));
-        let codes = if meta.code == IvfCode::Vector.name() {
-            let vector_bytes = rows64 * element.bytes(dim) as u64;
-            let norms = metric
-                .needs_norms()
-                .then(|| Column::open(file, NORMS, rows64 * 4));
-            Codes::Vector {
-                element,
-                dim,
-                vectors: Column::open(file, CODES, vector_bytes)?,
-                norms: norms.transpose()?,
+        let code: IvfCode = meta
+            .code
+            .parse()
+            .map_err(|error: IndexError| corrupt(error.to_string()))?;
+        let fits = code.serves(metric, element)
+            && (code != IvfCode::Sq8
+                || (meta.scale.is_valid() && meta.scale.signed == (metric == Metric::Dot)));
+        if !fits {
+            return Err(corrupt(format!(
+                "codes `{code}` on the scale {:?} of {element} under {metric}",
+                meta.scale
+            )));
+        }
+        let codes = match code {
+            IvfCode::Vector => {
+                let vector_bytes = rows64 * element.bytes(dim) as u64;
+                let norms = metric
+                    .needs_norms()
+                    .then(|| Column::open(file, NORMS, rows64 * 4));
+                Codes::Vector {
+                    element,
+                    dim,
+                    vectors: Column::open(file, CODES, vector_bytes)?,
+                    norms: norms.transpose()?,
+                }
             }
-        } else if meta.code == IvfCode::Sq8.name()
-            && meta.scale.is_valid()
-            && IvfCode::Sq8.serves(metric, element)
-            && meta.scale.signed == (metric == Metric::Dot)
-        {
-            Codes::Sq8 {
+            IvfCode::Sq8 => Codes::Sq8 {
                 scale: meta.scale,
                 dim,
                 codes: Column::open(file, CODES, rows64 * dim as u64)?,
+            },
+            IvfCode::Quantized(spec) => {
+                let codes = QuantizedCodes::open(spec, (metric, dim), file, rows)?;
+                Codes::Quantized(Box::new(codes))
             }
-        } else {
-            return Err(corrupt(format!(
-                "codes {:?} on the scale {:?}",
-                meta.code, meta.scale
-            )));
         };
         Ok(Self {
             params,

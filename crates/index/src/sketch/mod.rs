@@ -17,7 +17,6 @@
 
 mod codes;
 mod query;
-mod rotation;
 mod scan;
 mod space;
 

@@ -2,7 +2,7 @@
 
 use vecdb_vector::{ElementType, Metric, RowId, VectorRows, decode_row};
 
-use super::rotation::Rotation;
+use crate::rotation::Rotation;
 
 /// Rows of the sample that the centre is the mean of; more do not move it.
 const SAMPLE_ROWS: u32 = 4_096;

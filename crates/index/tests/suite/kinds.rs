@@ -12,6 +12,9 @@ use crate::fixture::{Rows, file_of, open_file, pairs, random_mask, raw, raw_file
 
 pub(crate) fn finds_the_nearest_under_every_metric(spec: &IndexSpec) {
     for (metric, element) in pairs() {
+        if spec.check_field(metric, element).is_err() {
+            continue;
+        }
         let dim = if element == ElementType::Bits {
             128
         } else {

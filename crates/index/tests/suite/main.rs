@@ -6,6 +6,7 @@ mod fixture;
 mod graph;
 mod kinds;
 mod lists;
+mod quantized;
 mod real_data;
 
 use vecdb_index::{HnswParams, IndexSpec, IvfCode, IvfParams};
@@ -51,3 +52,10 @@ suite!(
         ..IvfParams::default()
     })
 );
+suite!(ivf_pq, quantized::spec("pq"));
+suite!(ivf_pq_of_bytes, quantized::spec("pq4x8"));
+suite!(ivf_opq, quantized::spec("opqx6"));
+suite!(ivf_sq4, quantized::spec("sq4"));
+suite!(ivf_rabitq, quantized::spec("rabitq"));
+suite!(ivf_rabitq_of_more_bits, quantized::spec("rabitq4"));
+suite!(ivf_binary, quantized::spec("binary"));

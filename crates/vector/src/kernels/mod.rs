@@ -5,6 +5,7 @@
 //!   instruction set's basic operations;
 //! - `row_loop`: the only loops over rows and numbers, generic over a step;
 //! - `planes`: dot products of 1-bit codes with a query in bit planes, for sketches;
+//! - `tables`: sums of looked-up table entries, for product-quantized codes;
 //! - `product`: blocked matrix products for many queries, generic over the basic operations;
 //! - `portable`, `avx2`, `avx512`, `neon`: basic operations, integer and bit steps, and the
 //!   `#[target_feature]` entry points into which the generic loops are inlined whole.
@@ -23,6 +24,7 @@ mod portable;
 mod product;
 mod row_loop;
 mod step;
+mod tables;
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -33,6 +35,7 @@ use step::{Dot, F16Load, F32Load, Float, InstructionSet, L1, L2};
 pub use planes::{CODE_GROUP, PLANES, plane_dots};
 pub(crate) use product::{Candidate, DEPTH_BLOCK, Keys, Products};
 pub(crate) use row_loop::{Job, RowLoops, prefetch};
+pub use tables::{NIBBLE_COLUMNS, SCAN_ROWS, byte_sums, nibble_row, nibble_sums};
 
 /// An instruction set with kernels of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

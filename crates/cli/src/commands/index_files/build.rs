@@ -130,7 +130,7 @@ pub(super) fn build(
 }
 
 /// Finds out before the work that its result has no place to go.
-fn check_output(output: &Path) -> Outcome {
+pub(in crate::commands) fn check_output(output: &Path) -> Outcome {
     let folder = output
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())

@@ -117,8 +117,23 @@ impl IndexFile {
     }
 }
 
-/// Writes the file beside its place, then moves it there: an older file stays whole until the new one is.
+/// Writes an index with its description.
 pub(super) fn write(path: &Path, about: &About, index: &dyn BuiltIndex) -> Outcome<u64> {
+    write_file(path, KIND, VERSION, |writer| {
+        let text = serde_json::to_vec(about)
+            .map_err(|error| Failure::usage(format!("{}: {error}", about.dataset.display())))?;
+        writer.add(DATASET_SECTION, &text)?;
+        Ok(index.save(writer)?)
+    })
+}
+
+/// Writes a section file beside its place, then moves it there: an older file stays whole until the new one is.
+pub(in crate::commands) fn write_file(
+    path: &Path,
+    kind: [u8; 4],
+    version: u32,
+    fill: impl FnOnce(&mut SectionWriter) -> Outcome,
+) -> Outcome<u64> {
     let disk = FileDisk;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
@@ -127,11 +142,8 @@ pub(super) fn write(path: &Path, about: &About, index: &dyn BuiltIndex) -> Outco
     if disk.exists(&draft).map_err(failed)? {
         disk.remove_file(&draft).map_err(failed)?;
     }
-    let mut writer = SectionWriter::create(&disk, &draft, KIND, VERSION)?;
-    let text = serde_json::to_vec(about)
-        .map_err(|error| Failure::usage(format!("{}: {error}", about.dataset.display())))?;
-    writer.add(DATASET_SECTION, &text)?;
-    index.save(&mut writer)?;
+    let mut writer = SectionWriter::create(&disk, &draft, kind, version)?;
+    fill(&mut writer)?;
     let summary = writer.finish()?;
     disk.rename(&draft, path)
         .map_err(|error| Failure::file(path, &error))?;

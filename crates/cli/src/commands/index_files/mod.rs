@@ -16,7 +16,8 @@ mod search;
 mod source;
 mod sweep;
 
-pub(super) use build::Built;
+pub(super) use build::{Built, check_output};
+pub(super) use file::write_file;
 pub(super) use search::{Search, SearchReport, per_query};
 pub(super) use source::Source;
 pub(super) use sweep::{Cost, Knob, sweep};

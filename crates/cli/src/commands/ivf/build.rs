@@ -44,7 +44,7 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &IvfBuildArgs) -> 
     let choices = format!(
         "lists: {}   code: {}",
         named(params.nlist.map(count)),
-        named(params.code.map(|code| code.name().to_owned()))
+        named(params.code.map(|code| code.to_string()))
     );
     let built = Built::new(
         console,
@@ -117,8 +117,9 @@ fn print(console: &Console, report: &Report) -> Outcome {
         bytes(report.centroid_bytes),
         bytes(others),
         match report.code {
-            IvfCode::Vector => "vectors in lists",
-            IvfCode::Sq8 => "8-bit codes in lists",
+            IvfCode::Vector => "vectors in lists".to_owned(),
+            IvfCode::Sq8 => "8-bit codes in lists".to_owned(),
+            IvfCode::Quantized(spec) => format!("{spec} codes in lists"),
         }
     );
     let facts = [

@@ -143,9 +143,9 @@ impl PartialSchema for IndexConfig {
                 "code",
                 optional(
                     Type::String,
-                    "What the lists hold of each row: its vector, or a byte a number (sq8). Left out: sq8 where it can be.",
+                    "What the lists hold of each row: its vector (`vector`), a byte a number (`sq8`), or a shorter code: `pq`, `pq16x4` (16 segments of 4 bits), `opq16x8`, `sq4`, `rabitq`, `rabitq4`, `binary`. Left out: sq8 where it can be.",
                 )
-                .enum_values(Some([engine::IvfCode::Vector.name(), engine::IvfCode::Sq8.name()])),
+                .examples(["sq8", "pq16x4", "rabitq4"]),
             )
             .property(
                 "train_rows_per_list",

@@ -12,8 +12,8 @@ const WORD_BITS: usize = 64;
 const LANES: usize = 16;
 
 /// A rotation of vectors of a multiple of 64 numbers.
-#[derive(Debug)]
-pub(super) struct Rotation {
+#[derive(Clone, Debug)]
+pub(crate) struct Rotation {
     dim: usize,
     /// Numbers that a transform mixes: the largest power of two up to `dim`.
     block: usize,
@@ -23,7 +23,7 @@ pub(super) struct Rotation {
 
 impl Rotation {
     /// The rotation of a seed, for vectors of at least `dim` numbers, padded with zeros.
-    pub(super) fn new(dim: usize, seed: u64) -> Self {
+    pub(crate) fn new(dim: usize, seed: u64) -> Self {
         let dim = dim.max(1).next_multiple_of(WORD_BITS);
         let block = 1usize << dim.ilog2();
         let in_block = 1.0 / (block as f32).sqrt();
@@ -53,17 +53,17 @@ impl Rotation {
     }
 
     /// Numbers of a rotated vector, a multiple of 64.
-    pub(super) fn dim(&self) -> usize {
+    pub(crate) fn dim(&self) -> usize {
         self.dim
     }
 
     /// Bytes of memory.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.factors.len() * 4
     }
 
     /// Rotates in place; `values` has [`Rotation::dim`] numbers.
-    pub(super) fn apply(&self, values: &mut [f32]) {
+    pub(crate) fn apply(&self, values: &mut [f32]) {
         for (round, factors) in self.factors.chunks_exact(self.dim).enumerate() {
             for (value, factor) in values.iter_mut().zip(factors) {
                 *value *= factor;
@@ -72,6 +72,24 @@ impl Rotation {
             if self.block < self.dim {
                 let (low, high) = values.split_at_mut(self.dim / 2);
                 butterfly(low, high);
+            }
+        }
+    }
+
+    /// Undoes [`Rotation::apply`].
+    pub(crate) fn undo(&self, values: &mut [f32]) {
+        for (round, factors) in self.factors.chunks_exact(self.dim).enumerate().rev() {
+            if self.block < self.dim {
+                let (low, high) = values.split_at_mut(self.dim / 2);
+                butterfly(low, high);
+            }
+            let mixed = &mut values[block_range(round, self.block, self.dim)];
+            hadamard_across(mixed);
+            for lanes in mixed.as_chunks_mut::<LANES>().0 {
+                *lanes = within_lanes_transposed(*lanes);
+            }
+            for (value, factor) in values.iter_mut().zip(factors) {
+                *value *= factor;
             }
         }
     }
@@ -91,6 +109,11 @@ fn hadamard(values: &mut [f32]) {
     for lanes in values.as_chunks_mut::<LANES>().0 {
         *lanes = within_lanes(*lanes);
     }
+    hadamard_across(values);
+}
+
+/// The stages that mix numbers at least [`LANES`] apart. Each is its own transpose.
+fn hadamard_across(values: &mut [f32]) {
     let mut half = LANES;
     // Two stages at a time: half the loads and stores.
     while half * 4 <= values.len() {
@@ -122,6 +145,20 @@ fn within_lanes(mut v: [f32; LANES]) -> [f32; LANES] {
             // The order of results is a permutation of the usual one: still a Hadamard matrix.
             next[i] = v[2 * i] + v[2 * i + 1];
             next[i + LANES / 2] = v[2 * i] - v[2 * i + 1];
+        }
+        v = next;
+        half *= 2;
+    }
+    v
+}
+
+fn within_lanes_transposed(mut v: [f32; LANES]) -> [f32; LANES] {
+    let mut half = 1;
+    while half < LANES {
+        let mut next = [0.0; LANES];
+        for i in 0..LANES / 2 {
+            next[2 * i] = v[i] + v[i + LANES / 2];
+            next[2 * i + 1] = v[i] - v[i + LANES / 2];
         }
         v = next;
         half *= 2;
@@ -168,6 +205,23 @@ mod tests {
                     (before - after).abs() < 1e-5 * rotation.dim() as f64,
                     "dim {dim}: {before} became {after}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_undone_was_not_done() {
+        for dim in [1, 64, 100, 128, 200, 784, 1000, 1536] {
+            let rotation = Rotation::new(dim, 9);
+            let mut random = Random::new(dim as u64);
+            let values: Vec<f32> = (0..rotation.dim())
+                .map(|_| random.unit() as f32 - 0.5)
+                .collect();
+            let mut turned = values.clone();
+            rotation.apply(&mut turned);
+            rotation.undo(&mut turned);
+            for (before, after) in values.iter().zip(&turned) {
+                assert!((before - after).abs() < 1e-5, "dim {dim}: {before} became {after}");
             }
         }
     }
