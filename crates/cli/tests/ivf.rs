@@ -324,8 +324,18 @@ fn wrong_files_and_values_are_refused_by_name() {
             ),
             (&lists, 2, "invalid_argument", &["lists.ivf", "`vecdb ivf`"]),
             (&no_lists, 2, "invalid_argument", &["`nlist`"]),
-            (&code, 2, "invalid_argument", &["qp", "vector", "sq8", "pq16x4"]),
-            (&bits, 2, "invalid_argument", &["`bits`", "99", "from 4 to 12"]),
+            (
+                &code,
+                2,
+                "invalid_argument",
+                &["qp", "vector", "sq8", "pq16x4"],
+            ),
+            (
+                &bits,
+                2,
+                "invalid_argument",
+                &["`bits`", "99", "from 4 to 12"],
+            ),
             (&wide, 2, "invalid_argument", &["`m`", "25", "dimensions"]),
         ],
     );
@@ -335,7 +345,9 @@ fn wrong_files_and_values_are_refused_by_name() {
 #[test]
 fn lists_hold_any_code() {
     let (world, _) = small();
-    for code in ["pq", "pq6x8", "opq12x4", "sq4", "rabitq", "rabitq4", "binary"] {
+    for code in [
+        "pq", "pq6x8", "opq12x4", "sq4", "rabitq", "rabitq4", "binary",
+    ] {
         let built = build(&world, &["--nlist", "40", "--code", code]);
         assert_eq!(built["code"], code);
         let found = world.json(&SEARCH);

@@ -7,7 +7,14 @@ use harness::{World, check, keys, npy};
 use serde_json::{Value, json};
 
 fn train(world: &World, more: &[&str]) -> Value {
-    let train = ["pq", "train", "--dataset", "base.npy", "--output", "books.pq"];
+    let train = [
+        "pq",
+        "train",
+        "--dataset",
+        "base.npy",
+        "--output",
+        "books.pq",
+    ];
     world.json(&[&train[..], more].concat())
 }
 
@@ -62,7 +69,11 @@ fn training_and_compressing_tell_what_is_saved_and_lost() {
     ];
     assert_eq!(keys(&trained), expected);
     assert_eq!(
-        (&trained["code"], &trained["code_bytes"], &trained["segments"]),
+        (
+            &trained["code"],
+            &trained["code_bytes"],
+            &trained["segments"]
+        ),
         (&json!("pq6x8"), &json!(6), &json!(6))
     );
     assert_eq!(trained["original_bytes"], ROWS * 24 * 4);
@@ -81,7 +92,16 @@ fn training_and_compressing_tell_what_is_saved_and_lost() {
 
     for (command, parts) in [
         (
-            &["pq", "train", "--dataset", "base.npy", "--output", "x.pq", "--segments", "7"][..],
+            &[
+                "pq",
+                "train",
+                "--dataset",
+                "base.npy",
+                "--output",
+                "x.pq",
+                "--segments",
+                "7",
+            ][..],
             &[
                 "3,000 vectors × 24 dimensions of f32 = 288.0 kB",
                 "7 (3 or 4 dimensions each)",
@@ -93,7 +113,10 @@ fn training_and_compressing_tell_what_is_saved_and_lost() {
                 "Recall@10",
             ][..],
         ),
-        (&COMPRESS[..], &["16.0x (93.8 % less)", "times that of the training"][..]),
+        (
+            &COMPRESS[..],
+            &["16.0x (93.8 % less)", "times that of the training"][..],
+        ),
     ] {
         let text = world.text(command);
         for part in parts {
@@ -156,8 +179,15 @@ fn a_search_tells_approximate_and_true_distances() {
         "vector_bytes",
     ];
     assert_eq!(keys(&found), expected);
-    assert_eq!((&found["queries"], &found["limit"]), (&json!(40), &json!(10)));
-    assert!(number(&found, "recall_at_10") > 0.4, "{}", found["recall_at_10"]);
+    assert_eq!(
+        (&found["queries"], &found["limit"]),
+        (&json!(40), &json!(10))
+    );
+    assert!(
+        number(&found, "recall_at_10") > 0.4,
+        "{}",
+        found["recall_at_10"]
+    );
     assert!(number(&found, "mean_distance_error") < 0.1);
     assert!(number(&found, "table_us") > 0.0 && number(&found, "scan_us") > 0.0);
     for results in found["results"].as_array().unwrap() {
@@ -172,7 +202,11 @@ fn a_search_tells_approximate_and_true_distances() {
     }
     // Measured by their vectors, candidates come in their true order, and more of them are right.
     let again = world.json(&[&SEARCH[..], &["--rerank", "200"]].concat());
-    assert!(number(&again, "recall_at_10") > 0.99, "{}", again["recall_at_10"]);
+    assert!(
+        number(&again, "recall_at_10") > 0.99,
+        "{}",
+        again["recall_at_10"]
+    );
     for results in again["results"].as_array().unwrap() {
         let hits = results["hits"].as_array().unwrap().iter();
         assert!(hits.map(|hit| number(hit, "true_distance")).is_sorted());
@@ -246,14 +280,29 @@ fn what_cannot_be_is_refused() {
     check(
         &world,
         &[
-            (&segments, 2, "invalid_argument", &["`m`", "25", "dimensions"]),
-            (&bits, 2, "invalid_argument", &["`bits`", "13", "from 4 to 12"]),
+            (
+                &segments,
+                2,
+                "invalid_argument",
+                &["`m`", "25", "dimensions"],
+            ),
+            (
+                &bits,
+                2,
+                "invalid_argument",
+                &["`bits`", "13", "from 4 to 12"],
+            ),
             (&none, 2, "invalid_argument", &["`m`", "from 1"]),
             (&code, 2, "invalid_argument", &["turbo", "rabitq4"]),
             (&metric, 2, "invalid_argument", &["pq8x8", "l1"]),
             (&folder, 2, "invalid_argument", &["folder"]),
             (&narrow, 2, "invalid_argument", &["3 dimensions", "24"]),
-            (&uncoded, 2, "invalid_argument", &["no codes", "pq compress"]),
+            (
+                &uncoded,
+                2,
+                "invalid_argument",
+                &["no codes", "pq compress"],
+            ),
         ],
     );
     world.json(&COMPRESS);
@@ -272,7 +321,12 @@ fn what_cannot_be_is_refused() {
     check(
         &world,
         &[
-            (&other, 2, "invalid_argument", &["queries.npy", "were compressed"]),
+            (
+                &other,
+                2,
+                "invalid_argument",
+                &["queries.npy", "were compressed"],
+            ),
             (&nothing, 2, "invalid_argument", &["--rerank 0"]),
         ],
     );

@@ -78,6 +78,10 @@ impl Column {
         // Numbers are read in place.
         const { assert!(cfg!(target_endian = "little")) };
         let bytes = self.bytes(start * size_of::<T>()..(start + count) * size_of::<T>())?;
+        if bytes.is_empty() {
+            // Where no bytes lie is aligned to nothing.
+            return Ok(&[]);
+        }
         bytemuck::try_cast_slice(bytes)
             .map_err(|_| self.corrupt("is not aligned to its numbers".to_owned()))
     }

@@ -221,7 +221,10 @@ mod tests {
             rotation.apply(&mut turned);
             rotation.undo(&mut turned);
             for (before, after) in values.iter().zip(&turned) {
-                assert!((before - after).abs() < 1e-5, "dim {dim}: {before} became {after}");
+                assert!(
+                    (before - after).abs() < 1e-5,
+                    "dim {dim}: {before} became {after}"
+                );
             }
         }
     }

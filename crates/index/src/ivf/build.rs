@@ -4,8 +4,8 @@ use vecdb_vector::{Centroids, Metric, Nearest, RowId, VectorRows};
 
 use super::calibrate::Calibration;
 use super::codes::Codes;
-use super::section::{CENTROIDS, MEMBERS, OFFSETS};
 use super::quantized::Placed;
+use super::section::{CENTROIDS, MEMBERS, OFFSETS};
 use super::{Ivf, IvfParams};
 use crate::column::Column;
 use crate::kmeans::{self, KMeansParams, KMeansReport, Seeding, read_row, sample};

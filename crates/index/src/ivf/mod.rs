@@ -35,7 +35,8 @@ use vecdb_vector::{ElementType, Metric, Neighbor, Query, RowMask, VectorRows};
 use crate::column::Column;
 use crate::kmeans::KMeansReport;
 use crate::{
-    AnnIndex, Budget, BuiltIndex, IndexError, Quantizer, Scratch, SearchParams, SearchStats, VerifyReport,
+    AnnIndex, Budget, BuiltIndex, IndexError, Quantizer, Scratch, SearchParams, SearchStats,
+    VerifyReport,
 };
 pub(crate) use build::build_bytes;
 use calibrate::Calibration;

@@ -57,10 +57,13 @@ impl FromStr for IvfCode {
         match text {
             "vector" => Ok(Self::Vector),
             "sq8" => Ok(Self::Sq8),
-            quantizer => quantizer.parse().map(Self::Quantized).map_err(|error| match error {
-                IndexError::BadCode { text } => IndexError::BadListCode { text },
-                error => error,
-            }),
+            quantizer => quantizer
+                .parse()
+                .map(Self::Quantized)
+                .map_err(|error| match error {
+                    IndexError::BadCode { text } => IndexError::BadListCode { text },
+                    error => error,
+                }),
         }
     }
 }

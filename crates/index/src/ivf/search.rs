@@ -485,7 +485,13 @@ pub(super) fn estimate_all(
         scratch
             .tables
             .scan(&scan, place, &mut scratch.scan, distances)?;
-        out.extend(scratch.distances.iter().copied().zip(members.iter().copied()));
+        out.extend(
+            scratch
+                .distances
+                .iter()
+                .copied()
+                .zip(members.iter().copied()),
+        );
     }
     Ok(())
 }

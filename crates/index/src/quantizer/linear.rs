@@ -60,15 +60,20 @@ impl Matrix {
         let mut out = Self::zero(dim);
         let share = 1.0 / (x.len() / dim).max(1) as f32;
         // A few rows of the result at a time: each pass over the vectors serves them all.
-        options.for_each_chunk(&mut out.values, 8 * dim, || (), |(), first, rows| {
-            let first = first / dim;
-            for (y, x) in y.chunks_exact(dim).zip(x.chunks_exact(dim)) {
-                for (row, y) in rows.chunks_exact_mut(dim).zip(&y[first..]) {
-                    add_scaled(row, share * y, x);
+        options.for_each_chunk(
+            &mut out.values,
+            8 * dim,
+            || (),
+            |(), first, rows| {
+                let first = first / dim;
+                for (y, x) in y.chunks_exact(dim).zip(x.chunks_exact(dim)) {
+                    for (row, y) in rows.chunks_exact_mut(dim).zip(&y[first..]) {
+                        add_scaled(row, share * y, x);
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(out)
     }
 
@@ -88,15 +93,20 @@ impl Matrix {
     fn times(&self, other: &Self, options: &BuildOptions<'_>) -> Result<Self, IndexError> {
         let dim = self.dim;
         let mut out = Self::zero(dim);
-        options.for_each_chunk(&mut out.values, 8 * dim, || (), |(), first, rows| {
-            let mine = &self.values[first..first + rows.len()];
-            for (k, theirs) in other.values.chunks_exact(dim).enumerate() {
-                for (row, mine) in rows.chunks_exact_mut(dim).zip(mine.chunks_exact(dim)) {
-                    add_scaled(row, mine[k], theirs);
+        options.for_each_chunk(
+            &mut out.values,
+            8 * dim,
+            || (),
+            |(), first, rows| {
+                let mine = &self.values[first..first + rows.len()];
+                for (k, theirs) in other.values.chunks_exact(dim).enumerate() {
+                    for (row, mine) in rows.chunks_exact_mut(dim).zip(mine.chunks_exact(dim)) {
+                        add_scaled(row, mine[k], theirs);
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         Ok(out)
     }
 
@@ -172,7 +182,9 @@ pub(super) fn principal_directions(
         }
     }
     // Rows are now eigenvectors times eigenvalues.
-    let lengths: Vec<f64> = (0..dim).map(|i| f64::from(dot(work.row(i), work.row(i))).sqrt()).collect();
+    let lengths: Vec<f64> = (0..dim)
+        .map(|i| f64::from(dot(work.row(i), work.row(i))).sqrt())
+        .collect();
     let mut order: Vec<usize> = (0..dim).collect();
     order.sort_by(|&a, &b| lengths[b].total_cmp(&lengths[a]).then(a.cmp(&b)));
     let mut directions = Matrix::identity(dim);
@@ -286,7 +298,11 @@ mod tests {
             let away = symmetric.values.iter().zip(&across.values);
             assert!(away.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3);
         }
-        assert!(orthogonal_factor(&Matrix::zero(3), &options).unwrap().is_none());
+        assert!(
+            orthogonal_factor(&Matrix::zero(3), &options)
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]

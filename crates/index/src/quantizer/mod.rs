@@ -119,7 +119,9 @@ impl Quantizer {
                 element: rows.element(),
             });
         }
-        let most = params.rows.unwrap_or_else(|| Self::rows_to_learn_from(spec));
+        let most = params
+            .rows
+            .unwrap_or_else(|| Self::rows_to_learn_from(spec));
         let mut vectors = sample(metric, rows, most, params.seed, options)?;
         let mean = mean_of(metric, rows.dim(), &vectors);
         for vector in vectors.chunks_exact_mut(rows.dim()) {
@@ -177,13 +179,7 @@ impl Quantizer {
         Ok(quantizer)
     }
 
-    fn of(
-        spec: QuantizerSpec,
-        metric: Metric,
-        mean: Vec<f32>,
-        listed: bool,
-        kind: Kind,
-    ) -> Self {
+    fn of(spec: QuantizerSpec, metric: Metric, mean: Vec<f32>, listed: bool, kind: Kind) -> Self {
         let shape = match &kind {
             Kind::Product(books) => books.shape(usize::from(listed && metric != Metric::Dot)),
             Kind::Rabitq(codes) => codes.shape(),
@@ -261,7 +257,8 @@ impl Quantizer {
         let mut centred = vector.to_vec();
         self.centre(&mut centred);
         code.fill(0);
-        self.encoder(&BuildOptions::default()).encode(&centred, &[], code);
+        self.encoder(&BuildOptions::default())
+            .encode(&centred, &[], code);
         Ok(())
     }
 

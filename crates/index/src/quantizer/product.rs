@@ -69,26 +69,39 @@ impl Product {
         let mut parts: Vec<(usize, Vec<f32>)> = (0..segments).map(|s| (s, Vec::new())).collect();
         let inner = BuildOptions {
             // Segments are many: each is learned by one thread.
-            threads: if segments >= options.threads { 1 } else { options.threads },
+            threads: if segments >= options.threads {
+                1
+            } else {
+                options.threads
+            },
             progress: &crate::Silent,
             ..*options
         };
         let outer = BuildOptions {
-            threads: if segments >= options.threads { options.threads } else { 1 },
+            threads: if segments >= options.threads {
+                options.threads
+            } else {
+                1
+            },
             ..*options
         };
         let starts = &product.starts;
-        outer.for_each_chunk(&mut parts, 1, || (), |(), _, parts| {
-            for (s, values) in parts {
-                let (start, end) = (starts[*s], starts[*s + 1]);
-                let mut own = Vec::with_capacity(vectors.len() / dim * (end - start));
-                for vector in vectors.chunks_exact(dim) {
-                    own.extend_from_slice(&vector[start..end]);
+        outer.for_each_chunk(
+            &mut parts,
+            1,
+            || (),
+            |(), _, parts| {
+                for (s, values) in parts {
+                    let (start, end) = (starts[*s], starts[*s + 1]);
+                    let mut own = Vec::with_capacity(vectors.len() / dim * (end - start));
+                    for vector in vectors.chunks_exact(dim) {
+                        own.extend_from_slice(&vector[start..end]);
+                    }
+                    *values = learn_book(end - start, own, entries, (iterations, seed), &inner)?;
                 }
-                *values = learn_book(end - start, own, entries, (iterations, seed), &inner)?;
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         for (s, values) in parts {
             product.set_book(s, &values);
         }

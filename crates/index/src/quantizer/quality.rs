@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vecdb_vector::{RowId, TopK, VectorRows, scan_batch};
 
-use super::{Quantizer, QuantizedQuery, ScanBuffer};
+use super::{QuantizedQuery, Quantizer, ScanBuffer};
 use crate::kmeans::sample;
 use crate::random::Random;
 use crate::{BuildOptions, IndexError};
@@ -159,7 +159,14 @@ impl Quantizer {
             rows.to_f32(RowId(own as u32), &mut vector);
             self.set(&mut query, &vector)?;
             let all = 0..codes.len();
-            self.scan(options.kernels, &query, &codes, all, &mut buffer, &mut ranks)?;
+            self.scan(
+                options.kernels,
+                &query,
+                &codes,
+                all,
+                &mut buffer,
+                &mut ranks,
+            )?;
             ranks[own] = f32::NAN;
             let mut top = TopK::new(K);
             top.offer(&ranks, |i| RowId(i as u32));
@@ -175,7 +182,9 @@ impl Quantizer {
 
 fn square_between(a: &[f32], b: &[f32]) -> f64 {
     let pairs = a.iter().zip(b);
-    pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
+    pairs
+        .map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2))
+        .sum()
 }
 
 /// `of / whole`; nothing of nothing is 1 where both are nothing.

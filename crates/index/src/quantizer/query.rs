@@ -56,7 +56,11 @@ impl QuantizedQuery {
     /// What it has in common with rows that are centred where it is itself.
     pub(super) fn near(&self, metric: Metric) -> Near {
         Near {
-            base: if metric == Metric::Dot { 0.0 } else { self.square },
+            base: if metric == Metric::Dot {
+                0.0
+            } else {
+                self.square
+            },
             norm: self.square.sqrt(),
         }
     }
@@ -171,7 +175,9 @@ impl QuantizedQuery {
         }
         let base = near.base;
         match shape.factors {
-            0 => out.iter_mut().for_each(|out| *out = finite_or_far(base + *out)),
+            0 => out
+                .iter_mut()
+                .for_each(|out| *out = finite_or_far(base + *out)),
             1 => {
                 for (out, add) in out.iter_mut().zip(codes.factor(0, &places)?) {
                     *out = finite_or_far(base + add + *out);
@@ -231,7 +237,12 @@ impl QuantizedQuery {
     }
 
     /// The estimate of one row of bytes, and the bound of its error where the codes have one.
-    pub(super) fn estimate(&self, quantizer: &Quantizer, row: &[u8], near: Near) -> (f32, Option<f32>) {
+    pub(super) fn estimate(
+        &self,
+        quantizer: &Quantizer,
+        row: &[u8],
+        near: Near,
+    ) -> (f32, Option<f32>) {
         let shape = quantizer.shape();
         let factors = shape.factors_of(row);
         match &quantizer.kind {

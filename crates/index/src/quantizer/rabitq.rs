@@ -78,7 +78,11 @@ impl Rabitq {
         let plane_bytes = self.padded() / 8;
         for (i, &value) in vector.iter().enumerate() {
             let level = rounded_down(value.abs() * step).clamp(0.0, top);
-            let (sign, above) = if value >= 0.0 { (1.0, true) } else { (-1.0, false) };
+            let (sign, above) = if value >= 0.0 {
+                (1.0, true)
+            } else {
+                (-1.0, false)
+            };
             let centre = centre.get(i).copied().unwrap_or(0.0);
             signs.add(0.5 * sign, value, centre);
             full.add(sign * (level + 0.5), value, centre);
@@ -89,8 +93,16 @@ impl Rabitq {
                 plane[i / 8] |= ((level >> p & 1) as u8) << (i % 8);
             }
         }
-        let pairs = [signs.factors(square, product), full.factors(square, product)];
-        for (bytes, factor) in factors.as_chunks_mut().0.iter_mut().zip(pairs.as_flattened()) {
+        let pairs = [
+            signs.factors(square, product),
+            full.factors(square, product),
+        ];
+        for (bytes, factor) in factors
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip(pairs.as_flattened())
+        {
             *bytes = factor.to_le_bytes();
         }
     }
@@ -140,7 +152,9 @@ impl Rabitq {
         out.clear();
         out.extend((0..self.padded()).map(|i| {
             let low = planes.chunks_exact(plane_bytes).enumerate();
-            let level = low.fold(half * bit(code, i), |sum, (p, plane)| sum + (bit(plane, i) << p));
+            let level = low.fold(half * bit(code, i), |sum, (p, plane)| {
+                sum + (bit(plane, i) << p)
+            });
             length * (level as f32 - (half as f32 - 0.5))
         }));
     }
@@ -177,7 +191,9 @@ impl Rabitq {
     ) -> f32 {
         let tables = tables.as_chunks::<16>().0;
         let picked = tables.iter().zip(signs);
-        let signs: f32 = picked.map(|(table, four)| table[usize::from(four & 15)]).sum();
+        let signs: f32 = picked
+            .map(|(table, four)| table[usize::from(four & 15)])
+            .sum();
         let half = self.half() as f32;
         let mut total = half * signs - (half - 0.5) * sum;
         for (p, plane) in planes.chunks_exact(tables.len() / 2).enumerate() {

@@ -47,7 +47,8 @@ impl LearnedRotation {
                     codes.clear();
                     codes.resize(turned.len() / dim * each, 0);
                     encoder.encode(turned, codes, each);
-                    for (code, vector) in codes.chunks_exact(each).zip(turned.chunks_exact_mut(dim)) {
+                    for (code, vector) in codes.chunks_exact(each).zip(turned.chunks_exact_mut(dim))
+                    {
                         product.decode(code, vector);
                     }
                     Ok(())
@@ -81,13 +82,18 @@ impl LearnedRotation {
         options: &BuildOptions<'_>,
     ) -> Result<(), IndexError> {
         let dim = self.0.dim();
-        options.for_each_chunk(out, 256 * dim, || (), |(), first, out| {
-            let vectors = vectors[first..].chunks_exact(dim);
-            for (vector, out) in vectors.zip(out.chunks_exact_mut(dim)) {
-                self.apply(vector, out);
-            }
-            Ok(())
-        })
+        options.for_each_chunk(
+            out,
+            256 * dim,
+            || (),
+            |(), first, out| {
+                let vectors = vectors[first..].chunks_exact(dim);
+                for (vector, out) in vectors.zip(out.chunks_exact_mut(dim)) {
+                    self.apply(vector, out);
+                }
+                Ok(())
+            },
+        )
     }
 }
 
@@ -101,7 +107,11 @@ fn allocate(
 ) -> Result<Matrix, IndexError> {
     let covariance = Matrix::cross(dim, vectors, vectors, options)?;
     let (variances, directions) = principal_directions(&covariance, options)?;
-    let largest = variances.first().copied().unwrap_or(0.0).max(f64::MIN_POSITIVE);
+    let largest = variances
+        .first()
+        .copied()
+        .unwrap_or(0.0)
+        .max(f64::MIN_POSITIVE);
     let starts: Vec<usize> = (0..=segments).map(|s| s * dim / segments).collect();
     let mut filled = vec![0usize; segments];
     let mut logs = vec![0.0f64; segments];

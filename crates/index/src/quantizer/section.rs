@@ -47,7 +47,8 @@ impl Quantizer {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, BytesError> {
         let version = reader.u32()?;
         if version != VERSION {
-            let what = format!("a quantizer of version {version}, but this program reads {VERSION}");
+            let what =
+                format!("a quantizer of version {version}, but this program reads {VERSION}");
             return Err(reader.error(what));
         }
         let spec: QuantizerSpec = named(reader)?;
@@ -68,7 +69,9 @@ impl Quantizer {
             };
             let books = take(reader, dim << bits)?;
             let segments = spec.segments(dim);
-            Ok(Kind::Product(Product::new(dim, segments, bits, rotation, books)))
+            Ok(Kind::Product(Product::new(
+                dim, segments, bits, rotation, books,
+            )))
         };
         let kind = match spec {
             QuantizerSpec::Pq { bits, opq, .. } => product(reader, bits, opq)?,
@@ -132,7 +135,8 @@ fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
     reader: &mut Reader<'_>,
 ) -> Result<T, BytesError> {
     let text = reader.str()?;
-    text.parse().map_err(|error: T::Err| reader.error(error.to_string()))
+    text.parse()
+        .map_err(|error: T::Err| reader.error(error.to_string()))
 }
 
 fn put(writer: &mut Writer, numbers: &[f32]) {
@@ -143,7 +147,10 @@ fn put(writer: &mut Writer, numbers: &[f32]) {
 
 fn take(reader: &mut Reader<'_>, count: usize) -> Result<Vec<f32>, BytesError> {
     let bytes = reader.bytes(count * 4)?.as_chunks().0;
-    let numbers: Vec<f32> = bytes.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let numbers: Vec<f32> = bytes
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
     match numbers.iter().find(|number| !number.is_finite()) {
         Some(number) => Err(reader.error(format!("{number} among learned numbers"))),
         None => Ok(numbers),

@@ -5,8 +5,8 @@ use vecdb_vector::{ElementType, Kernels, Metric, Query, Scorer, VectorRows};
 use super::*;
 
 const CODES: [&str; 14] = [
-    "pq", "pq8x4", "pq5x8", "pq8x6", "pq4x11", "opq8x4", "opq4x8", "sq4", "sq8", "binary", "rabitq",
-    "rabitq2", "rabitq5", "rabitq8",
+    "pq", "pq8x4", "pq5x8", "pq8x6", "pq4x11", "opq8x4", "opq4x8", "sq4", "sq8", "binary",
+    "rabitq", "rabitq2", "rabitq5", "rabitq8",
 ];
 
 struct Data {
@@ -84,7 +84,10 @@ fn asymmetric_distances_are_those_to_decoded_vectors() {
                 let (estimate, error) = quantizer.estimate(&query, &row).unwrap();
                 let truth = rank(metric, vector, &decoded(&quantizer, &row));
                 let slack = 1e-4 * (1.0 + truth.abs());
-                assert!((f64::from(estimate) - truth).abs() < slack, "{code} {metric}");
+                assert!(
+                    (f64::from(estimate) - truth).abs() < slack,
+                    "{code} {metric}"
+                );
                 assert_eq!(error, None);
             }
         }
@@ -102,11 +105,17 @@ fn symmetric_distances_are_those_between_decoded_vectors() {
         let (estimate, _) = quantizer.estimate(&query, &codes[1]).unwrap();
         let [a, b] = codes.each_ref().map(|code| decoded(&quantizer, code));
         let truth = rank(Metric::L2, &a, &b);
-        assert!((f64::from(estimate) - truth).abs() < 1e-3 * (1.0 + truth), "{code}");
+        assert!(
+            (f64::from(estimate) - truth).abs() < 1e-3 * (1.0 + truth),
+            "{code}"
+        );
         // The same the other way round.
         quantizer.set_symmetric(&mut query, &codes[1]).unwrap();
         let (back, _) = quantizer.estimate(&query, &codes[0]).unwrap();
-        assert!((estimate - back).abs() < 1e-3 * (1.0 + estimate.abs()), "{code}");
+        assert!(
+            (estimate - back).abs() < 1e-3 * (1.0 + estimate.abs()),
+            "{code}"
+        );
     }
 }
 
@@ -133,11 +142,21 @@ fn scans_say_what_single_codes_say() {
                 for places in [0..333, 5..37, 64..96, 332..333, 7..7] {
                     let mut out = vec![0.0; places.len()];
                     quantizer
-                        .scan(kernels, &query, &rows, places.clone(), &mut buffer, &mut out)
+                        .scan(
+                            kernels,
+                            &query,
+                            &rows,
+                            places.clone(),
+                            &mut buffer,
+                            &mut out,
+                        )
                         .unwrap();
                     for (out, single) in out.iter().zip(&single[places]) {
                         // Tables of four-bit codes are rounded to 255 steps.
-                        assert!((out - single).abs() <= 0.03 * span, "{code} {metric} {kernels:?}");
+                        assert!(
+                            (out - single).abs() <= 0.03 * span,
+                            "{code} {metric} {kernels:?}"
+                        );
                     }
                 }
             }
@@ -170,8 +189,13 @@ fn more_bits_lose_less() {
             reports.is_sorted_by(|a, b| a.relative_error >= b.relative_error),
             "{codes:?}: {reports:?}"
         );
-        let recalls = reports.each_ref().map(|report| report.recall_at_10.unwrap());
-        assert!(recalls.is_sorted() && recalls[3] > 0.85, "{codes:?}: {recalls:?}");
+        let recalls = reports
+            .each_ref()
+            .map(|report| report.recall_at_10.unwrap());
+        assert!(
+            recalls.is_sorted() && recalls[3] > 0.85,
+            "{codes:?}: {recalls:?}"
+        );
         assert!(reports.iter().all(|report| report.relative_error < 0.5));
     }
     let quality = data
@@ -206,7 +230,10 @@ fn the_error_of_rabitq_keeps_to_its_bound() {
             // About one in 35 by a normal distribution; few dimensions have longer tails.
             assert!(beyond < 20_000 / 12, "{code} {metric}: {beyond} of 20,000");
             // Unbiased: errors cancel out.
-            assert!(sum.abs() < 0.1 * bounds, "{code} {metric}: {sum} of {bounds}");
+            assert!(
+                sum.abs() < 0.1 * bounds,
+                "{code} {metric}: {sum} of {bounds}"
+            );
         }
     }
 }
@@ -261,7 +288,9 @@ fn few_equal_and_huge_rows_have_codes() {
     for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
         for (dim, base) in &sets {
             let rows = VectorRows::from_f32(*dim, base).unwrap();
-            for code in ["pq2x4", "pq3x8", "opq2x4", "sq4", "binary", "rabitq", "rabitq4"] {
+            for code in [
+                "pq2x4", "pq3x8", "opq2x4", "sq4", "binary", "rabitq", "rabitq4",
+            ] {
                 let options = BuildOptions::default();
                 let params = TrainingParams::default();
                 let spec = code.parse().unwrap();
@@ -275,8 +304,12 @@ fn few_equal_and_huge_rows_have_codes() {
                 quantizer
                     .scan(options.kernels, &query, &codes, all, &mut buffer, &mut out)
                     .unwrap();
-                assert!(out.iter().all(|rank| !rank.is_nan()), "{code} {metric}: {out:?}");
-                if metric == Metric::L2 && *dim == 4 && !base.is_empty() && !code.starts_with("rab") {
+                assert!(
+                    out.iter().all(|rank| !rank.is_nan()),
+                    "{code} {metric}: {out:?}"
+                );
+                if metric == Metric::L2 && *dim == 4 && !base.is_empty() && !code.starts_with("rab")
+                {
                     // A row that is the only one is coded as itself.
                     let decoded = decoded(&quantizer, &code_of(&quantizer, &base[..4]));
                     for (a, b) in decoded.iter().zip(base) {
@@ -317,7 +350,10 @@ fn a_quantizer_reads_as_written_and_damage_is_refused() {
         quantizer.write(&mut bytes);
         let bytes = bytes.into_vec();
         let again = Quantizer::read(&mut Reader::new(&bytes)).unwrap();
-        assert_eq!(code_of(&quantizer, data.row(3)), code_of(&again, data.row(3)));
+        assert_eq!(
+            code_of(&quantizer, data.row(3)),
+            code_of(&again, data.row(3))
+        );
         assert_eq!(again.trained_error(), quantizer.trained_error());
         for end in 0..bytes.len() {
             assert!(Quantizer::read(&mut Reader::new(&bytes[..end])).is_err());
@@ -346,7 +382,10 @@ fn what_does_not_fit_is_refused() {
         Quantizer::train(spec, metric, data.view(), &params, &BuildOptions::default())
     };
     let error = train("pq7x4", Metric::L2).unwrap_err().to_string();
-    assert!(error.contains("`m` is 7") && error.contains("dimensions"), "{error}");
+    assert!(
+        error.contains("`m` is 7") && error.contains("dimensions"),
+        "{error}"
+    );
     let error = train("pq", Metric::L1).unwrap_err().to_string();
     assert!(error.contains("`pq`") && error.contains("l1"), "{error}");
     let quantizer = train("pq", Metric::L2).unwrap();

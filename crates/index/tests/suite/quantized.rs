@@ -6,7 +6,7 @@ use vecdb_index::{
 };
 use vecdb_vector::{ElementType, Metric, RowId};
 
-use crate::fixture::{Rows, sections, save};
+use crate::fixture::{Rows, save, sections};
 
 /// IVF over a code, by its name.
 pub(crate) fn spec(code: &str) -> IndexSpec {
@@ -164,13 +164,25 @@ fn codes_that_cannot_be_are_refused() {
     };
     let (l2, f32) = (Metric::L2, ElementType::F32);
     let error = build("pq9x4", l2, f32, 8);
-    assert!(error.contains("`m` is 9") && error.contains("dimensions"), "{error}");
+    assert!(
+        error.contains("`m` is 9") && error.contains("dimensions"),
+        "{error}"
+    );
     let error = build("rabitq", Metric::L1, f32, 8);
-    assert!(error.contains("`rabitq`") && error.contains("l1"), "{error}");
+    assert!(
+        error.contains("`rabitq`") && error.contains("l1"),
+        "{error}"
+    );
     let error = build("pq", Metric::Hamming, ElementType::Bits, 64);
-    assert!(error.contains("`pq`") && error.contains("hamming"), "{error}");
+    assert!(
+        error.contains("`pq`") && error.contains("hamming"),
+        "{error}"
+    );
     let error = "pq8x13".parse::<IvfCode>().unwrap_err().to_string();
     assert!(error.contains("from 4 to 12"), "{error}");
     let error = "sq9x".parse::<IvfCode>().unwrap_err().to_string();
-    assert!(error.contains("`vector`") && error.contains("`sq9x`"), "{error}");
+    assert!(
+        error.contains("`vector`") && error.contains("`sq9x`"),
+        "{error}"
+    );
 }

@@ -158,9 +158,8 @@ mod x86 {
                     sums[2] = _mm512_add_epi16(sums[2], high);
                     sums[3] = _mm512_add_epi16(sums[3], _mm512_srli_epi16::<8>(high));
                 }
-                let even = |sums: [__m512i; 2]| {
-                    _mm512_sub_epi16(sums[0], _mm512_slli_epi16::<8>(sums[1]))
-                };
+                let even =
+                    |sums: [__m512i; 2]| _mm512_sub_epi16(sums[0], _mm512_slli_epi16::<8>(sums[1]));
                 let rows = [
                     even([sums[0], sums[1]]),
                     sums[1],
@@ -203,9 +202,8 @@ mod x86 {
                     sums[2] = _mm256_add_epi16(sums[2], high);
                     sums[3] = _mm256_add_epi16(sums[3], _mm256_srli_epi16::<8>(high));
                 }
-                let even = |sums: [__m256i; 2]| {
-                    _mm256_sub_epi16(sums[0], _mm256_slli_epi16::<8>(sums[1]))
-                };
+                let even =
+                    |sums: [__m256i; 2]| _mm256_sub_epi16(sums[0], _mm256_slli_epi16::<8>(sums[1]));
                 let rows = [
                     even([sums[0], sums[1]]),
                     sums[1],

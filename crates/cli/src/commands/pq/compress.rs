@@ -8,8 +8,8 @@ use vecdb_index::BuildOptions;
 use vecdb_index::quantizer::DriftReport;
 use vecdb_vector::Kernels;
 
-use super::file::{self, QuantizerFile};
 use super::Sizes;
+use super::file::{self, QuantizerFile};
 use crate::args::{Globals, PqCompressArgs};
 use crate::commands::index_files::check_output;
 use crate::failure::{Failure, Outcome};

@@ -251,7 +251,11 @@ impl Hits {
 
 /// What is reported of an estimated rank value, which can be below zero where true ones cannot.
 fn reported(metric: Metric, rank: f32) -> f32 {
-    metric.distance(if metric == Metric::Dot { rank } else { rank.max(0.0) })
+    metric.distance(if metric == Metric::Dot {
+        rank
+    } else {
+        rank.max(0.0)
+    })
 }
 
 fn distance_error(metric: Metric, answers: &[Answer]) -> Option<f64> {
@@ -290,7 +294,11 @@ fn print(console: &Console, recall: f64, report: &Report) -> Outcome {
         ("Building tables", micros(report.table_us)),
         (
             "Scanning codes",
-            format!("{} for {}", micros(report.scan_us), count(report.sizes.rows)),
+            format!(
+                "{} for {}",
+                micros(report.scan_us),
+                count(report.sizes.rows)
+            ),
         ),
     ];
     if let Some(rerank) = report.rerank {
@@ -300,7 +308,10 @@ fn print(console: &Console, recall: f64, report: &Report) -> Outcome {
     console.grid(&Grid::facts(steps))?;
     console.line(match report.queries {
         1 => "\nResults:".to_owned(),
-        queries => format!("\nResults of the first of {} queries:", count(queries as u64)),
+        queries => format!(
+            "\nResults of the first of {} queries:",
+            count(queries as u64)
+        ),
     })?;
     let mut grid = Grid::new([
         ("Rank", Align::Right),
@@ -319,7 +330,11 @@ fn print(console: &Console, recall: f64, report: &Report) -> Outcome {
     console.grid(&grid)?;
     let mut facts = vec![(
         "Recall",
-        format!("{} at k={}, against exact search", percent(recall), report.limit),
+        format!(
+            "{} at k={}, against exact search",
+            percent(recall),
+            report.limit
+        ),
     )];
     if let Some(error) = report.mean_distance_error {
         facts.push(("Mean distance error", percent(error)));

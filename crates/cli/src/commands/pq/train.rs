@@ -75,9 +75,17 @@ fn print(console: &Console, spec: QuantizerSpec, rows: &Rows, report: &Report) -
         let (dim, segments) = (rows.dim(), report.segments);
         let wide = match dim.is_multiple_of(segments) {
             true => format!("{} dimensions each", dim / segments),
-            false => format!("{} or {} dimensions each", dim / segments, dim / segments + 1),
+            false => format!(
+                "{} or {} dimensions each",
+                dim / segments,
+                dim / segments + 1
+            ),
         };
-        let rotated = if opq { ", after a learned rotation" } else { "" };
+        let rotated = if opq {
+            ", after a learned rotation"
+        } else {
+            ""
+        };
         facts.push(("Segments", format!("{segments} ({wide}{rotated})")));
         facts.push((
             "Centroids per segment",
@@ -98,7 +106,10 @@ fn print(console: &Console, spec: QuantizerSpec, rows: &Rows, report: &Report) -
     if let Some(recall) = quality.recall_at_10 {
         facts.push((
             "Recall@10",
-            format!("{} by codes alone, of vectors of the dataset", percent(recall)),
+            format!(
+                "{} by codes alone, of vectors of the dataset",
+                percent(recall)
+            ),
         ));
     }
     facts.push((
