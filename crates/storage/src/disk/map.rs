@@ -1,4 +1,4 @@
-//! Memory maps of sealed files: the one place of this crate with `unsafe`.
+//! Memory maps of sealed files: with `pages/uring.rs` the only place of this crate with `unsafe`.
 //!
 //! A map dies with SIGBUS if its file is cut short behind our back; so only sealed files are mapped,
 //! sealed files are never rewritten (only unlinked), the length is compared before mapping, and the

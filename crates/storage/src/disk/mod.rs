@@ -8,6 +8,7 @@ mod blob;
 mod file;
 mod map;
 mod memory;
+mod pages;
 
 use std::fmt::Debug;
 use std::io;
@@ -16,6 +17,10 @@ use std::path::{Path, PathBuf};
 pub use blob::{Access, Blob};
 pub use file::FileDisk;
 pub use memory::MemoryDisk;
+pub use pages::{
+    BlockLayout, Completion, MappedPages, OpenedPages, PAGE_BYTES, PageIo, PageReader, PageSource,
+    open_pages,
+};
 
 use crate::StorageError;
 
