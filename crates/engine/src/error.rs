@@ -278,6 +278,9 @@ impl From<IndexError> for Error {
             IndexError::Storage(error) => error.into(),
             IndexError::Corrupt { .. } => Self::wrap(ErrorKind::Corrupt, error),
             IndexError::Cancelled => Self::wrap(ErrorKind::Cancelled, error),
+            IndexError::Unread { .. } | IndexError::Reader { .. } | IndexError::Vectors { .. } => {
+                Self::wrap(ErrorKind::Io, error)
+            }
             IndexError::TooManyRows { .. } => Self::wrap(ErrorKind::ResourceExhausted, error),
             _ => Self::wrap(ErrorKind::InvalidArgument, error),
         }

@@ -58,5 +58,5 @@ pub use vecdb_filter::{
     FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json,
     metadata_to_json,
 };
-pub use vecdb_index::{HnswParams, IndexSpec, IvfCode, IvfParams, SearchParams};
+pub use vecdb_index::{DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, SearchParams};
 pub use vecdb_vector::{ElementType, Metric};

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use model::{Model, Step, point};
-use vecdb_engine::{CollectionConfig, Database, Env, IndexSpec, IvfParams, Metric, Options};
+use vecdb_engine::{
+    CollectionConfig, Database, DiskAnnParams, Env, IndexSpec, IvfParams, Metric, Options,
+};
 use vecdb_storage::MemoryDisk;
 use vecdb_testkit::random::SeededRandom;
 use vecdb_testkit::sim_disk::{CrashMode, SimDisk};
@@ -43,6 +45,11 @@ fn random_operations_agree_with_a_plain_map() {
 #[test]
 fn random_operations_on_lists_agree_with_a_plain_map() {
     agree_with_a_plain_map(&lists());
+}
+
+#[test]
+fn random_operations_on_an_index_on_the_disk_agree_with_a_plain_map() {
+    agree_with_a_plain_map(&IndexSpec::DiskAnn(DiskAnnParams::default()));
 }
 
 fn agree_with_a_plain_map(index: &IndexSpec) {

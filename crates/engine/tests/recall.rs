@@ -1,8 +1,8 @@
 //! Recall at the default settings, on real data, through everything that happens to a collection.
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, IndexSpec, IvfParams, Metric, Options, Point, PointId,
-    SearchParams, SearchRequest,
+    Collection, CollectionConfig, Database, DiskAnnParams, IndexSpec, IvfParams, Metric, Options,
+    Point, PointId, SearchParams, SearchRequest,
 };
 use vecdb_testkit::data::{Dataset, test_data};
 
@@ -138,4 +138,13 @@ fn recall_survives_deleting_half_and_updating_half_and_a_restart() {
 #[test]
 fn recall_of_lists_survives_the_same() {
     churn_both(&IndexSpec::Ivf(IvfParams::default()));
+}
+
+#[test]
+fn recall_of_an_index_on_the_disk_survives_the_same() {
+    churn_both(&IndexSpec::DiskAnn(DiskAnnParams {
+        r: 32,
+        l_build: 64,
+        ..DiskAnnParams::default()
+    }));
 }

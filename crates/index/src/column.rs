@@ -1,6 +1,7 @@
 //! Bytes of an index: fresh from a build, or a section of a file whose blocks are checked when first used.
 
 use std::ops::Range;
+use std::path::Path;
 
 use vecdb_storage::{Blob, Section, SectionFile, SectionWriter};
 
@@ -49,6 +50,17 @@ impl Column {
         Ok(writer.add(self.name, &self.blob)?)
     }
 
+    /// All bytes, unchecked.
+    pub(crate) fn blob(&self) -> Blob {
+        self.blob.clone()
+    }
+
+    /// The file it was opened from, and where it begins there.
+    pub(crate) fn place(&self) -> Option<(&Path, u64)> {
+        let section = self.section.as_ref()?;
+        Some((section.path(), section.file_offset()))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.blob.len()
     }
@@ -77,6 +89,9 @@ impl Column {
     fn numbers<T: bytemuck::Pod>(&self, start: usize, count: usize) -> Result<&[T], IndexError> {
         // Numbers are read in place.
         const { assert!(cfg!(target_endian = "little")) };
+        if count == 0 {
+            return Ok(&[]);
+        }
         let bytes = self.bytes(start * size_of::<T>()..(start + count) * size_of::<T>())?;
         if bytes.is_empty() {
             // Where no bytes lie is aligned to nothing.

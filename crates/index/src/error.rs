@@ -27,9 +27,19 @@ pub enum IndexError {
         /// What would be right.
         expected: &'static str,
     },
+    /// A parameter that is no whole number, out of its range.
+    #[error("`{name}` is {value}, but must be {expected}")]
+    BadNumber {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value given.
+        value: f32,
+        /// What would be right.
+        expected: &'static str,
+    },
     /// The text of an index spec that is not one.
     #[error(
-        "`{text}` is no index spec: {reason}; use `flat`, `hnsw`, `ivf` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
+        "`{text}` is no index spec: {reason}; use `flat`, `hnsw`, `ivf`, `diskann` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
     )]
     BadSpec {
         /// The text given.
@@ -108,6 +118,43 @@ pub enum IndexError {
         section: &'static str,
         /// What is wrong with it.
         what: String,
+    },
+    /// A block of an index on disk that could not be read.
+    #[error("cannot read block {block} with the nodes {first} to {last}: {source}")]
+    Unread {
+        /// The block.
+        block: u32,
+        /// Its first node.
+        first: u32,
+        /// Its last node.
+        last: u32,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Vectors on the disk that could not be read.
+    #[error("cannot read the vectors from row {row} on: {source}")]
+    Vectors {
+        /// The first row asked for.
+        row: u32,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A build that does not fit its memory limit.
+    #[error("a memory limit of {limit} bytes is too small for this build, which needs {needed}")]
+    MemoryLimit {
+        /// The limit given.
+        limit: u64,
+        /// What would be enough.
+        needed: u64,
+    },
+    /// The pages of an index on disk cannot be read at all.
+    #[error("cannot read the pages of the index: {source}")]
+    Reader {
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
     },
     /// The build was cancelled.
     #[error("the index build was cancelled")]

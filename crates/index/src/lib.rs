@@ -1,4 +1,4 @@
-//! Nearest-neighbour indexes: flat, HNSW and IVF, behind one trait.
+//! Nearest-neighbour indexes: flat, HNSW, IVF and DiskANN, behind one trait.
 //!
 //! An index never owns vectors: it holds structure (a graph, lists, codes) over the rows of one segment, and every call
 //! is handed those rows. [`IndexSpec`] names a kind and its parameters, [`build`] makes it, [`BuiltIndex::save`] writes
@@ -17,6 +17,7 @@
 
 mod ann;
 mod column;
+pub mod diskann;
 mod error;
 mod exact;
 mod flat;
@@ -35,6 +36,7 @@ mod sketch;
 mod spec;
 
 pub use ann::{AnnIndex, BuiltIndex, Counters, SearchStats, VerifyReport};
+pub use diskann::{DiskAnn, DiskAnnParams};
 pub use error::IndexError;
 pub use exact::scan_exact;
 pub use flat::Flat;
@@ -44,6 +46,6 @@ pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
 pub use quantizer::{Quantizer, QuantizerSpec};
 pub use registry::{build, build_extending, open};
-pub use scratch::{LayerTrace, ListTrace, Scratch};
+pub use scratch::{DiskTrace, LayerTrace, ListTrace, Scratch};
 pub use sketch::{SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};
 pub use spec::{HnswParams, IndexSpec};

@@ -11,7 +11,7 @@ use crate::IndexError;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchParams {
-    /// Pool size of a graph search: larger finds more and costs more. Known to `hnsw`; 1 to 1,000,000.
+    /// Pool size of a graph search: larger finds more and costs more. Known to `hnsw` and `diskann`; 1 to 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ef: Option<u32>,
     /// Lists searched, the nearest first: more find more and cost more. Known to `ivf`; 1 to 1,000,000.
@@ -20,6 +20,10 @@ pub struct SearchParams {
     /// Candidates by compact codes that are measured exactly. Known to kinds with codes; 1 to 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rerank: Option<u32>,
+    /// Reads on their way at once: more shorten a search that has the disk for itself. Known to `diskann`, which takes no
+    /// more than 64; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beam_width: Option<u32>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.
     pub exact: bool,
 }
@@ -29,11 +33,12 @@ impl SearchParams {
     pub const KNOB_MAX: u32 = 1_000_000;
 
     /// The numeric knobs by name.
-    fn knobs(&self) -> [(&'static str, Option<u32>); 3] {
+    fn knobs(&self) -> [(&'static str, Option<u32>); 4] {
         [
             ("ef", self.ef),
             ("nprobe", self.nprobe),
             ("rerank", self.rerank),
+            ("beam_width", self.beam_width),
         ]
     }
 

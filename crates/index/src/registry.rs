@@ -4,7 +4,7 @@ use vecdb_storage::SectionFile;
 use vecdb_vector::{Metric, RowId, VectorRows};
 
 use crate::{
-    AnnIndex, BuildOptions, BuiltIndex, Flat, Hnsw, HnswGraph, IndexError, IndexSpec, Ivf,
+    AnnIndex, BuildOptions, BuiltIndex, DiskAnn, Flat, Hnsw, HnswGraph, IndexError, IndexSpec, Ivf,
 };
 
 /// Builds the index that `spec` describes over `rows`.
@@ -23,6 +23,7 @@ pub fn build(
         IndexSpec::Flat => Box::new(Flat::new(metric, rows.len())),
         IndexSpec::Hnsw(params) => Box::new(Hnsw::build(params, metric, rows, options)?),
         IndexSpec::Ivf(params) => Box::new(Ivf::build(params, metric, rows, options)?),
+        IndexSpec::DiskAnn(params) => Box::new(DiskAnn::build(params, metric, rows, options)?),
     })
 }
 
@@ -52,6 +53,8 @@ pub fn build_extending(
             .map(|graph| Box::new(graph) as _),
         IndexSpec::Ivf(params) => Ivf::extend(params, metric, rows, options, seed, remap)?
             .map(|lists| Box::new(lists) as _),
+        IndexSpec::DiskAnn(params) => DiskAnn::extend(params, metric, rows, options, seed, remap)?
+            .map(|index| Box::new(index) as _),
     };
     match extended {
         Some(index) => Ok(index),
@@ -73,6 +76,7 @@ pub fn open(
         IndexSpec::Flat => Box::new(Flat::new(metric, rows)),
         IndexSpec::Hnsw(_) => Box::new(HnswGraph::open(file, metric, rows)?),
         IndexSpec::Ivf(_) => Box::new(Ivf::open(file, metric, rows)?),
+        IndexSpec::DiskAnn(_) => Box::new(DiskAnn::open(file, metric, rows)?),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use vecdb_vector::{Kernels, Neighbor, TopK};
 
+use crate::diskann::DiskScratch;
 use crate::hnsw::{Pool, Visited, WalkHeap};
 use crate::ivf::IvfScratch;
 
@@ -16,6 +17,7 @@ pub struct Scratch {
     pub(crate) heap: WalkHeap,
     pub(crate) visited: Visited,
     pub(crate) ivf: IvfScratch,
+    pub(crate) disk: DiskScratch,
     trace: Vec<LayerTrace>,
 }
 
@@ -29,6 +31,31 @@ pub struct ListTrace {
     /// Distance of the query to its centroid: L2 (under cosine and Jaccard of vectors of unit length), under dot the
     /// negative product.
     pub distance: f32,
+}
+
+/// What a search of an index on disk read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiskTrace {
+    /// Nodes that were asked for, of the cache or of the disk.
+    pub hops: u64,
+    /// Blocks read: from the disk, or looked at through the map.
+    pub reads: u64,
+    /// Nodes that the cache had.
+    pub cache_hits: u64,
+    /// Bytes of the blocks.
+    pub bytes: u64,
+    /// How long each read took, in nanoseconds, in the order of arrival; 0 through the map.
+    pub read_nanos: Vec<u64>,
+}
+
+impl DiskTrace {
+    fn clear(&mut self) {
+        self.hops = 0;
+        self.reads = 0;
+        self.cache_hits = 0;
+        self.bytes = 0;
+        self.read_nanos.clear();
+    }
 }
 
 /// How a graph search crossed one layer.
@@ -60,6 +87,7 @@ impl Scratch {
             heap: WalkHeap::default(),
             visited: Visited::default(),
             ivf: IvfScratch::default(),
+            disk: DiskScratch::default(),
             trace: Vec::new(),
         }
     }
@@ -79,9 +107,15 @@ impl Scratch {
         &self.ivf.trace
     }
 
+    /// What the last search of a DiskANN index read; nothing after a scan.
+    pub fn disk(&self) -> &DiskTrace {
+        &self.disk.trace
+    }
+
     pub(crate) fn clear_trace(&mut self) {
         self.trace.clear();
         self.ivf.trace.clear();
+        self.disk.trace.clear();
     }
 
     pub(crate) fn push_trace(&mut self, layer: LayerTrace) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use vecdb_vector::{ElementType, Metric};
 
-use crate::{IndexError, IvfParams, SearchParams};
+use crate::{DiskAnnParams, IndexError, IvfParams, SearchParams};
 
 /// An index kind with its build parameters. As JSON: `{"type":"hnsw","m":16,"ef_construction":200}` or
 /// `{"type":"flat"}`; unknown keys are errors, missing ones take their defaults.
@@ -19,6 +19,8 @@ pub enum IndexSpec {
     Hnsw(HnswParams),
     /// Lists around learned centroids.
     Ivf(IvfParams),
+    /// A graph on the disk, codes in memory.
+    DiskAnn(DiskAnnParams),
 }
 
 /// The JSON form. serde lets a unit variant pass with unknown keys, an empty struct variant not.
@@ -28,6 +30,8 @@ enum Form {
     Flat {},
     Hnsw(HnswParams),
     Ivf(IvfParams),
+    #[serde(rename = "diskann")]
+    DiskAnn(DiskAnnParams),
 }
 
 impl From<Form> for IndexSpec {
@@ -36,6 +40,7 @@ impl From<Form> for IndexSpec {
             Form::Flat {} => Self::Flat,
             Form::Hnsw(params) => Self::Hnsw(params),
             Form::Ivf(params) => Self::Ivf(params),
+            Form::DiskAnn(params) => Self::DiskAnn(params),
         }
     }
 }
@@ -46,6 +51,7 @@ impl From<IndexSpec> for Form {
             IndexSpec::Flat => Self::Flat {},
             IndexSpec::Hnsw(params) => Self::Hnsw(params),
             IndexSpec::Ivf(params) => Self::Ivf(params),
+            IndexSpec::DiskAnn(params) => Self::DiskAnn(params),
         }
     }
 }
@@ -102,7 +108,7 @@ impl Default for IndexSpec {
 
 impl IndexSpec {
     /// The names of all kinds.
-    pub const KINDS: [&'static str; 3] = ["flat", "hnsw", "ivf"];
+    pub const KINDS: [&'static str; 4] = ["flat", "hnsw", "ivf", "diskann"];
 
     /// The kind's name, as in JSON.
     pub fn kind(&self) -> &'static str {
@@ -110,6 +116,7 @@ impl IndexSpec {
             Self::Flat => "flat",
             Self::Hnsw(_) => "hnsw",
             Self::Ivf(_) => "ivf",
+            Self::DiskAnn(_) => "diskann",
         }
     }
 
@@ -119,6 +126,7 @@ impl IndexSpec {
             Self::Flat => Ok(()),
             Self::Hnsw(params) => params.validate(),
             Self::Ivf(params) => params.validate(),
+            Self::DiskAnn(params) => params.validate(),
         }
     }
 
@@ -131,7 +139,7 @@ impl IndexSpec {
             return Err(IndexError::UnsupportedMetric { metric, element });
         }
         match self {
-            Self::Flat | Self::Hnsw(_) => Ok(()),
+            Self::Flat | Self::Hnsw(_) | Self::DiskAnn(_) => Ok(()),
             Self::Ivf(params) => params.code_for(metric, element).map(|_| ()),
         }
     }
@@ -143,7 +151,7 @@ impl IndexSpec {
     pub fn check_dim(&self, dim: usize) -> Result<(), IndexError> {
         match self {
             Self::Ivf(params) => params.check_dim(dim),
-            Self::Flat | Self::Hnsw(_) => Ok(()),
+            Self::Flat | Self::Hnsw(_) | Self::DiskAnn(_) => Ok(()),
         }
     }
 
@@ -154,6 +162,7 @@ impl IndexSpec {
             Self::Flat => 0,
             Self::Hnsw(params) => crate::hnsw::build_bytes(params, rows),
             Self::Ivf(params) => crate::ivf::build_bytes(params, rows),
+            Self::DiskAnn(params) => crate::diskann::build_bytes(params, rows),
         }
     }
 
@@ -166,6 +175,7 @@ impl IndexSpec {
             Self::Flat => crate::Flat::KNOBS,
             Self::Hnsw(_) => crate::hnsw::KNOBS,
             Self::Ivf(_) => crate::ivf::KNOBS,
+            Self::DiskAnn(_) => crate::diskann::KNOBS,
         };
         params.check(self.kind(), known)
     }
@@ -191,6 +201,11 @@ impl fmt::Display for IndexSpec {
                     None => f.write_str(")"),
                 }
             }
+            Self::DiskAnn(params) => write!(
+                f,
+                "diskann (r={}, l_build={}, alpha={})",
+                params.r, params.l_build, params.alpha
+            ),
         }
     }
 }
@@ -204,6 +219,7 @@ impl FromStr for IndexSpec {
             "flat" => Self::Flat,
             "hnsw" => Self::Hnsw(HnswParams::default()),
             "ivf" => Self::Ivf(IvfParams::default()),
+            "diskann" => Self::DiskAnn(DiskAnnParams::default()),
             json if json.starts_with('{') => {
                 serde_json::from_str(json).map_err(|error| IndexError::BadSpec {
                     text: text.to_owned(),
@@ -240,7 +256,15 @@ mod tests {
         });
         let plain = r#"{"type":"ivf"}"#.parse().unwrap();
         assert_eq!(plain, IndexSpec::Ivf(IvfParams::default()));
-        for spec in [spec, IndexSpec::Flat, IndexSpec::default(), lists, plain] {
+        let disk = r#"{"type":"diskann","r":32,"alpha":1.5}"#.parse().unwrap();
+        for spec in [
+            spec,
+            IndexSpec::Flat,
+            IndexSpec::default(),
+            lists,
+            plain,
+            disk,
+        ] {
             let json = serde_json::to_string(&spec).unwrap();
             assert_eq!(json.parse::<IndexSpec>().unwrap(), spec, "{json}");
         }
@@ -255,7 +279,9 @@ mod tests {
             (r#"{"type":"tree"}"#, "tree"),
             (r#"{"m":3}"#, "`type`"),
             (r#"{"kind":"hnsw","m":3}"#, "missing field `type`"),
-            ("annoy", "flat, hnsw, ivf"),
+            ("annoy", "flat, hnsw, ivf, diskann"),
+            (r#"{"type":"diskann","r":5}"#, "even, from 4 to 256"),
+            (r#"{"type":"diskann","alpha":3}"#, "from 1 to 2"),
             (r#"{"type":"ivf","nlist":0}"#, "from 1 to 1,000,000"),
             (r#"{"type":"ivf","code":"qp"}"#, "`qp`"),
             (r#"{"type":"ivf","code":"pq8x99"}"#, "from 4 to 12"),

@@ -117,6 +117,7 @@ fn complete(
             rows,
             metric,
             kernels: options.kernels,
+            occlusion: 1.0,
         },
         ef_construction: params.ef_construction.max(params.m) as usize,
     };

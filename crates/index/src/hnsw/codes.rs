@@ -26,7 +26,7 @@ const AGREEMENT_MIN: f64 = 0.97;
 
 /// The rows in eight bits, and the metric to compare them with.
 #[derive(Debug)]
-pub(super) struct Codes {
+pub(crate) struct Codes {
     metric: Metric,
     element: ElementType,
     dim: usize,
@@ -37,7 +37,7 @@ pub(super) struct Codes {
 impl Codes {
     /// Codes of `rows`, or `None` where they would not pay (`inserts` rows are about to be compared with many others)
     /// or not be true enough.
-    pub(super) fn encode(
+    pub(crate) fn encode(
         metric: Metric,
         rows: VectorRows<'_>,
         inserts: usize,
@@ -66,12 +66,12 @@ impl Codes {
     }
 
     /// The codes as rows.
-    pub(super) fn as_rows(&self) -> Result<VectorRows<'_>, IndexError> {
+    pub(crate) fn as_rows(&self) -> Result<VectorRows<'_>, IndexError> {
         let rows = VectorRows::new(self.element, self.dim, self.dim, self.rows, &self.bytes)?;
         Ok(rows)
     }
 
-    pub(super) fn metric(&self) -> Metric {
+    pub(crate) fn metric(&self) -> Metric {
         self.metric
     }
 

@@ -18,16 +18,16 @@ const TIED_COMPARED: usize = 16;
 
 /// Rows reached over layer 0.
 #[derive(Debug)]
-pub(super) struct Reached {
+pub(crate) struct Reached {
     mask: Vec<u64>,
     stack: Vec<RowId>,
-    pub(super) count: u32,
-    pub(super) links: u64,
+    pub(crate) count: u32,
+    pub(crate) links: u64,
 }
 
 impl Reached {
     /// All rows that layer 0 leads to from the entry.
-    pub(super) fn from_entry(links: &impl Links) -> Result<Self, IndexError> {
+    pub(crate) fn from_entry(links: &impl Links) -> Result<Self, IndexError> {
         let mut reached = Self {
             mask: vec![0; (links.rows() as usize).div_ceil(64)],
             stack: Vec::new(),
@@ -40,7 +40,7 @@ impl Reached {
         Ok(reached)
     }
 
-    pub(super) fn contains(&self, row: RowId) -> bool {
+    pub(crate) fn contains(&self, row: RowId) -> bool {
         let word = self.mask.get(row.0 as usize / 64);
         word.is_some_and(|word| word >> (row.0 % 64) & 1 == 1)
     }
@@ -57,7 +57,7 @@ impl Reached {
     }
 
     /// Adds `row` and what it leads to.
-    pub(super) fn flood(&mut self, links: &impl Links, row: RowId) -> Result<(), IndexError> {
+    pub(crate) fn flood(&mut self, links: &impl Links, row: RowId) -> Result<(), IndexError> {
         self.mark(row);
         let mut next = Vec::new();
         while let Some(row) = self.stack.pop() {
@@ -71,7 +71,7 @@ impl Reached {
 }
 
 /// Makes every row (of `present`) reachable from the entry over layer 0. Needs the graph for itself.
-pub(super) fn connect_orphans(
+pub(crate) fn connect_orphans(
     inserter: &Inserter<'_>,
     present: Option<&RowMask>,
     scratch: &mut InsertScratch,

@@ -124,6 +124,7 @@ impl Hnsw {
                 rows,
                 metric: self.metric,
                 kernels: vecdb_vector::Kernels::detect(),
+                occlusion: 1.0,
             },
             ef_construction: self.params.ef_construction.max(self.params.m) as usize,
         }
@@ -203,7 +204,7 @@ impl Hnsw {
 }
 
 /// Adds those of `offers` to the links `kept` of `base` that the heuristic admits beside them, nearest first.
-pub(super) fn refill(
+pub(crate) fn refill(
     inserter: &Inserter<'_>,
     layer: u8,
     base: RowId,

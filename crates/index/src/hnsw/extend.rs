@@ -30,6 +30,7 @@ pub(super) fn transplant(
         rows,
         metric,
         kernels: options.kernels,
+        occlusion: 1.0,
     };
     let any = seed.as_any();
     if let Some(hnsw) = any.downcast_ref::<Hnsw>() {

@@ -11,27 +11,27 @@ use crate::{Budget, Counters, IndexError, Scratch};
 
 /// Inserts rows into a graph.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Inserter<'a> {
-    pub(super) links: &'a LinkTable,
-    pub(super) space: Space<'a>,
-    pub(super) ef_construction: usize,
+pub(crate) struct Inserter<'a> {
+    pub(crate) links: &'a LinkTable,
+    pub(crate) space: Space<'a>,
+    pub(crate) ef_construction: usize,
 }
 
 /// Memory of insertions, one per thread.
 #[derive(Debug)]
-pub(super) struct InsertScratch {
-    pub(super) search: Scratch,
-    pub(super) candidates: Vec<Neighbor>,
-    pub(super) kept: Vec<RowId>,
-    pub(super) current: Vec<RowId>,
-    pub(super) distances: Vec<f32>,
+pub(crate) struct InsertScratch {
+    pub(crate) search: Scratch,
+    pub(crate) candidates: Vec<Neighbor>,
+    pub(crate) kept: Vec<RowId>,
+    pub(crate) current: Vec<RowId>,
+    pub(crate) distances: Vec<f32>,
     chosen: Vec<Neighbor>,
     /// Per layer, its part of `chosen`.
     plan: Vec<(u8, Range<usize>)>,
 }
 
 impl InsertScratch {
-    pub(super) fn new(kernels: vecdb_vector::Kernels) -> Self {
+    pub(crate) fn new(kernels: vecdb_vector::Kernels) -> Self {
         Self {
             search: Scratch::with_kernels(kernels),
             candidates: Vec::new(),
@@ -49,7 +49,7 @@ impl<'a> Inserter<'a> {
     ///
     /// All layers are searched first; then the links are written from layer 0 upwards and the entry last, so that a
     /// thread that meets the row on some layer finds it complete on all layers below.
-    pub(super) fn insert(&self, row: RowId, scratch: &mut InsertScratch) -> Result<(), IndexError> {
+    pub(crate) fn insert(&self, row: RowId, scratch: &mut InsertScratch) -> Result<(), IndexError> {
         let level = self.links.level_of(row);
         let mut raising = None;
         let mut entry = self.links.entry();

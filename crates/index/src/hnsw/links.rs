@@ -16,22 +16,22 @@ use vecdb_vector::RowId;
 use crate::{HnswParams, IndexError};
 
 /// A slot without a link; the links of a row end at the first one.
-pub(super) const EMPTY: u32 = u32::MAX;
+pub(crate) const EMPTY: u32 = u32::MAX;
 
 /// `u32` slots per cache line.
-pub(super) const LINE: usize = 16;
+pub(crate) const LINE: usize = 16;
 
 const STRIPES: usize = 4096;
 
 /// Where searches start: a row of the top layer.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) row: RowId,
-    pub(super) level: u8,
+pub(crate) struct Entry {
+    pub(crate) row: RowId,
+    pub(crate) level: u8,
 }
 
 /// Read access to the links of a graph, in memory or mapped.
-pub(super) trait Links {
+pub(crate) trait Links {
     /// Row numbers are below this.
     fn rows(&self) -> u32;
 
@@ -60,7 +60,7 @@ impl Line {
 
 /// The links of a graph that is being built or changed.
 #[derive(Debug)]
-pub(super) struct LinkTable {
+pub(crate) struct LinkTable {
     m: usize,
     lines_per_row: usize,
     layer0: Vec<Line>,
@@ -84,7 +84,7 @@ pub(crate) fn build_bytes(params: &HnswParams, rows: u32) -> u64 {
 
 impl LinkTable {
     /// A table of rows without links, with the given level for each.
-    pub(super) fn new(m: u32, levels: impl IntoIterator<Item = u8>) -> Self {
+    pub(crate) fn new(m: u32, levels: impl IntoIterator<Item = u8>) -> Self {
         let m = m as usize;
         let mut table = Self {
             m,
@@ -108,7 +108,7 @@ impl LinkTable {
     }
 
     /// Adds one row, of the given level, without links.
-    pub(super) fn push_row(&mut self, level: u8) {
+    pub(crate) fn push_row(&mut self, level: u8) {
         let last = self.offsets.last().copied().unwrap_or(0);
         self.offsets.push(last + u32::from(level));
         self.resize_slots();
@@ -126,11 +126,11 @@ impl LinkTable {
     }
 
     /// Most links a row may have on a layer.
-    pub(super) fn capacity(&self, layer: u8) -> usize {
+    pub(crate) fn capacity(&self, layer: u8) -> usize {
         if layer == 0 { 2 * self.m } else { self.m }
     }
 
-    pub(super) fn level_of(&self, row: RowId) -> u8 {
+    pub(crate) fn level_of(&self, row: RowId) -> u8 {
         let first = row.0 as usize;
         match self.offsets.get(first..first + 2) {
             Some(&[start, end]) => (end - start) as u8,
@@ -138,7 +138,7 @@ impl LinkTable {
         }
     }
 
-    pub(super) fn set_entry(&self, entry: Option<Entry>) {
+    pub(crate) fn set_entry(&self, entry: Option<Entry>) {
         let packed = entry.map_or(u64::MAX, |entry| {
             u64::from(entry.level) << 32 | u64::from(entry.row.0)
         });
@@ -146,12 +146,12 @@ impl LinkTable {
     }
 
     /// Held by whoever may put the entry on a higher layer.
-    pub(super) fn lock_entry(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn lock_entry(&self) -> MutexGuard<'_, ()> {
         self.entry_lock.lock()
     }
 
     /// Held by whoever changes the links of `row`.
-    pub(super) fn lock_row(&self, row: RowId) -> Option<MutexGuard<'_, ()>> {
+    pub(crate) fn lock_row(&self, row: RowId) -> Option<MutexGuard<'_, ()>> {
         let stripe = row.0 as usize % STRIPES;
         self.stripes.get(stripe).map(Mutex::lock)
     }
@@ -182,7 +182,7 @@ impl LinkTable {
     }
 
     /// Appends the links of `row` on `layer` to `out`.
-    pub(super) fn read(&self, layer: u8, row: RowId, out: &mut Vec<RowId>) {
+    pub(crate) fn read(&self, layer: u8, row: RowId, out: &mut Vec<RowId>) {
         out.extend(
             self.slots(layer, row)
                 .map(|slot| slot.load(Ordering::Relaxed))
@@ -193,7 +193,7 @@ impl LinkTable {
     }
 
     /// Replaces the links of `row` on `layer` by the first [`capacity`](Self::capacity) of `links`.
-    pub(super) fn write(&self, layer: u8, row: RowId, links: impl Iterator<Item = RowId>) {
+    pub(crate) fn write(&self, layer: u8, row: RowId, links: impl Iterator<Item = RowId>) {
         let mut links = links.take(self.capacity(layer));
         // Whoever sees a new link must see what was written to its target before.
         fence(Ordering::Release);
@@ -208,7 +208,7 @@ impl LinkTable {
     }
 
     /// Adds one link, if there is an empty slot; whether there was.
-    pub(super) fn append(&self, layer: u8, row: RowId, link: RowId) -> bool {
+    pub(crate) fn append(&self, layer: u8, row: RowId, link: RowId) -> bool {
         fence(Ordering::Release);
         let capacity = self.capacity(layer);
         for slot in self.slots(layer, row).take(capacity) {
@@ -237,7 +237,7 @@ impl LinkTable {
     }
 
     /// Starts to keep track of who links to whom on layer 0.
-    pub(super) fn track_incoming(&mut self) {
+    pub(crate) fn track_incoming(&mut self) {
         if self.incoming.is_some() {
             return;
         }
@@ -257,7 +257,7 @@ impl LinkTable {
     }
 
     /// Appends the rows that link to `row` on `layer`, ascending.
-    pub(super) fn read_incoming(&self, layer: u8, row: RowId, out: &mut Vec<RowId>) {
+    pub(crate) fn read_incoming(&self, layer: u8, row: RowId, out: &mut Vec<RowId>) {
         let start = out.len();
         if let (0, Some(incoming)) = (layer, &self.incoming) {
             if let Some(sources) = incoming.lock().get(row.0 as usize) {
@@ -280,25 +280,25 @@ impl LinkTable {
     }
 
     /// Bytes of all arrays that a saved graph has too.
-    pub(super) fn memory_bytes(&self) -> u64 {
+    pub(crate) fn memory_bytes(&self) -> u64 {
         let layer0 = self.layer0.len() * size_of::<Line>();
         let upper = self.upper.len() * size_of::<AtomicU32>();
         (layer0 + upper + self.offsets.len() * size_of::<u32>()) as u64
     }
 
     /// The offsets of the upper rows.
-    pub(super) fn offsets(&self) -> &[u32] {
+    pub(crate) fn offsets(&self) -> &[u32] {
         &self.offsets
     }
 
     /// All slots of layer 0 (with the padding of the rows) in order.
-    pub(super) fn layer0_slots(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn layer0_slots(&self) -> impl Iterator<Item = u32> {
         let slots = self.layer0.iter().flat_map(|line| &line.0);
         slots.map(|slot| slot.load(Ordering::Relaxed))
     }
 
     /// All slots of the upper layers in order.
-    pub(super) fn upper_slots(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn upper_slots(&self) -> impl Iterator<Item = u32> {
         self.upper.iter().map(|slot| slot.load(Ordering::Relaxed))
     }
 }

@@ -1,5 +1,7 @@
 //! HNSW: hierarchical navigable small world graphs (Malkov and Yashunin 2016, arXiv 1603.09320).
 //!
+//! The table of links, the walk, the heuristic and the repairs also serve the flat graph of `diskann`.
+//!
 //! [`Hnsw`] is the graph in memory: built by many threads, changed row by row, saved. [`HnswGraph`] is the sealed graph,
 //! mapped. Both walk through the same loop (`search`), over different memory (`links`, `section`).
 //!
@@ -10,20 +12,20 @@
 //! highest layer; after a build every row can be reached from the entry over layer 0.
 
 mod build;
-mod codes;
-mod connect;
-mod delete;
+pub(crate) mod codes;
+pub(crate) mod connect;
+pub(crate) mod delete;
 mod extend;
-mod insert;
+pub(crate) mod insert;
 mod level;
-mod links;
-mod pool;
-mod prune;
-mod search;
+pub(crate) mod links;
+pub(crate) mod pool;
+pub(crate) mod prune;
+pub(crate) mod search;
 mod section;
 mod stats;
 mod verify;
-mod visited;
+pub(crate) mod visited;
 
 use std::any::Any;
 

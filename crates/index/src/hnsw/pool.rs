@@ -14,13 +14,13 @@ pub(crate) const ROWS_MAX: u32 = 1 << 31;
 
 /// A candidate: ordered by (distance, row).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(u64);
+pub(crate) struct Key(u64);
 
 impl Key {
     const EXPANDED: u64 = 1;
 
     #[inline]
-    pub(super) fn new(distance: f32, row: RowId) -> Self {
+    pub(crate) fn new(distance: f32, row: RowId) -> Self {
         let bits = distance.to_bits();
         // Positive floats get the top bit, negative ones are inverted: then integers order like total_cmp.
         let ordered = bits ^ (((bits as i32 >> 31) as u32) | 0x8000_0000);
@@ -28,18 +28,18 @@ impl Key {
     }
 
     #[inline]
-    pub(super) fn row(self) -> RowId {
+    pub(crate) fn row(self) -> RowId {
         RowId((self.0 as u32) >> 1)
     }
 
     #[inline]
-    pub(super) fn distance(self) -> f32 {
+    pub(crate) fn distance(self) -> f32 {
         let ordered = (self.0 >> 32) as u32;
         let sign = ((!ordered) as i32 >> 31) as u32;
         f32::from_bits(ordered ^ (sign | 0x8000_0000))
     }
 
-    pub(super) fn neighbor(self) -> Neighbor {
+    pub(crate) fn neighbor(self) -> Neighbor {
         Neighbor {
             distance: self.distance(),
             row: self.row(),
@@ -57,7 +57,7 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// Empties the pool and sets how many candidates it keeps (at least one).
-    pub(super) fn reset(&mut self, capacity: usize) {
+    pub(crate) fn reset(&mut self, capacity: usize) {
         self.keys.clear();
         self.capacity = capacity.max(1);
         self.keys.reserve(self.capacity);
@@ -66,7 +66,7 @@ impl Pool {
 
     /// Keeps the candidate if it is among the nearest seen.
     #[inline]
-    pub(super) fn offer(&mut self, key: Key) -> bool {
+    pub(crate) fn offer(&mut self, key: Key) -> bool {
         if self.keys.len() == self.capacity {
             match self.keys.last() {
                 Some(&worst) if key.0 < worst => self.keys.pop(),
@@ -81,7 +81,7 @@ impl Pool {
 
     /// The nearest candidate not yet expanded; it counts as expanded from now on.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<RowId> {
+    pub(crate) fn pop(&mut self) -> Option<RowId> {
         loop {
             let key = self.keys.get_mut(self.cursor)?;
             self.cursor += 1;
@@ -94,7 +94,7 @@ impl Pool {
 
     /// What [`pop`](Self::pop) would return, unless something nearer comes.
     #[inline]
-    pub(super) fn peek(&self) -> Option<RowId> {
+    pub(crate) fn peek(&self) -> Option<RowId> {
         let next = self
             .keys
             .get(self.cursor..)?
@@ -104,22 +104,22 @@ impl Pool {
     }
 
     /// Whether it holds as many candidates as it keeps.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.keys.len() == self.capacity
     }
 
     /// The farthest candidate.
-    pub(super) fn worst(&self) -> Option<Key> {
+    pub(crate) fn worst(&self) -> Option<Key> {
         self.keys.last().map(|&key| Key(key))
     }
 
     /// Candidates held.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
 
     /// All candidates, nearest first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Neighbor> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Neighbor> {
         self.keys.iter().map(|&key| Key(key).neighbor())
     }
 }
@@ -131,15 +131,15 @@ pub(crate) struct WalkHeap {
 }
 
 impl WalkHeap {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.keys.clear();
     }
 
-    pub(super) fn push(&mut self, key: Key) {
+    pub(crate) fn push(&mut self, key: Key) {
         self.keys.push(Reverse(key.0));
     }
 
-    pub(super) fn pop(&mut self) -> Option<Key> {
+    pub(crate) fn pop(&mut self) -> Option<Key> {
         self.keys.pop().map(|Reverse(key)| Key(key))
     }
 }

@@ -12,16 +12,19 @@ const BLOCK: usize = 4;
 
 /// Distances between the rows of one build.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Space<'a> {
-    pub(super) rows: VectorRows<'a>,
-    pub(super) metric: Metric,
-    pub(super) kernels: Kernels,
+pub(crate) struct Space<'a> {
+    pub(crate) rows: VectorRows<'a>,
+    pub(crate) metric: Metric,
+    pub(crate) kernels: Kernels,
+    /// How many times nearer to a kept link than to the base a candidate has to be to be dropped, in rank values: 1 for
+    /// the heuristic of HNSW, more for the longer links of Vamana (its alpha).
+    pub(crate) occlusion: f32,
 }
 
 impl<'a> Space<'a> {
     /// Scores rows against a stored row.
     #[inline]
-    pub(super) fn scorer_of(&self, row: RowId) -> Scorer<'a> {
+    pub(crate) fn scorer_of(&self, row: RowId) -> Scorer<'a> {
         Scorer::between_rows(self.kernels, self.metric, self.rows, row)
     }
 
@@ -37,7 +40,7 @@ impl<'a> Space<'a> {
             };
             scorer.score_rows(block, between);
             for &distance in between.iter() {
-                if distance < candidate.distance {
+                if distance * self.occlusion < candidate.distance {
                     return Standing::Dominated;
                 }
                 if distance == candidate.distance {
@@ -50,13 +53,13 @@ impl<'a> Space<'a> {
 
     /// Leaves in `kept` the links of a base row chosen from `candidates`, which are sorted by distance from it; at most
     /// `most`.
-    pub(super) fn select(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+    pub(crate) fn select(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
         kept.clear();
         self.add(candidates, most, kept);
     }
 
     /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it.
-    pub(super) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+    pub(crate) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
         let least = candidates.first().map_or(0.0, |first| first.distance);
         let mut ties = most / 2;
         for &candidate in candidates {
@@ -74,7 +77,7 @@ impl<'a> Space<'a> {
     }
 
     /// Appends the distances of `links` from `base` to `out`.
-    pub(super) fn measure(
+    pub(crate) fn measure(
         &self,
         base: RowId,
         links: &[RowId],
@@ -107,6 +110,7 @@ mod tests {
             rows: VectorRows::from_f32(1, &values).unwrap(),
             metric: Metric::L2,
             kernels: Kernels::detect(),
+            occlusion: 1.0,
         };
         let mut candidates = Vec::new();
         let others: Vec<RowId> = (1..5).map(RowId).collect();

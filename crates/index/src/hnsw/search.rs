@@ -50,9 +50,9 @@ pub fn masked_strategy(rows: u32, allowed: u32, ef: usize) -> MaskedStrategy {
 }
 
 /// A graph to walk for one query.
-pub(super) struct Walk<'a, L> {
-    pub(super) links: &'a L,
-    pub(super) scorer: Scorer<'a>,
+pub(crate) struct Walk<'a, L> {
+    pub(crate) links: &'a L,
+    pub(crate) scorer: Scorer<'a>,
 }
 
 impl<L: Links> Walk<'_, L> {
@@ -96,7 +96,7 @@ impl<L: Links> Walk<'_, L> {
 
     /// Leaves the nearest `ef` rows that a beam from `start` reaches on `layer` in `scratch.pool`. Returns whether the
     /// budget ended it.
-    pub(super) fn beam(
+    pub(crate) fn beam(
         &self,
         layer: u8,
         start: Neighbor,

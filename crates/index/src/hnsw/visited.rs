@@ -11,7 +11,7 @@ pub(crate) struct Visited {
 
 impl Visited {
     /// Forgets all marks and makes room for `rows` rows.
-    pub(super) fn reset(&mut self, rows: u32) {
+    pub(crate) fn reset(&mut self, rows: u32) {
         let words = (rows as usize).div_ceil(64);
         if self.seen.len() >= words {
             self.words.fill(0);
@@ -30,7 +30,7 @@ impl Visited {
 
     /// Marks a row; whether it was new. Rows beyond the marks are never new.
     #[inline]
-    pub(super) fn insert(&mut self, row: RowId) -> bool {
+    pub(crate) fn insert(&mut self, row: RowId) -> bool {
         let Some(word) = self.words.get_mut(row.0 as usize >> 6) else {
             return false;
         };
@@ -43,15 +43,21 @@ impl Visited {
         true
     }
 
+    /// Whether a row is marked.
+    pub(crate) fn contains(&self, row: RowId) -> bool {
+        let word = self.words.get(row.0 as usize >> 6);
+        word.is_some_and(|word| word >> (row.0 & 63) & 1 == 1)
+    }
+
     /// How many rows are marked.
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.seen.len()
     }
 
     /// The rows marked since there were `start` of them, in the order of marking.
     #[inline]
-    pub(super) fn since(&self, start: usize) -> &[RowId] {
+    pub(crate) fn since(&self, start: usize) -> &[RowId] {
         self.seen.get(start..).unwrap_or(&[])
     }
 }

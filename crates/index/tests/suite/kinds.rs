@@ -175,7 +175,7 @@ pub(crate) fn refuses_what_does_not_fit(spec: &IndexSpec) {
                 ef: Some(50),
                 ..SearchParams::default()
             },
-            spec.kind() == "hnsw",
+            matches!(spec.kind(), "hnsw" | "diskann"),
         ),
         (
             SearchParams {
@@ -304,7 +304,7 @@ fn use_corrupt(spec: &IndexSpec, rows: &Rows, disk: &vecdb_storage::MemoryDisk) 
     for query in rows.queries.iter().take(5) {
         for mask in [None, Some(&mask)] {
             let params = SearchParams {
-                ef: (spec.kind() == "hnsw").then_some(20),
+                ef: matches!(spec.kind(), "hnsw" | "diskann").then_some(20),
                 nprobe: (spec.kind() == "ivf").then_some(5),
                 ..SearchParams::default()
             };

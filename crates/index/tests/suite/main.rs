@@ -6,10 +6,11 @@ mod fixture;
 mod graph;
 mod kinds;
 mod lists;
+mod pages;
 mod quantized;
 mod real_data;
 
-use vecdb_index::{HnswParams, IndexSpec, IvfCode, IvfParams};
+use vecdb_index::{DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams};
 
 /// One module per kind, one test per check.
 macro_rules! suite {
@@ -59,3 +60,11 @@ suite!(ivf_sq4, quantized::spec("sq4"));
 suite!(ivf_rabitq, quantized::spec("rabitq"));
 suite!(ivf_rabitq_of_more_bits, quantized::spec("rabitq4"));
 suite!(ivf_binary, quantized::spec("binary"));
+suite!(
+    diskann,
+    IndexSpec::DiskAnn(DiskAnnParams {
+        r: 32,
+        l_build: 64,
+        ..DiskAnnParams::default()
+    })
+);
