@@ -30,7 +30,7 @@ fn help_is_a_manual() {
     ] {
         assert!(help.contains(part), "{part:?} is missing in:\n{help}");
     }
-    for kind in ["hnsw", "ivf"] {
+    for kind in ["hnsw", "ivf", "diskann"] {
         let help = world.text(&[kind, "sweep", "--help"]);
         assert!(
             help.contains("Examples:") && help.contains("--plot"),

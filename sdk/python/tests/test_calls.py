@@ -103,6 +103,20 @@ def test_a_code_that_is_none(client: VecDBClient, name: str) -> None:
             client.create_collection(name, dimension=4, index_config={"type": "ivf", "code": code})
 
 
+def test_a_collection_on_the_disk(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, dimension=3, metric="l2", index_config={"type": "diskann", "r": 32, "alpha": 1.5})
+    info = client.get_collection(name)
+    assert info.index["type"] == "diskann"
+    assert info.index["r"] == 32
+    assert info.index["alpha"] == 1.5
+    client.upsert(name, vectors=[{"id": i, "vector": [float(i), 1.0, 0.5]} for i in range(2_000)])
+    client.compact(name)
+    near = client.search(name, [700.2, 1.0, 0.5], limit=2, params={"ef": 40, "beam_width": 8})
+    assert near.ids == [700, 701]
+    with pytest.raises(InvalidArgumentError, match="`diskann` has no search parameter `nprobe`.*ef, beam_width"):
+        client.search(name, [1.0, 1.0, 1.0], params={"nprobe": 5})
+
+
 def test_results_have_attributes_besides(client: VecDBClient, products: str) -> None:
     results = client.search(products, [0.9, 0.1, 0.0], limit=2)
     assert results.searched_vectors == 4

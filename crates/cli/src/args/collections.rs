@@ -71,7 +71,7 @@ pub(crate) struct VectorArgs {
 /// The index of sealed segments.
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
-    /// hnsw, ivf, flat, or JSON such as {"type":"hnsw","m":32}.
+    /// hnsw, ivf, diskann, flat, or JSON such as {"type":"hnsw","m":32}.
     #[arg(long, default_value = "hnsw")]
     pub(crate) index: IndexSpec,
     /// hnsw: links per vector. 2 to 256. Default: 16.
@@ -105,6 +105,7 @@ impl IndexArgs {
                 code: self.code.or(given.code),
                 ..given.clone()
             }),
+            IndexSpec::DiskAnn(given) => IndexSpec::DiskAnn(given.clone()),
         })
     }
 

@@ -99,6 +99,43 @@ Examples:
 
 At most 1,000 queries are used unless --limit-queries says otherwise.";
 
+pub(crate) const DISKANN_BUILD: &str = "\
+Examples:
+  vecdb diskann build --dataset sift_1M.fvecs --output sift.diskann
+  vecdb diskann build --dataset base.fvecs --output base.diskann --memory-limit 16GB --R 64 --L 100
+  vecdb diskann build --dataset base.npy --output base.diskann --metric cosine --code-bytes 48
+
+The file holds the vectors too: searches need nothing else. With --memory-limit the vectors are
+copied to <output>.build, split into parts that overlap, linked part by part and merged; prints how
+long each pass took. A build that was interrupted goes on after its last pass when it is started
+again with the same arguments.";
+
+pub(crate) const DISKANN_SEARCH: &str = "\
+Examples:
+  vecdb diskann search --index sift.diskann --query query.npy --k 10 --ef 40
+  vecdb diskann search --index sift.diskann --query queries.fvecs --query-row 7 --beam-width 8
+  vecdb diskann search --index sift.diskann --query queries.fvecs --ground-truth truth.ivecs --memory-limit 64MB
+
+A hop is a node asked for, a read a page (or as many pages as one node fills). Where the system has
+no io_uring or the file system no direct I/O, a note says what is used instead. With a truth file
+recall counts rows; without one, up to 100 queries are compared with all vectors of the file.";
+
+pub(crate) const DISKANN_BENCH: &str = "\
+Examples:
+  vecdb diskann bench --index sift.diskann --query queries.fvecs --queries 10000
+  vecdb diskann bench --index sift.diskann --query queries.fvecs --threads 8 --beam-width 2 --json
+  vecdb diskann bench --index sift.diskann --query queries.fvecs --io threads --memory-limit 64MB
+
+The cache starts with nothing but the nodes that searches begin at. With fewer queries in the file
+than searches to run the same ones come again, and find their nodes in it.";
+
+pub(crate) const DISKANN_SWEEP: &str = "\
+Examples:
+  vecdb diskann sweep --index sift.diskann --query queries.fvecs --ground-truth truth.ivecs
+  vecdb diskann sweep --index sift.diskann --query queries.fvecs --ef 10,20,40,80 --plot recall.svg
+
+At most 1,000 queries are used unless --limit-queries says otherwise.";
+
 pub(crate) const IVF_BUILD: &str = "\
 Examples:
   vecdb ivf build --dataset sift_1M.fvecs --output sift.ivf --clusters 1000

@@ -2,17 +2,23 @@
 
 mod collections;
 mod datasets;
+mod diskann;
 mod help;
 mod place;
 mod points;
 mod quantizers;
 mod serve;
+mod sizes;
 mod snapshots;
 
 pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
 pub(crate) use datasets::{
     BuildFiles, FlatCommand, FlatSearchArgs, HnswBuildArgs, HnswCommand, HnswSearchArgs,
     HnswSweepArgs, IvfBuildArgs, IvfCommand, IvfSearchArgs, IvfSweepArgs, QueryArgs, SweepFiles,
+};
+pub(crate) use diskann::{
+    DiskAnnBenchArgs, DiskAnnBuildArgs, DiskAnnCommand, DiskAnnSearchArgs, DiskAnnSweepArgs,
+    ReadArgs,
 };
 pub(crate) use place::settle;
 pub(crate) use points::{
@@ -76,7 +82,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Threads to use; 0 means all processors. Default: all for builds, imports and exact search of many queries;
-    /// one for the searches and sweeps of `hnsw` and `ivf`, so that times are those of a single searcher.
+    /// one for the searches and sweeps of `hnsw`, `ivf` and `diskann`, so that times are those of a single searcher.
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// No progress bars and no remarks on stderr; errors are still told.
@@ -153,6 +159,9 @@ pub(crate) enum Command {
     /// Train, apply and search product codes and other short codes over vector files, without a database.
     #[command(subcommand)]
     Pq(PqCommand),
+    /// Build, search and measure indexes that stay on the disk (DiskANN), without a database.
+    #[command(subcommand)]
+    Diskann(DiskAnnCommand),
     /// Create, list, inspect, compact and drop collections.
     #[command(subcommand)]
     Collection(CollectionCommand),

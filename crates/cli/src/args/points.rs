@@ -225,7 +225,7 @@ pub(crate) struct ExportArgs {
 /// Knobs of the index.
 #[derive(Debug, Args)]
 pub(crate) struct KnobArgs {
-    /// hnsw: candidates kept while searching the graph; more finds more and costs more.
+    /// hnsw and diskann: candidates kept while searching the graph; more finds more and costs more.
     #[arg(long, value_name = "N")]
     ef: Option<u32>,
     /// ivf: lists searched; more finds more and costs more.
@@ -234,6 +234,9 @@ pub(crate) struct KnobArgs {
     /// Kinds with compact codes: candidates that are measured exactly.
     #[arg(long, value_name = "N")]
     rerank: Option<u32>,
+    /// diskann: reads on their way at once, 64 at most.
+    #[arg(long, value_name = "N")]
+    beam_width: Option<u32>,
     /// Compare every (matching) point instead of using the index.
     #[arg(long)]
     exact: bool,
@@ -245,6 +248,7 @@ impl KnobArgs {
             ef: self.ef,
             nprobe: self.nprobe,
             rerank: self.rerank,
+            beam_width: self.beam_width,
             exact: self.exact,
         }
     }

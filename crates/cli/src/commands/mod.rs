@@ -1,6 +1,7 @@
 //! What each command does. A command checks its input, works, and prints through the [`Console`].
 
 mod collection;
+mod diskann;
 mod export;
 mod flat;
 mod hnsw;
@@ -32,6 +33,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Quickstart => quickstart::run(console, globals),
         Command::Flat(command) => flat::run(console, globals, &command),
         Command::Hnsw(command) => hnsw::run(console, globals, &command),
+        Command::Diskann(command) => diskann::run(console, globals, &command),
         Command::Ivf(command) => ivf::run(console, globals, &command),
         Command::Pq(command) => pq::run(console, globals, &command),
         Command::Collection(command) => collection::run(console, globals, &command),

@@ -9,7 +9,7 @@ mod truth;
 
 pub(crate) use latency::{Latencies, LatencySummary, micros};
 pub(crate) use naive::NaiveLoop;
-pub(crate) use process::peak_rss_bytes;
+pub(crate) use process::{peak_rss_bytes, rss_bytes};
 pub(crate) use queries::Queries;
 pub(crate) use rows::{Rows, inverse_norms, search_shape, too_many};
 pub(crate) use truth::{QUERIES_COMPUTED, Truth, exact, mean_recall, recall};

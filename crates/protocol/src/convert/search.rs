@@ -16,6 +16,7 @@ impl From<v1::SearchParams> for SearchParams {
             ef: message.ef,
             nprobe: message.nprobe,
             rerank: message.rerank,
+            beam_width: message.beam_width,
             exact: message.exact,
         }
     }
@@ -28,6 +29,7 @@ impl From<SearchParams> for v1::SearchParams {
             exact: params.exact,
             nprobe: params.nprobe,
             rerank: params.rerank,
+            beam_width: params.beam_width,
         }
     }
 }

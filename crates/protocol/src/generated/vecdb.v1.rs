@@ -434,6 +434,9 @@ pub struct SearchParams {
     /// Candidates by compact codes that are measured exactly.
     #[prost(uint32, optional, tag = "4")]
     pub rerank: ::core::option::Option<u32>,
+    /// Reads of diskann on their way at once, 64 at most.
+    #[prost(uint32, optional, tag = "7")]
+    pub beam_width: ::core::option::Option<u32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchRequest {

@@ -102,7 +102,7 @@ class VecDBClient:
             dimension: Number of values of a vector; for ``bits``, of bits.
             metric: How nearness is measured.
             index_config: ``{"type": "hnsw", "m": 16, "ef_construction": 200}`` (the default), ``{"type": "ivf", "nlist": 256}``
-                (with codes: ``{"type": "ivf", "code": "pq16x4"}``) or ``{"type": "flat"}``.
+                (with codes: ``{"type": "ivf", "code": "pq16x4"}``), ``{"type": "diskann", "r": 64}`` or ``{"type": "flat"}``.
             element: How the values are stored. Default: ``f32``, or ``bits`` for the metrics of bits.
             fields: Metadata fields whose type is fixed: ``{"released": "datetime", "tags": "string[]"}``. Others take the
                 type of the first value seen.

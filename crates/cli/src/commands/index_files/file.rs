@@ -1,4 +1,4 @@
-//! The file of `hnsw build` and `ivf build`: a section file with the index and a description of the dataset it belongs to.
+//! The file of `hnsw build`, `ivf build` and `diskann build`: a section file with the index and a description of the dataset it belongs to.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ const DATASET_SECTION: &str = "dataset";
 /// The index, and the dataset that it was built over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct About {
+pub(in crate::commands) struct About {
     pub(super) dataset: PathBuf,
     pub(super) metric: Metric,
     pub(super) index: IndexSpec,
@@ -31,16 +31,41 @@ pub(super) struct About {
 
 impl About {
     pub(super) fn new(dataset: &Path, metric: Metric, spec: &IndexSpec, rows: &Rows) -> Self {
+        let shape = (rows.len(), rows.dim(), rows.element());
+        Self::of_file(dataset, metric, spec, shape, crc32c(rows.bytes()))
+    }
+
+    /// Of vectors that are not in memory, with the CRC-32C of all of them.
+    pub(in crate::commands) fn of_file(
+        dataset: &Path,
+        metric: Metric,
+        spec: &IndexSpec,
+        (rows, dimension, element): (u32, usize, ElementType),
+        crc32c: u32,
+    ) -> Self {
         Self {
             // The name is used again from other folders.
             dataset: std::path::absolute(dataset).unwrap_or_else(|_| dataset.to_owned()),
             metric,
             index: spec.clone(),
-            rows: rows.len(),
-            dimension: rows.dim(),
-            element: rows.element(),
-            crc32c: crc32c(rows.bytes()),
+            rows,
+            dimension,
+            element,
+            crc32c,
         }
+    }
+
+    pub(in crate::commands) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    pub(in crate::commands) fn rows(&self) -> u32 {
+        self.rows
+    }
+
+    /// Element type and dimension.
+    pub(in crate::commands) fn shape(&self) -> (ElementType, usize) {
+        (self.element, self.dimension)
     }
 
     /// Whether `rows` are those that the index was built over.
@@ -69,14 +94,14 @@ impl About {
 }
 
 /// An opened file: description and index, the rows not yet compared.
-pub(super) struct IndexFile {
+pub(in crate::commands) struct IndexFile {
     pub(super) about: About,
     file: SectionFile,
 }
 
 impl IndexFile {
     /// Opens a file with an index of this kind.
-    pub(super) fn open(path: &Path, kind: &'static str) -> Outcome<Self> {
+    pub(in crate::commands) fn open(path: &Path, kind: &'static str) -> Outcome<Self> {
         let file = SectionFile::open(&FileDisk, path, KIND, VERSION, None)?;
         let shown = path.display();
         if file.version() < VERSION {
@@ -104,6 +129,15 @@ impl IndexFile {
         Ok(Self { about, file })
     }
 
+    pub(in crate::commands) fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// The sections, of an index that needs no rows beside it.
+    pub(in crate::commands) fn sections(&self) -> &SectionFile {
+        &self.file
+    }
+
     /// The index, for `rows` read from `dataset`.
     pub(super) fn index(&self, rows: &Rows, dataset: &Path) -> Outcome<Box<dyn AnnIndex>> {
         let about = &self.about;
@@ -119,11 +153,20 @@ impl IndexFile {
 
 /// Writes an index with its description.
 pub(super) fn write(path: &Path, about: &About, index: &dyn BuiltIndex) -> Outcome<u64> {
+    write_with(path, about, |writer| Ok(index.save(writer)?))
+}
+
+/// As [`write`], with whatever writes the sections of the index.
+pub(in crate::commands) fn write_with(
+    path: &Path,
+    about: &About,
+    save: impl FnOnce(&mut SectionWriter) -> Outcome,
+) -> Outcome<u64> {
     write_file(path, KIND, VERSION, |writer| {
         let text = serde_json::to_vec(about)
             .map_err(|error| Failure::usage(format!("{}: {error}", about.dataset.display())))?;
         writer.add(DATASET_SECTION, &text)?;
-        Ok(index.save(writer)?)
+        save(writer)
     })
 }
 

@@ -1,4 +1,4 @@
-//! What `hnsw` and `ivf` share: indexes over vector files, without a database.
+//! What `hnsw`, `ivf` and `diskann` share: indexes over vector files, without a database.
 //!
 //! - `file`: the file that `build` writes and the others read;
 //! - `build`: an index over a dataset, with a progress bar;
@@ -17,7 +17,7 @@ mod source;
 mod sweep;
 
 pub(super) use build::{Built, check_output};
-pub(super) use file::write_file;
+pub(super) use file::{About, IndexFile, write_file, write_with};
 pub(super) use search::{Search, SearchReport, per_query};
 pub(super) use source::Source;
 pub(super) use sweep::{Cost, Knob, sweep};

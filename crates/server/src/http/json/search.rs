@@ -65,6 +65,9 @@ struct SearchParams {
     /// Candidates by compact codes that are measured exactly.
     #[schema(minimum = 1, maximum = 1000000)]
     rerank: Option<u32>,
+    /// Reads of diskann on their way at once, 64 at most.
+    #[schema(minimum = 1, maximum = 1000000)]
+    beam_width: Option<u32>,
     /// Compare every (allowed) row instead of using the structure.
     #[serde(default)]
     exact: bool,
@@ -79,6 +82,7 @@ impl From<SearchRequest> for engine::SearchRequest {
                 ef: request.params.ef,
                 nprobe: request.params.nprobe,
                 rerank: request.params.rerank,
+                beam_width: request.params.beam_width,
                 exact: request.params.exact,
             },
             max_distance: request.max_distance,

@@ -164,6 +164,43 @@ impl PartialSchema for IndexConfig {
                 "seed",
                 number(0, u64::MAX as usize, defaults.seed, "Seed of the training."),
             );
+        let defaults = engine::DiskAnnParams::default();
+        let diskann = kind("diskann")
+            .property(
+                "r",
+                number(4, 256, defaults.r.into(), "Links of a row at most; even."),
+            )
+            .property(
+                "l_build",
+                number(
+                    4,
+                    10_000,
+                    defaults.l_build.into(),
+                    "Pool size while a row is linked: larger builds slower and connects better.",
+                ),
+            )
+            .property(
+                "alpha",
+                optional(
+                    Type::Number,
+                    "How much longer links may be than the nearest ones need. Left out: 1.2.",
+                )
+                .minimum(Some(1))
+                .maximum(Some(2)),
+            )
+            .property(
+                "code_bytes",
+                optional(
+                    Type::Integer,
+                    "Bytes in memory for each row. Left out: a quarter of the dimension, but no less than 16 (or the dimension).",
+                )
+                .minimum(Some(1))
+                .maximum(Some(4096)),
+            )
+            .property(
+                "seed",
+                number(0, u64::MAX as usize, defaults.seed, "Seed of all draws."),
+            );
         OneOfBuilder::new()
             .item(
                 kind("flat")
@@ -171,6 +208,7 @@ impl PartialSchema for IndexConfig {
             )
             .item(hnsw.description(Some("Hierarchical navigable small world graph.")))
             .item(ivf.description(Some("Lists around learned centroids.")))
+            .item(diskann.description(Some("A graph on the disk, codes in memory.")))
             .description(Some("The index that segments get, with its parameters."))
             .examples([serde_json::json!({"type": "hnsw", "m": 32, "ef_construction": 200})])
             .into()
