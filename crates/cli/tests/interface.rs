@@ -30,7 +30,7 @@ fn help_is_a_manual() {
     ] {
         assert!(help.contains(part), "{part:?} is missing in:\n{help}");
     }
-    for kind in ["hnsw", "ivf", "diskann"] {
+    for kind in ["hnsw", "ivf", "lsh", "diskann"] {
         let help = world.text(&[kind, "sweep", "--help"]);
         assert!(
             help.contains("Examples:") && help.contains("--plot"),
@@ -93,6 +93,20 @@ fn every_key_is_documented() {
     let probes = [
         "ivf", "sweep", "--index", "l.ivf", "--query", "base.npy", "--nprobe", "2",
     ];
+    let tables = ["lsh", "build", "--dataset", "base.npy", "--output", "t.lsh"];
+    let hashed = ["lsh", "search", "--index", "t.lsh", "--query", "base.npy"];
+    let table_sweep = [
+        "lsh",
+        "sweep",
+        "--dataset",
+        "base.npy",
+        "--query",
+        "base.npy",
+        "--tables",
+        "2",
+        "--hashes",
+        "3",
+    ];
     let commands: &[&[&str]] = &[
         &["quickstart"],
         &flat,
@@ -102,6 +116,10 @@ fn every_key_is_documented() {
         &lists,
         &probe,
         &probes,
+        &tables,
+        &hashed,
+        &table_sweep,
+        &["lsh", "advise", "--dataset", "base.npy"],
         &["collection", "create", "d", "--dimension", "3"],
         &["collection", "list"],
         &["collection", "info", "c"],

@@ -469,7 +469,7 @@ fn a_collection_of_lists_lives_its_life() {
                 &ef,
                 2,
                 "invalid_argument",
-                &["`ivf`", "`ef`", "nprobe, rerank, exact"],
+                &["`ivf`", "`ef`", "nprobe, rerank, target_recall, exact"],
             ),
             (&nprobe, 2, "invalid_argument", &["`nprobe`", "from 1"]),
             (

@@ -284,12 +284,13 @@ fn a_collection_of_lists_is_the_same_on_a_server() {
     let near = ask(&["--nprobe", "2", "--rerank", "20"]);
     assert_eq!((&near[0]["id"], &near[1]["id"]), (&json!(700), &json!(701)));
     assert_eq!(ask(&["--exact"]), near);
+    assert_eq!(ask(&["--target-recall", "0.95"]), near);
     let odd = ask(&["--filter", r#"{"parity": "odd"}"#, "--nprobe", "2"]);
     assert_eq!((&odd[0]["id"], &odd[1]["id"]), (&json!(701), &json!(699)));
     let ef = ["search", "-c", "c", "[1, 1, 1]", "--ef", "9"];
     let url = both.running.address().to_owned();
     let there = [&ef[..], &["--url", &url]].concat();
-    let expected: &[&str] = &["`ivf`", "`ef`", "nprobe, rerank, exact"];
+    let expected: &[&str] = &["`ivf`", "`ef`", "nprobe, rerank, target_recall, exact"];
     for (world, args) in [(&both.folder, &ef[..]), (&both.server, &there)] {
         check(world, &[(args, 2, "invalid_argument", expected)]);
     }

@@ -58,5 +58,7 @@ pub use vecdb_filter::{
     FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json,
     metadata_to_json,
 };
-pub use vecdb_index::{DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, SearchParams};
+pub use vecdb_index::{
+    DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams, SearchParams,
+};
 pub use vecdb_vector::{ElementType, Metric};

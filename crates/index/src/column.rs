@@ -75,6 +75,20 @@ impl Column {
             .ok_or_else(|| self.corrupt(format!("no bytes {}..{}", range.start, range.end)))
     }
 
+    /// All bytes. Those that a reader uses it checks before, see [`Column::check`].
+    pub(crate) fn whole(&self) -> &[u8] {
+        &self.blob
+    }
+
+    /// Checks some bytes against their checksums.
+    #[inline]
+    pub(crate) fn check(&self, range: Range<usize>) -> Result<(), IndexError> {
+        match &self.section {
+            Some(section) => Ok(section.verify_range(range)?),
+            None => Ok(()),
+        }
+    }
+
     /// Little-endian words.
     #[inline]
     pub(crate) fn words(&self, start: usize, count: usize) -> Result<&[u32], IndexError> {

@@ -27,19 +27,25 @@ pub enum IndexError {
         /// What would be right.
         expected: &'static str,
     },
-    /// A parameter that is no whole number, out of its range.
+    /// The same for a number with a fraction.
     #[error("`{name}` is {value}, but must be {expected}")]
     BadNumber {
         /// Name of the parameter.
         name: &'static str,
         /// The value given.
-        value: f32,
+        value: f64,
         /// What would be right.
         expected: &'static str,
     },
+    /// A recall to look for, and a knob that says how far to look for it.
+    #[error("`target_recall` takes the place of `{knob}`: give one of the two")]
+    TwoTargets {
+        /// The other knob.
+        knob: &'static str,
+    },
     /// The text of an index spec that is not one.
     #[error(
-        "`{text}` is no index spec: {reason}; use `flat`, `hnsw`, `ivf`, `diskann` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
+        "`{text}` is no index spec: {reason}; use `flat`, `hnsw`, `ivf`, `diskann`, `lsh` or JSON like {{\"type\":\"hnsw\",\"m\":16}}"
     )]
     BadSpec {
         /// The text given.

@@ -20,7 +20,7 @@ pub struct Flat {
 
 impl Flat {
     /// The search knobs this kind knows.
-    pub const KNOBS: &'static [&'static str] = &["exact"];
+    pub const KNOBS: &'static [&'static str] = &["target_recall", "exact"];
 
     /// An index over `rows` rows.
     pub fn new(metric: Metric, rows: u32) -> Self {

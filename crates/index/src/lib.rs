@@ -1,4 +1,4 @@
-//! Nearest-neighbour indexes: flat, HNSW, IVF and DiskANN, behind one trait.
+//! Nearest-neighbour indexes: flat, HNSW, IVF, DiskANN and LSH, behind one trait.
 //!
 //! An index never owns vectors: it holds structure (a graph, lists, codes) over the rows of one segment, and every call
 //! is handed those rows. [`IndexSpec`] names a kind and its parameters, [`build`] makes it, [`BuiltIndex::save`] writes
@@ -16,6 +16,7 @@
 //! suite (`tests/suite.rs`).
 
 mod ann;
+mod calibration;
 mod column;
 pub mod diskann;
 mod error;
@@ -24,6 +25,7 @@ mod flat;
 pub mod hnsw;
 pub mod ivf;
 pub mod kmeans;
+pub mod lsh;
 mod options;
 mod params;
 pub mod quantizer;
@@ -42,6 +44,7 @@ pub use exact::scan_exact;
 pub use flat::Flat;
 pub use hnsw::{Hnsw, HnswGraph};
 pub use ivf::{Ivf, IvfCode, IvfParams};
+pub use lsh::{BucketTrace, Lsh, LshParams};
 pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
 pub use quantizer::{Quantizer, QuantizerSpec};

@@ -7,8 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::IndexError;
 
+const TARGET_RECALL: &str = "target_recall";
+/// Knobs that say how far to look, which is what a recall says.
+const REPLACED: [&str; 3] = ["ef", "nprobe", "probes"];
+
 /// Optional knobs of one search. A knob that is set but unknown to the index kind is an error, not silence.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchParams {
     /// Pool size of a graph search: larger finds more and costs more. Known to `hnsw` and `diskann`; 1 to 1,000,000.
@@ -24,21 +28,40 @@ pub struct SearchParams {
     /// more than 64; 1 to 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beam_width: Option<u32>,
+    /// Buckets looked into, the likeliest first: more find more and cost more. Known to `lsh`; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probes: Option<u32>,
+    /// Rows compared at most, unless more are asked for: an early stop. Known to `lsh`; 1 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<u32>,
+    /// Recall at 10 to look for, in place of `ef`, `nprobe` or `probes`, which follow from what the build measured on rows
+    /// of its own. Queries that are unlike all rows find less. Known to every kind; 0.5 to 0.999.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_recall: Option<f32>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.
     pub exact: bool,
 }
 
+/// A recall that is no number is refused by [`SearchParams::check`].
+impl Eq for SearchParams {}
+
 impl SearchParams {
     /// The largest value of any knob.
     pub const KNOB_MAX: u32 = 1_000_000;
+    /// The least recall to look for.
+    pub const TARGET_RECALL_MIN: f32 = 0.5;
+    /// The largest.
+    pub const TARGET_RECALL_MAX: f32 = 0.999;
 
     /// The numeric knobs by name.
-    fn knobs(&self) -> [(&'static str, Option<u32>); 4] {
+    fn knobs(&self) -> [(&'static str, Option<u32>); 6] {
         [
             ("ef", self.ef),
             ("nprobe", self.nprobe),
             ("rerank", self.rerank),
             ("beam_width", self.beam_width),
+            ("probes", self.probes),
+            ("candidates", self.candidates),
         ]
     }
 
@@ -65,7 +88,30 @@ impl SearchParams {
                 });
             }
         }
-        Ok(())
+        let Some(recall) = self.target_recall else {
+            return Ok(());
+        };
+        if !known.contains(&TARGET_RECALL) {
+            return Err(IndexError::UnknownKnob {
+                kind,
+                knob: TARGET_RECALL,
+                known: known.join(", "),
+            });
+        }
+        if !(Self::TARGET_RECALL_MIN..=Self::TARGET_RECALL_MAX).contains(&recall) {
+            return Err(IndexError::BadNumber {
+                name: TARGET_RECALL,
+                // As it was written: 0.3, not 0.30000001192092896.
+                value: recall.to_string().parse().unwrap_or(f64::from(recall)),
+                expected: "from 0.5 to 0.999",
+            });
+        }
+        let replaced = self.knobs().into_iter();
+        let mut replaced = replaced.filter(|(knob, _)| REPLACED.contains(knob));
+        match replaced.find(|(_, value)| value.is_some()) {
+            Some((knob, _)) => Err(IndexError::TwoTargets { knob }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -125,5 +171,33 @@ mod tests {
         };
         assert!(zero.check("hnsw", &["ef", "exact"]).is_err());
         assert!(serde_json::from_str::<SearchParams>(r#"{"n_probe":3}"#).is_err());
+    }
+
+    #[test]
+    fn a_recall_takes_the_place_of_the_knob_that_reaches_it() {
+        let recall = |target_recall: f32, ef: Option<u32>, rerank: Option<u32>| SearchParams {
+            target_recall: Some(target_recall),
+            ef,
+            rerank,
+            ..SearchParams::default()
+        };
+        let known = &["ef", "rerank", "target_recall", "exact"];
+        let check = |params: SearchParams| params.check("hnsw", known).map_err(|e| e.to_string());
+        assert_eq!(check(recall(0.5, None, None)), Ok(()));
+        assert_eq!(check(recall(0.999, None, Some(5))), Ok(()));
+        for (params, named) in [
+            (
+                recall(0.3, None, None),
+                "`target_recall` is 0.3, but must be from 0.5 to 0.999",
+            ),
+            (recall(1.0, None, None), "from 0.5 to 0.999"),
+            (recall(f32::NAN, None, None), "from 0.5 to 0.999"),
+            (recall(0.9, Some(50), None), "takes the place of `ef`"),
+        ] {
+            let error = check(params).unwrap_err();
+            assert!(error.contains(named), "{error}");
+        }
+        let unknown = recall(0.9, None, None).check("tree", &["exact"]);
+        assert!(unknown.is_err_and(|error| error.to_string().contains("`target_recall`")));
     }
 }

@@ -5,6 +5,7 @@ use vecdb_vector::{Metric, RowId, VectorRows};
 
 use crate::{
     AnnIndex, BuildOptions, BuiltIndex, DiskAnn, Flat, Hnsw, HnswGraph, IndexError, IndexSpec, Ivf,
+    Lsh,
 };
 
 /// Builds the index that `spec` describes over `rows`.
@@ -24,6 +25,7 @@ pub fn build(
         IndexSpec::Hnsw(params) => Box::new(Hnsw::build(params, metric, rows, options)?),
         IndexSpec::Ivf(params) => Box::new(Ivf::build(params, metric, rows, options)?),
         IndexSpec::DiskAnn(params) => Box::new(DiskAnn::build(params, metric, rows, options)?),
+        IndexSpec::Lsh(params) => Box::new(Lsh::build(params, metric, rows, options)?),
     })
 }
 
@@ -31,7 +33,8 @@ pub fn build(
 /// them: `remap[old]` is the new number of the seed's row `old`, `None` if that row is gone.
 ///
 /// Graph kinds keep the seed's links, repair those that led to rows that are gone, and insert only the rows that the
-/// seed did not have. IVF keeps the centroids and the places of the rows it had. When the seed is of another kind or has other parameters, or has lost most of its rows, this is
+/// seed did not have. IVF keeps the centroids and the places of the rows it had,
+/// LSH the hash functions and the hashes. When the seed is of another kind or has other parameters, or has lost most of its rows, this is
 /// [`build`].
 ///
 /// # Errors
@@ -55,6 +58,8 @@ pub fn build_extending(
             .map(|lists| Box::new(lists) as _),
         IndexSpec::DiskAnn(params) => DiskAnn::extend(params, metric, rows, options, seed, remap)?
             .map(|index| Box::new(index) as _),
+        IndexSpec::Lsh(params) => Lsh::extend(params, metric, rows, options, seed, remap)?
+            .map(|tables| Box::new(tables) as _),
     };
     match extended {
         Some(index) => Ok(index),
@@ -77,6 +82,7 @@ pub fn open(
         IndexSpec::Hnsw(_) => Box::new(HnswGraph::open(file, metric, rows)?),
         IndexSpec::Ivf(_) => Box::new(Ivf::open(file, metric, rows)?),
         IndexSpec::DiskAnn(_) => Box::new(DiskAnn::open(file, metric, rows)?),
+        IndexSpec::Lsh(_) => Box::new(Lsh::open(file, metric, rows)?),
     })
 }
 

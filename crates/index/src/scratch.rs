@@ -5,6 +5,7 @@ use vecdb_vector::{Kernels, Neighbor, TopK};
 use crate::diskann::DiskScratch;
 use crate::hnsw::{Pool, Visited, WalkHeap};
 use crate::ivf::IvfScratch;
+use crate::lsh::{BucketTrace, LshScratch};
 
 /// Reusable memory of searches: pools, visited marks, buffers. One per thread; any index, any size; grows to the
 /// largest search it has served and allocates nothing after that.
@@ -18,6 +19,7 @@ pub struct Scratch {
     pub(crate) visited: Visited,
     pub(crate) ivf: IvfScratch,
     pub(crate) disk: DiskScratch,
+    pub(crate) lsh: LshScratch,
     trace: Vec<LayerTrace>,
 }
 
@@ -88,6 +90,7 @@ impl Scratch {
             visited: Visited::default(),
             ivf: IvfScratch::default(),
             disk: DiskScratch::default(),
+            lsh: LshScratch::default(),
             trace: Vec::new(),
         }
     }
@@ -112,10 +115,16 @@ impl Scratch {
         &self.disk.trace
     }
 
+    /// The buckets that the last search of an LSH index looked into, likeliest first; empty after a scan.
+    pub fn buckets(&self) -> &[BucketTrace] {
+        &self.lsh.trace
+    }
+
     pub(crate) fn clear_trace(&mut self) {
         self.trace.clear();
         self.ivf.trace.clear();
         self.disk.trace.clear();
+        self.lsh.trace.clear();
     }
 
     pub(crate) fn push_trace(&mut self, layer: LayerTrace) {

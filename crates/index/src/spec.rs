@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use vecdb_vector::{ElementType, Metric};
 
-use crate::{DiskAnnParams, IndexError, IvfParams, SearchParams};
+use crate::{DiskAnnParams, IndexError, IvfParams, LshParams, SearchParams};
 
 /// An index kind with its build parameters. As JSON: `{"type":"hnsw","m":16,"ef_construction":200}` or
 /// `{"type":"flat"}`; unknown keys are errors, missing ones take their defaults.
@@ -21,6 +21,8 @@ pub enum IndexSpec {
     Ivf(IvfParams),
     /// A graph on the disk, codes in memory.
     DiskAnn(DiskAnnParams),
+    /// Hash tables in which near rows share buckets.
+    Lsh(LshParams),
 }
 
 /// The JSON form. serde lets a unit variant pass with unknown keys, an empty struct variant not.
@@ -32,6 +34,7 @@ enum Form {
     Ivf(IvfParams),
     #[serde(rename = "diskann")]
     DiskAnn(DiskAnnParams),
+    Lsh(LshParams),
 }
 
 impl From<Form> for IndexSpec {
@@ -41,6 +44,7 @@ impl From<Form> for IndexSpec {
             Form::Hnsw(params) => Self::Hnsw(params),
             Form::Ivf(params) => Self::Ivf(params),
             Form::DiskAnn(params) => Self::DiskAnn(params),
+            Form::Lsh(params) => Self::Lsh(params),
         }
     }
 }
@@ -52,6 +56,7 @@ impl From<IndexSpec> for Form {
             IndexSpec::Hnsw(params) => Self::Hnsw(params),
             IndexSpec::Ivf(params) => Self::Ivf(params),
             IndexSpec::DiskAnn(params) => Self::DiskAnn(params),
+            IndexSpec::Lsh(params) => Self::Lsh(params),
         }
     }
 }
@@ -108,7 +113,7 @@ impl Default for IndexSpec {
 
 impl IndexSpec {
     /// The names of all kinds.
-    pub const KINDS: [&'static str; 4] = ["flat", "hnsw", "ivf", "diskann"];
+    pub const KINDS: [&'static str; 5] = ["flat", "hnsw", "ivf", "diskann", "lsh"];
 
     /// The kind's name, as in JSON.
     pub fn kind(&self) -> &'static str {
@@ -117,6 +122,7 @@ impl IndexSpec {
             Self::Hnsw(_) => "hnsw",
             Self::Ivf(_) => "ivf",
             Self::DiskAnn(_) => "diskann",
+            Self::Lsh(_) => "lsh",
         }
     }
 
@@ -127,6 +133,7 @@ impl IndexSpec {
             Self::Hnsw(params) => params.validate(),
             Self::Ivf(params) => params.validate(),
             Self::DiskAnn(params) => params.validate(),
+            Self::Lsh(params) => params.validate(),
         }
     }
 
@@ -141,6 +148,7 @@ impl IndexSpec {
         match self {
             Self::Flat | Self::Hnsw(_) | Self::DiskAnn(_) => Ok(()),
             Self::Ivf(params) => params.code_for(metric, element).map(|_| ()),
+            Self::Lsh(params) => params.check_metric(metric),
         }
     }
 
@@ -163,6 +171,7 @@ impl IndexSpec {
             Self::Hnsw(params) => crate::hnsw::build_bytes(params, rows),
             Self::Ivf(params) => crate::ivf::build_bytes(params, rows),
             Self::DiskAnn(params) => crate::diskann::build_bytes(params, rows),
+            Self::Lsh(params) => crate::lsh::build_bytes(params, rows),
         }
     }
 
@@ -176,6 +185,7 @@ impl IndexSpec {
             Self::Hnsw(_) => crate::hnsw::KNOBS,
             Self::Ivf(_) => crate::ivf::KNOBS,
             Self::DiskAnn(_) => crate::diskann::KNOBS,
+            Self::Lsh(_) => crate::lsh::KNOBS,
         };
         params.check(self.kind(), known)
     }
@@ -206,6 +216,22 @@ impl fmt::Display for IndexSpec {
                 "diskann (r={}, l_build={}, alpha={})",
                 params.r, params.l_build, params.alpha
             ),
+            Self::Lsh(params) => {
+                for (open, number) in [
+                    ("lsh (tables=", params.tables),
+                    (", hashes=", params.hashes),
+                ] {
+                    f.write_str(open)?;
+                    match number {
+                        Some(number) => write!(f, "{number}")?,
+                        None => f.write_str("auto")?,
+                    }
+                }
+                match params.width {
+                    Some(width) => write!(f, ", width={width})"),
+                    None => f.write_str(")"),
+                }
+            }
         }
     }
 }
@@ -220,6 +246,7 @@ impl FromStr for IndexSpec {
             "hnsw" => Self::Hnsw(HnswParams::default()),
             "ivf" => Self::Ivf(IvfParams::default()),
             "diskann" => Self::DiskAnn(DiskAnnParams::default()),
+            "lsh" => Self::Lsh(LshParams::default()),
             json if json.starts_with('{') => {
                 serde_json::from_str(json).map_err(|error| IndexError::BadSpec {
                     text: text.to_owned(),
@@ -257,6 +284,11 @@ mod tests {
         let plain = r#"{"type":"ivf"}"#.parse().unwrap();
         assert_eq!(plain, IndexSpec::Ivf(IvfParams::default()));
         let disk = r#"{"type":"diskann","r":32,"alpha":1.5}"#.parse().unwrap();
+        let tables = IndexSpec::Lsh(LshParams {
+            tables: Some(7),
+            width: Some(0.1),
+            ..LshParams::default()
+        });
         for spec in [
             spec,
             IndexSpec::Flat,
@@ -264,6 +296,7 @@ mod tests {
             lists,
             plain,
             disk,
+            tables,
         ] {
             let json = serde_json::to_string(&spec).unwrap();
             assert_eq!(json.parse::<IndexSpec>().unwrap(), spec, "{json}");
@@ -279,9 +312,12 @@ mod tests {
             (r#"{"type":"tree"}"#, "tree"),
             (r#"{"m":3}"#, "`type`"),
             (r#"{"kind":"hnsw","m":3}"#, "missing field `type`"),
-            ("annoy", "flat, hnsw, ivf, diskann"),
+            ("annoy", "flat, hnsw, ivf, diskann, lsh"),
             (r#"{"type":"diskann","r":5}"#, "even, from 4 to 256"),
             (r#"{"type":"diskann","alpha":3}"#, "from 1 to 2"),
+            (r#"{"type":"lsh","tables":0}"#, "from 1 to 512"),
+            (r#"{"type":"lsh","hashes":33}"#, "from 1 to 32"),
+            (r#"{"type":"lsh","width":-1.0}"#, "above 0"),
             (r#"{"type":"ivf","nlist":0}"#, "from 1 to 1,000,000"),
             (r#"{"type":"ivf","code":"qp"}"#, "`qp`"),
             (r#"{"type":"ivf","code":"pq8x99"}"#, "from 4 to 12"),

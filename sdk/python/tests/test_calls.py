@@ -79,7 +79,7 @@ def test_a_collection_of_lists(client: VecDBClient, name: str) -> None:
     assert near.ids == client.search(name, [700.2, 1.0, 0.5], limit=2, params={"exact": True}).ids
     odd = client.search(name, [700.2, 1.0, 0.5], limit=2, filter={"odd": True}, params={"nprobe": 8, "rerank": 50})
     assert odd.ids == [701, 699]
-    with pytest.raises(InvalidArgumentError, match="`ivf` has no search parameter `ef`.*nprobe, rerank"):
+    with pytest.raises(InvalidArgumentError, match="`ivf` has no search parameter `ef`.*nprobe, rerank, target_recall"):
         client.search(name, [1.0, 1.0, 1.0], params={"ef": 50})
 
 
@@ -115,6 +115,24 @@ def test_a_collection_on_the_disk(client: VecDBClient, name: str) -> None:
     assert near.ids == [700, 701]
     with pytest.raises(InvalidArgumentError, match="`diskann` has no search parameter `nprobe`.*ef, beam_width"):
         client.search(name, [1.0, 1.0, 1.0], params={"nprobe": 5})
+
+
+def test_a_collection_of_hash_tables(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, dimension=3, metric="l2", index_config={"type": "lsh", "tables": 6})
+    info = client.get_collection(name)
+    assert info.index["type"] == "lsh"
+    assert info.index["tables"] == 6
+    points = [{"id": i, "vector": [float(i), 1.0, 0.5], "metadata": {"odd": i % 2 == 1}} for i in range(2_000)]
+    client.upsert(name, vectors=points)
+    client.compact(name)
+    near = client.search(name, [700.2, 1.0, 0.5], limit=2, params={"probes": 12, "candidates": 500})
+    assert near.ids == [700, 701]
+    odd = client.search(name, [700.2, 1.0, 0.5], limit=2, filter={"odd": True}, params={"target_recall": 0.95})
+    assert odd.ids == [701, 699]
+    with pytest.raises(InvalidArgumentError, match="`target_recall` takes the place of `probes`"):
+        client.search(name, [1.0, 1.0, 1.0], params={"probes": 5, "target_recall": 0.9})
+    with pytest.raises(InvalidArgumentError, match="`target_recall` is 0.2, but must be from 0.5 to 0.999"):
+        client.search(name, [1.0, 1.0, 1.0], params={"target_recall": 0.2})
 
 
 def test_results_have_attributes_besides(client: VecDBClient, products: str) -> None:

@@ -2,7 +2,8 @@
 
 use clap::{Args, Subcommand};
 use vecdb_engine::{
-    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, Metric,
+    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams,
+    Metric,
 };
 
 use super::help;
@@ -71,7 +72,7 @@ pub(crate) struct VectorArgs {
 /// The index of sealed segments.
 #[derive(Debug, Args)]
 pub(crate) struct IndexArgs {
-    /// hnsw, ivf, diskann, flat, or JSON such as {"type":"hnsw","m":32}.
+    /// hnsw, ivf, lsh, diskann, flat, or JSON such as {"type":"hnsw","m":32}.
     #[arg(long, default_value = "hnsw")]
     pub(crate) index: IndexSpec,
     /// hnsw: links per vector. 2 to 256. Default: 16.
@@ -87,6 +88,12 @@ pub(crate) struct IndexArgs {
     /// sq8 for f32 and f16 under l2, cosine, dot and l1, else vector.
     #[arg(long, value_name = "CODE")]
     pub(crate) code: Option<IvfCode>,
+    /// lsh: hash tables of a segment. 1 to 512. Default: chosen from the distances.
+    #[arg(long, value_name = "L")]
+    pub(crate) tables: Option<u32>,
+    /// lsh: hash functions per table. 1 to 32. Default: chosen from the distances.
+    #[arg(long, value_name = "K")]
+    pub(crate) hashes: Option<u32>,
 }
 
 impl IndexArgs {
@@ -106,6 +113,11 @@ impl IndexArgs {
                 ..given.clone()
             }),
             IndexSpec::DiskAnn(given) => IndexSpec::DiskAnn(given.clone()),
+            IndexSpec::Lsh(given) => IndexSpec::Lsh(LshParams {
+                tables: self.tables.or(given.tables),
+                hashes: self.hashes.or(given.hashes),
+                ..given.clone()
+            }),
         })
     }
 
@@ -117,6 +129,8 @@ impl IndexArgs {
             ("--ef-construction", "hnsw", self.ef_construction.is_some()),
             ("--nlist", "ivf", self.nlist.is_some()),
             ("--code", "ivf", self.code.is_some()),
+            ("--tables", "lsh", self.tables.is_some()),
+            ("--hashes", "lsh", self.hashes.is_some()),
         ];
         let Some((flag, other, _)) = flags.iter().find(|(_, of, given)| *given && *of != kind)
         else {
@@ -193,6 +207,8 @@ mod tests {
             ef_construction: None,
             nlist: None,
             code: None,
+            tables: None,
+            hashes: None,
         }
     }
 
@@ -209,6 +225,7 @@ mod tests {
         for (refused, named) in [
             (m("flat"), "`flat` has none"),
             (m("ivf"), "`ivf` has --nlist and --code"),
+            (m("lsh"), "`lsh` has --tables and --hashes"),
             (nlist("hnsw"), "`hnsw` has --m and --ef-construction"),
             (nlist("flat"), "--nlist is a parameter of ivf"),
         ] {

@@ -1,9 +1,9 @@
-//! Flags of the commands that work on vector files: `flat`, `hnsw` and `ivf`.
+//! Flags of the commands that work on vector files: `flat`, `hnsw`, `ivf` and `lsh`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use vecdb_engine::{HnswParams, IvfCode, IvfParams, Metric};
+use vecdb_engine::{HnswParams, IvfCode, IvfParams, LshParams, Metric};
 
 use super::help;
 
@@ -38,6 +38,22 @@ pub(crate) enum IvfCommand {
     /// Measure recall and speed at several values of nprobe, and plot them.
     #[command(after_long_help = help::IVF_SWEEP)]
     Sweep(IvfSweepArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LshCommand {
+    /// Hash the vectors of a file into the buckets of several tables, and save that.
+    #[command(after_long_help = help::LSH_BUILD)]
+    Build(LshBuildArgs),
+    /// Search saved tables: which of them found each hit, candidates, latencies and recall.
+    #[command(after_long_help = help::LSH_SEARCH)]
+    Search(LshSearchArgs),
+    /// Measure recall, speed and size at several numbers of tables and hashes, and plot them.
+    #[command(after_long_help = help::LSH_SWEEP)]
+    Sweep(LshSweepArgs),
+    /// Propose tables and hashes for a recall, by the collision formula and a sample of the vectors.
+    #[command(after_long_help = help::LSH_ADVISE)]
+    Advise(LshAdviseArgs),
 }
 
 /// The queries of a measurement, and what is known about their answers.
@@ -267,4 +283,105 @@ pub(crate) struct IvfSweepArgs {
     pub(crate) rerank: RerankArgs,
     #[command(flatten)]
     pub(crate) lists: ListArgs,
+}
+
+/// Parameters of hash tables that all of them share.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct HashArgs {
+    /// Width of the slots of a projection, in units of distance (l2 only). Default: chosen from the distances.
+    #[arg(long, value_name = "W")]
+    pub(crate) width: Option<f32>,
+    /// Seed of the hash functions. The same seed and vectors give the same tables.
+    #[arg(long, value_name = "N", default_value_t = LshParams::default().seed)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) metric: FileMetric,
+}
+
+impl HashArgs {
+    pub(crate) fn params(&self, tables: Option<u32>, hashes: Option<u32>) -> LshParams {
+        LshParams {
+            tables,
+            hashes,
+            width: self.width,
+            seed: self.seed,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LshBuildArgs {
+    #[command(flatten)]
+    pub(crate) files: BuildFiles,
+    /// Hash tables; each finds what the others miss. 1 to 512. Default: chosen from the distances.
+    #[arg(long, value_name = "L")]
+    pub(crate) tables: Option<u32>,
+    /// Hash functions per table; more make smaller buckets. 1 to 32. Default: chosen from the distances.
+    #[arg(long, value_name = "K")]
+    pub(crate) hashes: Option<u32>,
+    #[command(flatten)]
+    pub(crate) functions: HashArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LshSearchArgs {
+    #[command(flatten)]
+    pub(crate) files: IndexFiles,
+    #[command(flatten)]
+    pub(crate) queries: QueryArgs,
+    /// Buckets looked into, the likeliest of all tables first; more find more and cost more. Default: what the build found
+    /// to give a recall of 0.98.
+    #[arg(long, value_name = "N")]
+    pub(crate) probes: Option<u32>,
+    /// Vectors compared at most.
+    #[arg(long, value_name = "N")]
+    pub(crate) candidates: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LshSweepArgs {
+    /// File of vectors (.npy, .fvecs, .bvecs, idx, .jsonl, .parquet; gzip is recognised). Indexes over it are not saved.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dataset: PathBuf,
+    #[command(flatten)]
+    pub(crate) queries: QueryArgs,
+    /// Write recall against queries per second to this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    /// Numbers of tables to measure.
+    #[arg(
+        long,
+        value_name = "L,L,...",
+        value_delimiter = ',',
+        default_value = "5,10,20"
+    )]
+    pub(crate) tables: Vec<u32>,
+    /// Numbers of hash functions per table to measure, each with each number of tables.
+    #[arg(
+        long,
+        value_name = "K,K,...",
+        value_delimiter = ',',
+        default_value = "8,12,16"
+    )]
+    pub(crate) hashes: Vec<u32>,
+    /// Buckets looked into. Default: the query's own one of each table.
+    #[arg(long, value_name = "N")]
+    pub(crate) probes: Option<u32>,
+    #[command(flatten)]
+    pub(crate) functions: HashArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LshAdviseArgs {
+    /// File of vectors (.npy, .fvecs, .bvecs, idx, .jsonl, .parquet; gzip is recognised).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dataset: PathBuf,
+    /// Recall at 10 that a search of the query's own buckets is to reach. 0.1 to 0.999.
+    #[arg(long, value_name = "R", default_value_t = 0.9)]
+    pub(crate) target_recall: f64,
+    /// Seed of the sample.
+    #[arg(long, value_name = "N", default_value_t = LshParams::default().seed)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) metric: FileMetric,
 }

@@ -20,6 +20,7 @@ Measurements on vector files, without a database:
   vecdb hnsw sweep --index base.hnsw --query query.fvecs --plot recall.svg
   vecdb ivf build --dataset base.fvecs --output base.ivf --clusters 1000
   vecdb ivf sweep --index base.ivf --query query.fvecs --nprobe 1,4,16,64
+  vecdb lsh advise --dataset base.fvecs --target-recall 0.9
 
 Environment:
   VECDB_PATH     folder of the database, where neither --path nor --url is given
@@ -196,11 +197,52 @@ the best candidates by codes are measured by their vectors. Brute force is an ex
 first query by the same kernels on one thread. At most 1,000 queries are used unless --limit-queries
 says otherwise.";
 
+pub(crate) const LSH_BUILD: &str = "\
+Examples:
+  vecdb lsh build --dataset sift_1M.fvecs --output sift.lsh --tables 20 --hashes 8
+  vecdb lsh build --dataset base.f16.npy --output base.lsh --metric cosine
+  vecdb lsh build --dataset fingerprints.npy --output base.lsh --metric jaccard --seed 7
+
+Hash functions by metric: random hyperplanes (cosine, dot), random projections in slots (l2),
+thresholds (l1), single bits (hamming), MinHash (jaccard). Prints build time, bytes beside those of
+the vectors, how full the buckets are, and how many of them a search needs for a recall, measured on
+vectors of the dataset that leave themselves out.";
+
+pub(crate) const LSH_SEARCH: &str = "\
+Examples:
+  vecdb lsh search --index sift.lsh --query query.npy --k 10
+  vecdb lsh search --index sift.lsh --query queries.fvecs --query-row 7 --probes 200
+  vecdb lsh search --index sift.lsh --query queries.fvecs --candidates 2000 --json
+
+A table has found a hit if the hit lies in one of its buckets that were looked into. Brute force is
+an exact search of the first query by the same kernels on one thread. Recall counts a hit as right
+if it is no farther than the k-th true neighbour. Without --ground-truth the truth of up to 1,000
+queries is computed by exact search.";
+
+pub(crate) const LSH_SWEEP: &str = "\
+Examples:
+  vecdb lsh sweep --dataset base.npy --query queries.npy --tables 5,10,20,40 --hashes 4,6,8,10
+  vecdb lsh sweep --dataset base.npy --query queries.npy --metric cosine --plot recall.svg
+  vecdb lsh sweep --dataset base.npy --query queries.npy --tables 8 --hashes 12 --probes 100 --json
+
+Without --probes a search looks into the one bucket of each table that the query hashes to. At most
+1,000 queries are used unless --limit-queries says otherwise.";
+
+pub(crate) const LSH_ADVISE: &str = "\
+Examples:
+  vecdb lsh advise --dataset base.npy --target-recall 0.9
+  vecdb lsh advise --dataset base.f16.npy --metric cosine --json
+
+For each number of hash functions, the fewest tables whose own buckets reach the recall: 1 - (1 - p^k)^L
+over the true neighbours of a sample. Candidates are the vectors compared, cost adds the hashing and
+the buckets, counted in distance computations. More probes reach a recall with fewer tables.";
+
 pub(crate) const COLLECTION_CREATE: &str = "\
 Examples:
   vecdb collection create products --dimension 768 --metric cosine
   vecdb collection create images --dimension 784 --metric l2 --element u8 --M 32
   vecdb collection create texts --dimension 384 --index ivf --nlist 1024
+  vecdb collection create prints --dimension 1024 --metric jaccard --index lsh --tables 16
   vecdb collection create news --dimension 384 --field published:datetime --field tags:string[]
   vecdb collection create logs --dimension 64 --index flat --durability interval:100";
 

@@ -14,7 +14,8 @@ mod snapshots;
 pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
 pub(crate) use datasets::{
     BuildFiles, FlatCommand, FlatSearchArgs, HnswBuildArgs, HnswCommand, HnswSearchArgs,
-    HnswSweepArgs, IvfBuildArgs, IvfCommand, IvfSearchArgs, IvfSweepArgs, QueryArgs, SweepFiles,
+    HnswSweepArgs, IvfBuildArgs, IvfCommand, IvfSearchArgs, IvfSweepArgs, LshAdviseArgs,
+    LshBuildArgs, LshCommand, LshSearchArgs, LshSweepArgs, QueryArgs, SweepFiles,
 };
 pub(crate) use diskann::{
     DiskAnnBenchArgs, DiskAnnBuildArgs, DiskAnnCommand, DiskAnnSearchArgs, DiskAnnSweepArgs,
@@ -82,7 +83,7 @@ pub(crate) struct Globals {
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Threads to use; 0 means all processors. Default: all for builds, imports and exact search of many queries;
-    /// one for the searches and sweeps of `hnsw`, `ivf` and `diskann`, so that times are those of a single searcher.
+    /// one for the searches and sweeps of `hnsw`, `ivf`, `lsh` and `diskann`, so that times are those of a single searcher.
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// No progress bars and no remarks on stderr; errors are still told.
@@ -162,6 +163,9 @@ pub(crate) enum Command {
     /// Build, search and measure indexes that stay on the disk (DiskANN), without a database.
     #[command(subcommand)]
     Diskann(DiskAnnCommand),
+    /// Build, search and measure hash tables (LSH) over vector files, without a database.
+    #[command(subcommand)]
+    Lsh(LshCommand),
     /// Create, list, inspect, compact and drop collections.
     #[command(subcommand)]
     Collection(CollectionCommand),

@@ -61,8 +61,12 @@ pub(crate) fn settle(globals: &mut Globals, command: &Command, matches: &ArgMatc
 /// Why an address means nothing to this command.
 fn not_on_a_database(command: &Command) -> Option<&'static str> {
     match command {
-        Command::Flat(_) | Command::Hnsw(_) | Command::Ivf(_) | Command::Diskann(_) => Some(
-            "`flat`, `hnsw`, `ivf` and `diskann` work on files of this machine, without a database",
+        Command::Flat(_)
+        | Command::Hnsw(_)
+        | Command::Ivf(_)
+        | Command::Lsh(_)
+        | Command::Diskann(_) => Some(
+            "`flat`, `hnsw`, `ivf`, `lsh` and `diskann` work on files of this machine, without a database",
         ),
         Command::Serve(_) => Some("a server serves a folder of this machine: give --path"),
         Command::Completions { .. } => Some("`completions` needs no database"),

@@ -237,6 +237,15 @@ pub(crate) struct KnobArgs {
     /// diskann: reads on their way at once, 64 at most.
     #[arg(long, value_name = "N")]
     beam_width: Option<u32>,
+    /// lsh: buckets looked into; more finds more and costs more.
+    #[arg(long, value_name = "N")]
+    probes: Option<u32>,
+    /// lsh: points compared at most.
+    #[arg(long, value_name = "N")]
+    candidates: Option<u32>,
+    /// Recall to look for, in place of --ef, --nprobe or --probes: 0.5 to 0.999.
+    #[arg(long, value_name = "R")]
+    target_recall: Option<f32>,
     /// Compare every (matching) point instead of using the index.
     #[arg(long)]
     exact: bool,
@@ -249,6 +258,9 @@ impl KnobArgs {
             nprobe: self.nprobe,
             rerank: self.rerank,
             beam_width: self.beam_width,
+            probes: self.probes,
+            candidates: self.candidates,
+            target_recall: self.target_recall,
             exact: self.exact,
         }
     }

@@ -10,6 +10,7 @@ mod index_files;
 mod input;
 mod insert;
 mod ivf;
+mod lsh;
 mod points;
 mod pq;
 mod quickstart;
@@ -36,6 +37,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Diskann(command) => diskann::run(console, globals, &command),
         Command::Ivf(command) => ivf::run(console, globals, &command),
         Command::Pq(command) => pq::run(console, globals, &command),
+        Command::Lsh(command) => lsh::run(console, globals, &command),
         Command::Collection(command) => collection::run(console, globals, &command),
         Command::Import(args) => import::run(console, globals, &args),
         Command::Insert(args) => insert::run(console, globals, &args),

@@ -17,6 +17,15 @@ pub(crate) fn count(number: impl Into<u64>) -> String {
     text
 }
 
+/// `3, 7, 12`; a dash for none.
+pub(crate) fn numbers(numbers: &[u32]) -> String {
+    if numbers.is_empty() {
+        return "-".to_owned();
+    }
+    let texts: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    texts.join(", ")
+}
+
 /// `1 segment`, `2,000 segments`.
 pub(crate) fn plural(number: impl Into<u64>, one: &str) -> String {
     let number = number.into();

@@ -8,7 +8,7 @@ mod progress;
 mod table;
 
 pub(crate) use format::{
-    bytes, count, decimal, duration, float, metadata_cell, percent, plural, rate, seconds,
+    bytes, count, decimal, duration, float, metadata_cell, numbers, percent, plural, rate, seconds,
     shell_word, shorten,
 };
 pub(crate) use json::Console;

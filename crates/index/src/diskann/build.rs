@@ -5,7 +5,7 @@ use vecdb_vector::{Metric, RowId, VectorRows, inverse_norm};
 use super::codes::{self, Codebook};
 use super::section::{CODEBOOK, Meta, NAV, NAV_CODES, PAGES, ROWS};
 use super::vamana::{self, Graph};
-use super::{Columns, DiskAnn, DiskAnnParams, order};
+use super::{Columns, DiskAnn, DiskAnnParams, order, recall};
 use crate::column::Column;
 use crate::random::Random;
 use crate::{BuildOptions, IndexError};
@@ -54,6 +54,7 @@ impl DiskAnn {
             code_bytes: codebook.code_bytes(),
             nav_count: 0,
             entry: None,
+            ef_for_recall: None,
         };
         let layout = meta.layout();
         let order = order::arrange(graph, rows.len(), layout.slots);
@@ -110,7 +111,9 @@ impl DiskAnn {
             nav_codes: Column::built(NAV_CODES, nav_codes),
             pages: Column::built(PAGES, pages),
         };
-        Self::from_columns(meta, columns)
+        let mut index = Self::from_columns(meta, columns)?;
+        index.meta.ef_for_recall = recall::measure(&index, rows, options)?;
+        Ok(index)
     }
 }
 

@@ -26,6 +26,7 @@ mod order;
 mod params;
 mod parts;
 mod readers;
+mod recall;
 mod search;
 mod section;
 mod stats;
@@ -59,7 +60,7 @@ use section::Meta;
 pub use stats::DiskAnnStats;
 
 /// The search knobs this kind knows.
-pub(crate) const KNOBS: &[&str] = &["ef", "beam_width", "exact"];
+pub(crate) const KNOBS: &[&str] = &["ef", "beam_width", "target_recall", "exact"];
 
 /// About how many bytes a build holds beside the rows (thought as wide as usual).
 pub(crate) fn build_bytes(params: &DiskAnnParams, rows: u32) -> u64 {
@@ -220,6 +221,7 @@ impl DiskAnn {
             mask,
             params,
             budget,
+            hidden: None,
         };
         self.answer(&request, scratch, out)
     }
@@ -409,6 +411,7 @@ impl AnnIndex for DiskAnn {
             mask,
             params,
             budget,
+            hidden: None,
         };
         self.answer(&request, scratch, out)
     }
@@ -432,6 +435,9 @@ impl AnnIndex for DiskAnn {
             "code_bytes": self.meta.code_bytes,
             "seed": self.meta.params.seed,
         });
+        if let Some(efs) = &self.meta.ef_for_recall {
+            value["ef_for_recall"] = efs.describe("ef");
+        }
         match self.stats() {
             Ok(stats) => value["stats"] = json!(stats),
             Err(error) => value["error"] = json!(error.to_string()),

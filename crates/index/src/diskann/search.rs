@@ -15,6 +15,7 @@ use super::codes;
 use super::frontier::Frontier;
 use super::layout::Block;
 use super::{DiskAnn, KNOBS};
+use crate::hnsw::recall::ef_for;
 use crate::exact::{check_request, search_exact};
 use crate::hnsw::Visited;
 use crate::{Budget, Counters, DiskTrace, IndexError, Scratch, SearchParams, SearchStats};
@@ -53,6 +54,8 @@ pub(super) struct Request<'a> {
     pub(super) mask: Option<&'a RowMask>,
     pub(super) params: &'a SearchParams,
     pub(super) budget: &'a Budget<'a>,
+    /// The place of a node that the search goes around as if it were not there.
+    pub(super) hidden: Option<u32>,
 }
 
 /// Memory that searches use again.
@@ -127,7 +130,12 @@ impl DiskAnn {
         let mask = mask.filter(|mask| !mask.is_all());
         let allowed = mask.map_or(self.meta.rows, RowMask::count);
         let k = request.k.min(allowed as usize);
-        let ef = (params.ef.unwrap_or(EF_DEFAULT) as usize).max(k);
+        let ef = match (params.ef, params.target_recall) {
+            (Some(ef), _) => ef as usize,
+            (None, Some(recall)) => ef_for(self.meta.ef_for_recall.as_ref(), recall, k),
+            (None, None) => EF_DEFAULT as usize,
+        };
+        let ef = ef.max(k);
         let all = params.exact || k == 0 || ef as u64 * SHARE_SCANNED >= u64::from(allowed);
         if all && let Some(rows) = rows {
             let stats = search_exact(rows, query, k, mask, budget, scratch);
@@ -140,6 +148,7 @@ impl DiskAnn {
             kernels: scratch.kernels,
             query,
             mask,
+            hidden: request.hidden,
             budget,
             limited: !budget.is_unlimited(),
             scratch: &mut scratch.disk,
@@ -177,6 +186,7 @@ struct Walk<'a, 's> {
     kernels: Kernels,
     query: &'a Query,
     mask: Option<&'a RowMask>,
+    hidden: Option<u32>,
     budget: &'a Budget<'a>,
     limited: bool,
     scratch: &'s mut DiskScratch,
@@ -244,6 +254,10 @@ impl Walk<'_, '_> {
         self.scratch.met.reset(self.index.meta.rows);
         self.scratch.measured.reset(self.index.meta.rows);
         self.scratch.awaited.clear();
+        if let Some(hidden) = self.hidden {
+            self.scratch.met.insert(RowId(hidden));
+            self.scratch.measured.insert(RowId(hidden));
+        }
     }
 
     fn walk(

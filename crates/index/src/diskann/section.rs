@@ -2,7 +2,7 @@
 //!
 //! | section | content, little-endian |
 //! |---|---|
-//! | `diskann:meta` | version u32, metric name, element name, dimension u32, rows u32, links of a node u32, bytes of a code u32, nodes of the sample u32, entry u32 (all ones without rows), parameters as JSON |
+//! | `diskann:meta` | version u32, metric name, element name, dimension u32, rows u32, links of a node u32, bytes of a code u32, nodes of the sample u32, entry u32 (all ones without rows), parameters as JSON, whether what a recall takes was measured u8, then the pool size for each recall 11 x u32 |
 //! | `diskann:codebook` | for each number of a vector, in turn, its value in each of the 256 centroids of its piece, f32 |
 //! | `diskann:codes` | the code of each node, by place |
 //! | `diskann:rows` | the row of each node, u32, by place |
@@ -21,6 +21,7 @@ use super::codes::CENTROIDS;
 use super::layout::Layout;
 use super::{DiskAnn, DiskAnnParams};
 use crate::IndexError;
+use crate::calibration::KnobForRecall;
 use crate::column::Column;
 
 const VERSION: u32 = 1;
@@ -44,6 +45,8 @@ pub(super) struct Meta {
     pub(super) code_bytes: usize,
     pub(super) nav_count: u32,
     pub(super) entry: Option<u32>,
+    /// Where it was measured.
+    pub(super) ef_for_recall: Option<KnobForRecall>,
 }
 
 impl Meta {
@@ -71,7 +74,11 @@ impl Meta {
             .u32(self.code_bytes as u32)
             .u32(self.nav_count)
             .u32(self.entry.unwrap_or(u32::MAX))
-            .str(&params);
+            .str(&params)
+            .u8(u8::from(self.ef_for_recall.is_some()));
+        if let Some(efs) = &self.ef_for_recall {
+            efs.write(&mut meta);
+        }
         Ok(writer.add(META, meta.as_slice())?)
     }
 
@@ -126,6 +133,7 @@ impl Meta {
             code_bytes: raw.code_bytes as usize,
             nav_count: raw.nav_count,
             entry,
+            ef_for_recall: raw.ef_for_recall,
         })
     }
 }
@@ -165,6 +173,7 @@ struct RawMeta {
     nav_count: u32,
     entry: u32,
     params: String,
+    ef_for_recall: Option<KnobForRecall>,
 }
 
 impl RawMeta {
@@ -181,6 +190,10 @@ impl RawMeta {
             nav_count: reader.u32()?,
             entry: reader.u32()?,
             params: reader.str()?.to_owned(),
+            ef_for_recall: match reader.u8()? {
+                0 => None,
+                _ => Some(KnobForRecall::read(&mut reader)?),
+            },
         };
         reader.finish()?;
         Ok(meta)

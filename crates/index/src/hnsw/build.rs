@@ -11,7 +11,7 @@ use super::level;
 use super::links::LinkTable;
 use super::pool::ROWS_MAX;
 use super::prune::Space;
-use super::{Hnsw, extend};
+use super::{Hnsw, extend, recall};
 use crate::{AnnIndex, BuildOptions, HnswParams, IndexError};
 
 /// Rows inserted by one thread before others join: threads that start together know nothing of each other.
@@ -39,12 +39,7 @@ impl Hnsw {
         let links = LinkTable::new(params.m, levels);
         let todo: Vec<RowId> = (0..rows.len()).map(RowId).collect();
         complete(&links, params, metric, rows, &todo, options)?;
-        Ok(Self::from_links(
-            params.clone(),
-            metric,
-            links,
-            RowMask::all(rows.len()),
-        ))
+        Self::calibrated(params, metric, links, rows, options)
     }
 
     /// Builds a graph over all rows from the graph `seed` of an older segment whose row `i` is now row `remap[i]`, or
@@ -67,12 +62,20 @@ impl Hnsw {
             return Ok(None);
         };
         complete(&start.links, params, metric, rows, &start.missing, options)?;
-        Ok(Some(Self::from_links(
-            params.clone(),
-            metric,
-            start.links,
-            RowMask::all(rows.len()),
-        )))
+        Self::calibrated(params, metric, start.links, rows, options).map(Some)
+    }
+
+    fn calibrated(
+        params: &HnswParams,
+        metric: Metric,
+        links: LinkTable,
+        rows: VectorRows<'_>,
+        options: &BuildOptions<'_>,
+    ) -> Result<Self, IndexError> {
+        let present = RowMask::all(rows.len());
+        let mut graph = Self::from_links(params.clone(), metric, links, present);
+        graph.ef_for_recall = recall::measure(&graph, rows, options)?;
+        Ok(graph)
     }
 }
 

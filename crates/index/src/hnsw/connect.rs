@@ -145,6 +145,7 @@ fn find_near(
     let walk = Walk {
         links: inserter.links,
         scorer: inserter.space.scorer_of(row),
+        hidden: None,
     };
     let search = &mut scratch.search;
     search.clear_trace();

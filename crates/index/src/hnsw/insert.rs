@@ -79,6 +79,7 @@ impl<'a> Inserter<'a> {
         let walk = Walk {
             links: self.links,
             scorer: self.space.scorer_of(row),
+            hidden: None,
         };
         let search = &mut scratch.search;
         search.clear_trace();

@@ -6,7 +6,7 @@
 //! mapped. Both walk through the same loop (`search`), over different memory (`links`, `section`).
 //!
 //! Reading order: `level` (which layers a row is on) - `links` - `pool` and `visited` - `search` - `prune` - `insert` -
-//! `build` (with `codes`, `connect` and `extend`) - `delete` - `section` - `stats`, `verify`.
+//! `build` (with `codes`, `connect`, `extend` and `recall`) - `delete` - `section` - `stats`, `verify`.
 //!
 //! Invariants: a row is on all layers from 0 to its level and links only to rows of the same layer; the entry is on the
 //! highest layer; after a build every row can be reached from the entry over layer 0.
@@ -21,6 +21,7 @@ mod level;
 pub(crate) mod links;
 pub(crate) mod pool;
 pub(crate) mod prune;
+pub(crate) mod recall;
 pub(crate) mod search;
 mod section;
 mod stats;
@@ -33,6 +34,7 @@ use serde_json::json;
 use vecdb_storage::{SectionFile, SectionWriter};
 use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 
+use crate::calibration::KnobForRecall;
 use crate::{
     AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, Scratch, SearchParams, SearchStats,
     VerifyReport,
@@ -48,7 +50,7 @@ pub use stats::HnswStats;
 pub(crate) use visited::Visited;
 
 /// The search knobs of this kind.
-pub(crate) const KNOBS: &[&str] = &["ef", "exact"];
+pub(crate) const KNOBS: &[&str] = &["ef", "target_recall", "exact"];
 
 /// An HNSW graph in memory, open to change.
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub struct Hnsw {
     present: RowMask,
     /// Memory of the changes, made at the first one.
     scratch: Option<InsertScratch>,
+    /// Pool sizes for recalls, where they were measured.
+    ef_for_recall: Option<KnobForRecall>,
     /// Deletes since every row was last known to be reachable.
     deletes: u32,
 }
@@ -87,6 +91,7 @@ impl Hnsw {
             links,
             present,
             scratch: None,
+            ef_for_recall: None,
             deletes: 0,
         }
     }
@@ -122,6 +127,7 @@ pub struct HnswGraph {
     metric: Metric,
     links: MappedLinks,
     present: Option<RowMask>,
+    ef_for_recall: Option<KnobForRecall>,
 }
 
 impl HnswGraph {
@@ -136,6 +142,7 @@ impl HnswGraph {
             metric,
             links: opened.links,
             present: opened.present,
+            ef_for_recall: opened.ef_for_recall,
         })
     }
 
@@ -174,6 +181,7 @@ fn describe(
     params: &HnswParams,
     metric: Metric,
     stats: Result<HnswStats, IndexError>,
+    ef_for_recall: Option<&KnobForRecall>,
 ) -> serde_json::Value {
     let mut value = json!({
         "kind": "hnsw",
@@ -182,6 +190,9 @@ fn describe(
         "ef_construction": params.ef_construction,
         "seed": params.seed,
     });
+    if let Some(efs) = ef_for_recall {
+        value["ef_for_recall"] = efs.describe("ef");
+    }
     match stats {
         Ok(stats) => value["stats"] = json!(stats),
         Err(error) => value["error"] = json!(error.to_string()),
@@ -219,6 +230,7 @@ macro_rules! graph_index {
                     links: &self.links,
                     metric: self.metric,
                     present: self.limited_to(),
+                    ef_for_recall: self.ef_for_recall.as_ref(),
                 };
                 let request = Request {
                     rows,
@@ -249,7 +261,12 @@ macro_rules! graph_index {
             }
 
             fn describe(&self) -> serde_json::Value {
-                describe(&self.params, self.metric, self.stats())
+                describe(
+                    &self.params,
+                    self.metric,
+                    self.stats(),
+                    self.ef_for_recall.as_ref(),
+                )
             }
 
             fn as_any(&self) -> &dyn Any {
@@ -270,6 +287,7 @@ impl BuiltIndex for Hnsw {
             self.metric,
             &self.links,
             &self.present,
+            self.ef_for_recall.as_ref(),
         )
     }
 }

@@ -10,6 +10,8 @@ use vecdb_vector::{Neighbor, Query, RowId, RowMask, Scorer, VectorRows};
 
 use super::links::Links;
 use super::pool::Key;
+use super::recall;
+use crate::calibration::KnobForRecall;
 use crate::exact::{check_request, search_exact};
 use crate::{Budget, Counters, IndexError, LayerTrace, Scratch, SearchParams, SearchStats};
 
@@ -53,6 +55,8 @@ pub fn masked_strategy(rows: u32, allowed: u32, ef: usize) -> MaskedStrategy {
 pub(crate) struct Walk<'a, L> {
     pub(crate) links: &'a L,
     pub(crate) scorer: Scorer<'a>,
+    /// A row that the walk goes around as if it were not in the graph.
+    pub(crate) hidden: Option<RowId>,
 }
 
 impl<L: Links> Walk<'_, L> {
@@ -66,8 +70,7 @@ impl<L: Links> Walk<'_, L> {
     ) -> Result<Neighbor, IndexError> {
         for layer in layers.rev() {
             let mut hops = 0;
-            scratch.visited.reset(self.links.rows());
-            scratch.visited.insert(nearest.row);
+            self.start_at(nearest.row, scratch);
             loop {
                 let fresh = self.expand(layer, nearest.row, scratch)?;
                 let best = scratch.visited.since(fresh).iter().zip(&scratch.distances);
@@ -107,8 +110,7 @@ impl<L: Links> Walk<'_, L> {
     ) -> Result<bool, IndexError> {
         let limited = !budget.is_unlimited();
         let before = counters.distance_computations;
-        scratch.visited.reset(self.links.rows());
-        scratch.visited.insert(start.row);
+        self.start_at(start.row, scratch);
         scratch.pool.reset(ef);
         scratch.pool.offer(Key::new(start.distance, start.row));
         let mut hops = 0;
@@ -148,8 +150,7 @@ impl<L: Links> Walk<'_, L> {
     ) -> Result<bool, IndexError> {
         let limited = !budget.is_unlimited();
         let before = counters.distance_computations;
-        scratch.visited.reset(self.links.rows());
-        scratch.visited.insert(start.row);
+        self.start_at(start.row, scratch);
         scratch.pool.reset(ef);
         scratch.heap.clear();
         let first = Key::new(start.distance, start.row);
@@ -185,6 +186,14 @@ impl<L: Links> Walk<'_, L> {
         let nearest = scratch.pool.iter().next().unwrap_or(start);
         self.finish(0, hops, nearest, scratch, counters);
         Ok(truncated)
+    }
+
+    fn start_at(&self, row: RowId, scratch: &mut Scratch) {
+        scratch.visited.reset(self.links.rows());
+        scratch.visited.insert(row);
+        if let Some(hidden) = self.hidden {
+            scratch.visited.insert(hidden);
+        }
     }
 
     /// Marks the links of `row` not seen before and scores them: `scratch.distances` are those of
@@ -231,6 +240,7 @@ pub(super) struct Graph<'a, L> {
     pub(super) metric: vecdb_vector::Metric,
     /// The rows in the graph; `None` when all are.
     pub(super) present: Option<&'a RowMask>,
+    pub(super) ef_for_recall: Option<&'a KnobForRecall>,
 }
 
 /// What is searched for.
@@ -272,7 +282,12 @@ impl<L: Links> Graph<'_, L> {
                 ..SearchStats::default()
             });
         };
-        let ef = (params.ef.unwrap_or(EF_DEFAULT) as usize).max(k);
+        let ef = match (params.ef, params.target_recall) {
+            (Some(ef), _) => ef as usize,
+            (None, Some(recall)) => recall::ef_for(self.ef_for_recall, recall, k),
+            (None, None) => EF_DEFAULT as usize,
+        };
+        let ef = ef.max(k);
         let scan = params.exact
             || ef >= allowed as usize
             || mask.is_some() && masked_strategy(live, allowed, ef) == MaskedStrategy::Scan;
@@ -282,6 +297,7 @@ impl<L: Links> Graph<'_, L> {
         let walk = Walk {
             links: self.links,
             scorer: Scorer::new(scratch.kernels, query, rows),
+            hidden: None,
         };
         let mut counters = Counters {
             distance_computations: 1,

@@ -7,8 +7,9 @@
 //! | `hnsw:offsets` | rows + 1 x u32: per row the index of its first upper row; the difference to the next is its level |
 //! | `hnsw:upper` | per upper row (one per row and layer above 0): up to m links, then all-ones |
 //! | `hnsw:absent` | only when rows are absent: mask of them |
+//! | `hnsw:recall` | only where it was measured: the pool size for each recall, 11 x u32 |
 //!
-//! Opening reads the meta section alone. Of the others, blocks are checked against their checksums when first used, and
+//! Opening reads the meta section alone, and the few numbers of `hnsw:recall`. Of the others, blocks are checked against their checksums when first used, and
 //! every link against the number of rows each time: a compare that costs nothing beside the distance.
 
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
@@ -18,6 +19,7 @@ use vecdb_vector::{Metric, RowId, RowMask, prefetch_node};
 use super::level::LEVEL_MAX;
 use super::links::{EMPTY, Entry, LINE, LinkTable, Links};
 use super::pool::ROWS_MAX;
+use crate::calibration::KnobForRecall;
 use crate::column::Column;
 use crate::{HnswParams, IndexError};
 
@@ -27,6 +29,7 @@ const LINKS0: &str = "hnsw:links0";
 const OFFSETS: &str = "hnsw:offsets";
 const UPPER: &str = "hnsw:upper";
 const ABSENT: &str = "hnsw:absent";
+const RECALL: &str = "hnsw:recall";
 
 /// Bytes handed to the writer at a time.
 const CHUNK: usize = 64 * 1024;
@@ -38,6 +41,7 @@ pub(super) fn save(
     metric: Metric,
     links: &LinkTable,
     present: &RowMask,
+    ef_for_recall: Option<&KnobForRecall>,
 ) -> Result<(), IndexError> {
     let entry = links.entry();
     let upper_rows = links.offsets().last().copied().unwrap_or(0);
@@ -60,6 +64,11 @@ pub(super) fn save(
     stream(writer, UPPER, links.upper_slots())?;
     if absent.count() > 0 {
         writer.add(ABSENT, &absent.to_bytes())?;
+    }
+    if let Some(efs) = ef_for_recall {
+        let mut bytes = Writer::new();
+        efs.write(&mut bytes);
+        writer.add(RECALL, bytes.as_slice())?;
     }
     Ok(())
 }
@@ -99,12 +108,13 @@ pub(super) struct MappedLinks {
     upper: Column,
 }
 
-/// What `hnsw:meta` and `hnsw:absent` say beside the links.
+/// What `hnsw:meta`, `hnsw:absent` and `hnsw:recall` say beside the links.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) params: HnswParams,
     pub(super) links: MappedLinks,
     pub(super) present: Option<RowMask>,
+    pub(super) ef_for_recall: Option<KnobForRecall>,
 }
 
 /// Opens the sections of a graph over `rows` rows under `metric`.
@@ -164,7 +174,21 @@ pub(super) fn open(file: &SectionFile, metric: Metric, rows: u32) -> Result<Open
         },
         params: meta.params,
         present,
+        ef_for_recall: read_recall(file)?,
     })
+}
+
+/// `None`: a file of before this was measured, or of rows too few to do it.
+fn read_recall(file: &SectionFile) -> Result<Option<KnobForRecall>, IndexError> {
+    if !file.names().any(|name| name == RECALL) {
+        return Ok(None);
+    }
+    let section = file.section(RECALL)?;
+    let bytes = section.bytes_verified()?;
+    let mut reader = Reader::new(&bytes);
+    let efs = KnobForRecall::read(&mut reader);
+    let whole = efs.and_then(|efs| reader.finish().map(|()| Some(efs)));
+    whole.map_err(|error| IndexError::Storage(error.in_file(section.path(), section.file_offset())))
 }
 
 fn read_present(file: &SectionFile, rows: u32, expected: u32) -> Result<RowMask, IndexError> {

@@ -76,6 +76,7 @@ mod tests {
             assert!(visited.insert(RowId(rows - 1)));
             assert_eq!(visited.since(1), [RowId(rows - 1)]);
             assert_eq!(visited.len(), 2);
+            assert!(visited.contains(RowId(3)) && !visited.contains(RowId(4)));
         }
         assert!(!visited.insert(RowId(5000)));
     }

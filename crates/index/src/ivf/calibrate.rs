@@ -15,7 +15,6 @@ use crate::{BuildOptions, IndexError, Scratch};
 /// What a search that names no number of lists looks for. More than most ask for: queries that are unlike the rows find
 /// less than rows do that look for each other.
 pub(super) const RECALL_DEFAULT: f32 = 0.99;
-/// Recalls that are asked for in between take the next higher one.
 const RECALLS: [f32; 8] = [0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995];
 const QUERIES: usize = 256;
 pub(super) const K: usize = 10;
@@ -176,10 +175,20 @@ impl Calibration {
         Self { nprobes }
     }
 
-    /// How many lists to look into for a recall; all of them beyond what was measured.
+    /// How many lists to look into for a recall, between and beyond those measured on the logarithm of what is missed.
     pub(super) fn nprobe(&self, recall: f32) -> u32 {
+        let last = RECALLS.len() - 1;
         let at = RECALLS.iter().position(|&known| known >= recall);
-        at.map_or(u32::MAX, |at| self.nprobes[at]).max(1)
+        let at = at.unwrap_or(last);
+        if at == 0 || recall == RECALLS[at] {
+            return self.nprobes[at].max(1);
+        }
+        let missed = |recall: f32| (1.0 - f64::from(recall)).max(1e-6).ln();
+        let (low, high) = (RECALLS[at - 1], RECALLS[at]);
+        let share = (missed(low) - missed(recall)) / (missed(low) - missed(high));
+        let (low, high) = (f64::from(self.nprobes[at - 1]), f64::from(self.nprobes[at]));
+        // A thousandth short of a whole number is rounding.
+        (low + share * (high - low) - 1e-3).ceil().max(1.0) as u32
     }
 
     /// Recalls, ascending, with the lists for each.
@@ -225,7 +234,10 @@ mod tests {
         let calibration = Calibration::from_counts(&[80, 10, 5, 4, 1, 0], 100);
         assert_eq!(calibration.nprobes, [1, 1, 2, 3, 4, 4, 4, 5]);
         assert_eq!(calibration.nprobe(0.85), 2);
-        assert_eq!(calibration.nprobe(0.9999), u32::MAX);
+        assert_eq!(
+            (calibration.nprobe(0.96), calibration.nprobe(0.999)),
+            (4, 8)
+        );
         // What is never found takes all lists.
         assert_eq!(Calibration::from_counts(&[1, 1], 100).nprobes, [2; 8]);
         assert_eq!(Calibration::default().nprobe(0.9), 1);

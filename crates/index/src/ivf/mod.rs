@@ -46,7 +46,7 @@ pub(crate) use search::IvfScratch;
 pub use stats::IvfStats;
 
 /// The search knobs this kind knows.
-pub(crate) const KNOBS: &[&str] = &["nprobe", "rerank", "exact"];
+pub(crate) const KNOBS: &[&str] = &["nprobe", "rerank", "target_recall", "exact"];
 
 /// An inverted file over the rows of a segment, built or opened.
 #[derive(Debug)]

@@ -222,7 +222,11 @@ struct Plan {
 
 impl Plan {
     fn new(index: &Ivf, k: usize, params: &SearchParams) -> Self {
-        let nprobe = params.nprobe.unwrap_or_else(|| index.default_nprobe());
+        let nprobe = match (params.nprobe, params.target_recall) {
+            (Some(nprobe), _) => nprobe,
+            (None, Some(recall)) => index.calibration.nprobe(recall),
+            (None, None) => index.default_nprobe(),
+        };
         let nprobe = nprobe.min(index.lists);
         let share = u64::from(index.rows) * u64::from(nprobe) / u64::from(index.lists.max(1));
         let wanted = match params.nprobe {

@@ -306,6 +306,7 @@ fn use_corrupt(spec: &IndexSpec, rows: &Rows, disk: &vecdb_storage::MemoryDisk) 
             let params = SearchParams {
                 ef: matches!(spec.kind(), "hnsw" | "diskann").then_some(20),
                 nprobe: (spec.kind() == "ivf").then_some(5),
+                probes: (spec.kind() == "lsh").then_some(50),
                 ..SearchParams::default()
             };
             match rows.try_search(&*index, query, 10, mask, &params, &Budget::UNLIMITED) {

@@ -9,8 +9,10 @@ mod lists;
 mod pages;
 mod quantized;
 mod real_data;
+mod tables;
+mod targets;
 
-use vecdb_index::{DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams};
+use vecdb_index::{DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams};
 
 /// One module per kind, one test per check.
 macro_rules! suite {
@@ -68,3 +70,4 @@ suite!(
         ..DiskAnnParams::default()
     })
 );
+suite!(lsh, IndexSpec::Lsh(LshParams::default()));

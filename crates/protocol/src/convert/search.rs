@@ -17,6 +17,9 @@ impl From<v1::SearchParams> for SearchParams {
             nprobe: message.nprobe,
             rerank: message.rerank,
             beam_width: message.beam_width,
+            probes: message.probes,
+            candidates: message.candidates,
+            target_recall: message.target_recall,
             exact: message.exact,
         }
     }
@@ -30,6 +33,9 @@ impl From<SearchParams> for v1::SearchParams {
             nprobe: params.nprobe,
             rerank: params.rerank,
             beam_width: params.beam_width,
+            probes: params.probes,
+            candidates: params.candidates,
+            target_recall: params.target_recall,
         }
     }
 }

@@ -131,6 +131,9 @@ fn searches_and_scrolls_round_trip() {
         .filter(Filter::gt("price", 1.5))
         .params(SearchParams {
             ef: Some(9),
+            probes: Some(30),
+            candidates: Some(40),
+            target_recall: Some(0.9),
             exact: true,
             ..SearchParams::default()
         })

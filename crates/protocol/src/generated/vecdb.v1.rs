@@ -420,7 +420,7 @@ pub struct CountResponse {
     pub count: u64,
 }
 /// Knobs of the index; one that the collection's kind does not know is an error.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SearchParams {
     /// Pool size of a graph search: larger finds more and costs more.
     #[prost(uint32, optional, tag = "1")]
@@ -435,8 +435,17 @@ pub struct SearchParams {
     #[prost(uint32, optional, tag = "4")]
     pub rerank: ::core::option::Option<u32>,
     /// Reads of diskann on their way at once, 64 at most.
-    #[prost(uint32, optional, tag = "7")]
+    #[prost(uint32, optional, tag = "5")]
     pub beam_width: ::core::option::Option<u32>,
+    /// Buckets that lsh looks into: more find more and cost more.
+    #[prost(uint32, optional, tag = "6")]
+    pub probes: ::core::option::Option<u32>,
+    /// Rows that lsh compares at most.
+    #[prost(uint32, optional, tag = "7")]
+    pub candidates: ::core::option::Option<u32>,
+    /// Recall at 10 to look for, in place of ef, nprobe or probes: 0.5 to 0.999.
+    #[prost(float, optional, tag = "8")]
+    pub target_recall: ::core::option::Option<f32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchRequest {

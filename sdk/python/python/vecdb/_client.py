@@ -102,7 +102,8 @@ class VecDBClient:
             dimension: Number of values of a vector; for ``bits``, of bits.
             metric: How nearness is measured.
             index_config: ``{"type": "hnsw", "m": 16, "ef_construction": 200}`` (the default), ``{"type": "ivf", "nlist": 256}``
-                (with codes: ``{"type": "ivf", "code": "pq16x4"}``), ``{"type": "diskann", "r": 64}`` or ``{"type": "flat"}``.
+                (with codes: ``{"type": "ivf", "code": "pq16x4"}``), ``{"type": "lsh", "tables": 16}``,
+                ``{"type": "diskann", "r": 64}`` or ``{"type": "flat"}``.
             element: How the values are stored. Default: ``f32``, or ``bits`` for the metrics of bits.
             fields: Metadata fields whose type is fixed: ``{"released": "datetime", "tags": "string[]"}``. Others take the
                 type of the first value seen.
@@ -267,7 +268,8 @@ class VecDBClient:
 
         Args:
             filter: Only points that match, such as ``{"category": "games", "price": {"$lt": 50}}``.
-            params: Knobs of the index: ``{"ef": 200}`` for a more careful search, ``{"exact": True}`` to compare all.
+            params: Knobs of the index: ``{"ef": 200}`` for a more careful search, ``{"target_recall": 0.95}`` to have the
+                knob set by what the index measured, ``{"exact": True}`` to compare all.
             max_distance: Only points at most this far.
             min_score: Only points of at least this score.
             truncate_after: After so many seconds give what was found, marked ``truncated``.

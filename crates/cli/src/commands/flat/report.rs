@@ -52,6 +52,9 @@ pub(crate) struct RowHit {
     /// The list of IVF that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) list: Option<u32>,
+    /// The tables of LSH that found it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tables: Option<Vec<u32>>,
 }
 
 impl QueryHits {
@@ -62,6 +65,7 @@ impl QueryHits {
             row: hit.row.0,
             distance: metric.distance(hit.distance),
             list: None,
+            tables: None,
         };
         Self {
             query,
@@ -82,15 +86,19 @@ impl QueryHits {
         if self.hits.iter().any(|hit| hit.list.is_some()) {
             titles.push("List");
         }
+        if self.hits.iter().any(|hit| hit.tables.is_some()) {
+            titles.push("Found in tables");
+        }
         let mut grid = Grid::new(titles.into_iter().map(|title| (title, Align::Right)));
         for hit in &self.hits {
             let list = hit.list.map(count);
+            let tables = hit.tables.as_deref().map(output::numbers);
             let cells = [
                 hit.rank.to_string(),
                 count(hit.row),
                 output::float(hit.distance),
             ];
-            grid.row(cells.into_iter().chain(list));
+            grid.row(cells.into_iter().chain(list).chain(tables));
         }
         grid
     }

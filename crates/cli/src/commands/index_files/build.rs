@@ -112,7 +112,7 @@ pub(super) fn threads_text(threads: usize) -> String {
 }
 
 /// Builds an index over `rows`, with a progress bar.
-pub(super) fn build(
+pub(in crate::commands) fn build(
     console: &Console,
     rows: &Rows,
     metric: Metric,

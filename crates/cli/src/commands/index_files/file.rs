@@ -1,4 +1,4 @@
-//! The file of `hnsw build`, `ivf build` and `diskann build`: a section file with the index and a description of the dataset it belongs to.
+//! The file of `hnsw build`, `ivf build`, `lsh build` and `diskann build`: a section file with the index and a description of the dataset it belongs to.
 
 use std::path::{Path, PathBuf};
 

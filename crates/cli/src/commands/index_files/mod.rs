@@ -1,4 +1,4 @@
-//! What `hnsw`, `ivf` and `diskann` share: indexes over vector files, without a database.
+//! What `hnsw`, `ivf`, `lsh` and `diskann` share: indexes over vector files, without a database.
 //!
 //! - `file`: the file that `build` writes and the others read;
 //! - `build`: an index over a dataset, with a progress bar;
@@ -16,8 +16,9 @@ mod search;
 mod source;
 mod sweep;
 
-pub(super) use build::{Built, check_output};
+pub(super) use build::{Built, build, check_output};
 pub(super) use file::{About, IndexFile, write_file, write_with};
-pub(super) use search::{Search, SearchReport, per_query};
+pub(super) use runner::Runner;
+pub(super) use search::{Search, SearchReport, per_query, source_of};
 pub(super) use source::Source;
 pub(super) use sweep::{Cost, Knob, sweep};

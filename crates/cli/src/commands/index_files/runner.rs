@@ -34,7 +34,7 @@ pub(in crate::commands) struct Run {
     pub(in crate::commands) counters: Counters,
     pub(in crate::commands) latencies: Latencies,
     pub(in crate::commands) wall: Duration,
-    /// Rows that were compared with their query: those of the lists looked into, or all of a scan. Graphs do not tell.
+    /// Rows that were compared with their query: those of the lists and buckets looked into, or all of a scan. Graphs do not tell.
     pub(in crate::commands) rows_compared: u64,
     /// Lists of IVF looked into.
     pub(in crate::commands) lists_searched: u64,
@@ -171,6 +171,7 @@ impl Runner<'_> {
 }
 
 fn rows_compared(scratch: &Scratch) -> u64 {
-    let lists = scratch.lists().iter();
-    lists.map(|list| u64::from(list.compared)).sum()
+    let lists = scratch.lists().iter().map(|list| list.compared);
+    let buckets = scratch.buckets().iter().map(|bucket| bucket.compared);
+    lists.chain(buckets).map(u64::from).sum()
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use vecdb_engine::{Metric, SearchParams};
+use vecdb_index::{Budget, Scratch};
 use vecdb_vector::{Kernels, Query};
 
 use super::build::threads_text;
@@ -94,6 +95,32 @@ impl<'a> Search<'a> {
         Ok(run.latencies.summary().mean_us)
     }
 
+    /// Searches every query once more, untimed, and hands out what the search left in its memory.
+    pub(in crate::commands) fn retrace(
+        &self,
+        params: &SearchParams,
+        mut each: impl FnMut(usize, &Scratch) -> Outcome,
+    ) -> Outcome {
+        let runner = &self.runner;
+        let (mut scratch, mut out) = (Scratch::with_kernels(runner.kernels), Vec::new());
+        for (at, query) in self.queries.all().iter().enumerate() {
+            let (rows, budget) = (runner.rows, Budget::UNLIMITED);
+            let index = runner.index;
+            index.search(
+                rows,
+                query,
+                runner.k,
+                None,
+                params,
+                &budget,
+                &mut scratch,
+                &mut out,
+            )?;
+            each(at, &scratch)?;
+        }
+        Ok(())
+    }
+
     pub(in crate::commands) fn report(&self, index: &Path) -> SearchReport {
         let (run, metric) = (&self.run, self.source.metric);
         let recall = self
@@ -128,7 +155,7 @@ impl<'a> Search<'a> {
 }
 
 /// `computed` or `file`.
-pub(super) fn source_of(truth: &Truth) -> &'static str {
+pub(in crate::commands) fn source_of(truth: &Truth) -> &'static str {
     if truth.computed_seconds.is_some() {
         "computed"
     } else {

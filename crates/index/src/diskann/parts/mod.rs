@@ -221,6 +221,8 @@ impl<'a> PartitionedBuild<'a> {
             code_bytes: codebook.code_bytes(),
             nav_count: nav.len() as u32,
             entry: nav.first().copied(),
+            // The vectors are not in memory.
+            ef_for_recall: None,
         };
         Ok(PartitionedIndex {
             build: *self,

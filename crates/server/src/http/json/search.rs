@@ -68,6 +68,15 @@ struct SearchParams {
     /// Reads of diskann on their way at once, 64 at most.
     #[schema(minimum = 1, maximum = 1000000)]
     beam_width: Option<u32>,
+    /// Buckets that lsh looks into: more find more and cost more.
+    #[schema(minimum = 1, maximum = 1000000)]
+    probes: Option<u32>,
+    /// Rows that lsh compares at most.
+    #[schema(minimum = 1, maximum = 1000000)]
+    candidates: Option<u32>,
+    /// Recall at 10 to look for, in place of ef, nprobe or probes.
+    #[schema(minimum = 0.5, maximum = 0.999)]
+    target_recall: Option<f32>,
     /// Compare every (allowed) row instead of using the structure.
     #[serde(default)]
     exact: bool,
@@ -83,6 +92,9 @@ impl From<SearchRequest> for engine::SearchRequest {
                 nprobe: request.params.nprobe,
                 rerank: request.params.rerank,
                 beam_width: request.params.beam_width,
+                probes: request.params.probes,
+                candidates: request.params.candidates,
+                target_recall: request.params.target_recall,
                 exact: request.params.exact,
             },
             max_distance: request.max_distance,

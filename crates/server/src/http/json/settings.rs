@@ -201,6 +201,41 @@ impl PartialSchema for IndexConfig {
                 "seed",
                 number(0, u64::MAX as usize, defaults.seed, "Seed of all draws."),
             );
+        let lsh = kind("lsh")
+            .property(
+                "tables",
+                optional(
+                    Type::Integer,
+                    "Hash tables. Left out: chosen from the distances of the rows.",
+                )
+                .minimum(Some(1))
+                .maximum(Some(512)),
+            )
+            .property(
+                "hashes",
+                optional(
+                    Type::Integer,
+                    "Hash functions per table. Left out: chosen from the distances of the rows.",
+                )
+                .minimum(Some(1))
+                .maximum(Some(32)),
+            )
+            .property(
+                "width",
+                optional(
+                    Type::Number,
+                    "Width of the slots of a projection, under l2 only; above 0. Left out: chosen from the distances of the rows.",
+                ),
+            )
+            .property(
+                "seed",
+                number(
+                    0,
+                    u64::MAX as usize,
+                    engine::LshParams::default().seed,
+                    "Seed of the hash functions.",
+                ),
+            );
         OneOfBuilder::new()
             .item(
                 kind("flat")
@@ -209,6 +244,7 @@ impl PartialSchema for IndexConfig {
             .item(hnsw.description(Some("Hierarchical navigable small world graph.")))
             .item(ivf.description(Some("Lists around learned centroids.")))
             .item(diskann.description(Some("A graph on the disk, codes in memory.")))
+            .item(lsh.description(Some("Hash tables in which near rows share buckets.")))
             .description(Some("The index that segments get, with its parameters."))
             .examples([serde_json::json!({"type": "hnsw", "m": 32, "ef_construction": 200})])
             .into()
