@@ -489,3 +489,57 @@ fn a_collection_of_lists_lives_its_life() {
         ],
     );
 }
+
+#[test]
+fn a_collection_keeps_short_codes_beside_its_vectors() {
+    let world = World::new();
+    let [base, queries] =
+        ["base.f16.npy", "queries.f16.npy"].map(|name| format!("{SAMPLE}/{name}"));
+    let mut bytes = Vec::new();
+    for (name, code) in [("pq", "pq96x4"), ("rabitq", "rabitq2")] {
+        let create = ["collection", "create", name, "--dimension", "384"];
+        let index = ["--element", "f16", "--index", "ivf", "--code", code];
+        let created = world.json(&[&create[..], &index].concat());
+        assert_eq!(created["config"]["vectors"][""]["index"]["code"], code);
+        world.json(&["import", &base, "-c", name]);
+        world.json(&["collection", "compact", name]);
+        let info = world.json(&["collection", "info", name]);
+        bytes.push(info["segments"][0]["index_bytes"].as_u64().unwrap());
+        let query = format!("@{queries}");
+        let mut found = 0;
+        for row in ["0", "3", "7", "20", "50"] {
+            let search = ["search", "-c", name, &query, "--row", row];
+            let exact = world.json(&[&search[..], &["--exact"]].concat());
+            let near = world.json(&search);
+            let compared = near["distance_computations"].as_u64().unwrap();
+            assert!(compared < 4_500, "{near}");
+            let hits = near["hits"].as_array().unwrap();
+            let exact = exact["hits"].as_array().unwrap();
+            assert_eq!(hits.len(), 10);
+            // Measured by their vectors: the distances are the true ones.
+            found += hits.iter().filter(|hit| exact.contains(hit)).count();
+        }
+        assert!(found >= 45, "{code}: {found} of 50");
+    }
+    // 71 centroids of 384 f32, and less than an eighth of the f16 vectors.
+    assert!(
+        bytes.iter().all(|&bytes| bytes < 5_000 * 768 / 4),
+        "{bytes:?}"
+    );
+    assert_eq!(world.json(&["storage", "verify"])["ok"], true);
+    let wide = [
+        "collection",
+        "create",
+        "x",
+        "--dimension",
+        "3",
+        "--index",
+        "ivf",
+        "--code",
+        "pq4x4",
+    ];
+    check(
+        &world,
+        &[(&wide, 2, "invalid_argument", &["`m` is 4", "dimensions"])],
+    );
+}

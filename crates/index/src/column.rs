@@ -99,6 +99,10 @@ impl Column {
         self.numbers(start, count)
     }
 
+    pub(crate) fn halves(&self, start: usize, count: usize) -> Result<&[u16], IndexError> {
+        self.numbers(start, count)
+    }
+
     #[inline]
     fn numbers<T: bytemuck::Pod>(&self, start: usize, count: usize) -> Result<&[T], IndexError> {
         // Numbers are read in place.

@@ -10,7 +10,7 @@
 //! - [`Query`], [`Scorer`]: one query against many rows through the best loop for this CPU
 //!   ([`Kernels`]);
 //! - [`scan`], [`scan_batch`]: exact search over all rows; [`Centroids`]: many vectors, each to its nearest centroid;
-//! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows; [`nibble_sums`], [`byte_sums`]: the table look-ups
+//! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows; [`nibble_sums`], [`byte_sums`], [`byte_steps`]: the table look-ups
 //!   behind quantized rows;
 //! - [`TopK`], [`Neighbor`], [`RowMask`], [`RowId`]: results and sets of rows;
 //! - [`reference`](mod@reference): the slow f64 oracle every kernel is tested against.
@@ -42,8 +42,8 @@ pub use batch::{Centroids, Nearest, scan_batch};
 pub use element::{ElementType, MAX_DIM, decode_row, encode_row};
 pub use error::VectorError;
 pub use kernels::{
-    CODE_GROUP, Kernels, NIBBLE_COLUMNS, PLANES, SCAN_ROWS, byte_sums, nibble_row, nibble_sums,
-    plane_dots,
+    CODE_GROUP, Kernels, NIBBLE_COLUMNS, PLANES, SCAN_ROWS, STEP_COLUMNS_MAX, byte_steps,
+    byte_sums, nibble_row, nibble_sums, plane_dots,
 };
 pub use metric::Metric;
 pub use neighbor::{Neighbor, RowId};

@@ -10,7 +10,7 @@
 //! - `build`: training, assignment, parting of overgrown lists; or the same on what another index has learned;
 //! - `codes`: what lists hold; `quantized`: the same by any [`Quantizer`];
 //! - `calibrate`: how many lists does a recall take?
-//! - `search`: the nearest lists, under a mask as many more as it takes;
+//! - `search`: the nearest lists, under a mask as many more as it takes; `reservoir`: the candidates it meets;
 //! - `section`: the bytes on disk.
 //!
 //! Invariants:
@@ -22,6 +22,7 @@ mod calibrate;
 mod codes;
 mod params;
 mod quantized;
+mod reservoir;
 mod search;
 mod section;
 mod stats;

@@ -16,7 +16,7 @@ use crate::quantizer::{
 use crate::random::Random;
 use crate::{BuildOptions, IndexError};
 
-const NAMES: Names = [CODES, "ivf:factors", "ivf:extra"];
+const NAMES: Names = [CODES, "ivf:coarse", "ivf:factors", "ivf:extra"];
 const QUANTIZER: &str = "ivf:quantizer";
 /// Rows coded per step of a thread.
 const BLOCK: usize = 256;

@@ -9,6 +9,7 @@ use vecdb_vector::{
 use super::build::coarse_metric;
 use super::calibrate::probe_metric;
 use super::quantized::QuantizedCodes;
+use super::reservoir::Reservoir;
 use super::{Ivf, KNOBS};
 use crate::exact::{check_request, search_exact};
 use crate::kmeans::normalise;
@@ -49,8 +50,10 @@ pub(crate) struct IvfScratch {
     sorted: usize,
     distances: Vec<f32>,
     places: Vec<RowId>,
+    /// Hits, where codes are exact.
     pool: TopK,
-    candidates: Vec<Neighbor>,
+    /// What is to be measured, where they are not.
+    candidates: Reservoir,
     rows: Vec<RowId>,
     pub(crate) trace: Vec<ListTrace>,
 }
@@ -69,7 +72,7 @@ impl Default for IvfScratch {
             distances: Vec::new(),
             places: Vec::new(),
             pool: TopK::new(0),
-            candidates: Vec::new(),
+            candidates: Reservoir::default(),
             rows: Vec::new(),
             trace: Vec::new(),
         }
@@ -143,6 +146,7 @@ impl Ivf {
         }
         let kernels = scratch.kernels;
         let ivf = &mut scratch.ivf;
+        ivf.scan.kernels = kernels;
         ivf.values.clear();
         query.to_f32(&mut ivf.values);
         rank_lists(self, kernels, ivf)?;
@@ -152,11 +156,6 @@ impl Ivf {
             &mut ivf.coded,
             &mut ivf.tables,
         )?;
-        let pool = if self.codes.are_exact() {
-            k
-        } else {
-            plan.rerank
-        };
         let mut probing = Probing {
             index: self,
             kernels,
@@ -170,7 +169,8 @@ impl Ivf {
             truncated: false,
             must_scan: false,
         };
-        probing.scratch.pool.clear(pool);
+        probing.scratch.pool.clear(k);
+        probing.scratch.candidates.clear(plan.rerank);
         let lists = probing.run(&plan)?;
         let (compared, truncated) = (probing.compared, probing.truncated);
         if probing.must_scan {
@@ -188,11 +188,11 @@ impl Ivf {
         if self.codes.are_exact() {
             ivf.pool.drain_sorted_into(out);
         } else {
-            ivf.candidates.clear();
-            ivf.pool.drain_sorted_into(&mut ivf.candidates);
             ivf.rows.clear();
-            ivf.rows
-                .extend(ivf.candidates.iter().map(|candidate| candidate.row));
+            let candidates = ivf.candidates.nearest().iter();
+            ivf.rows.extend(candidates.map(|candidate| candidate.row));
+            // Read in the order they lie in.
+            ivf.rows.sort_unstable();
             ivf.distances.resize(ivf.rows.len(), 0.0);
             Scorer::new(kernels, query, rows).score_rows(&ivf.rows, &mut ivf.distances);
             counters.distance_computations += ivf.rows.len() as u64;
@@ -336,6 +336,7 @@ impl Probing<'_> {
     }
 
     fn all(&mut self, scorer: &Scorer<'_>, members: &[u32]) -> Result<(), IndexError> {
+        let exact = self.index.codes.are_exact();
         self.scratch.distances.resize(BLOCK, 0.0);
         for (block, members) in members.chunks(BLOCK).enumerate() {
             if self.must_stop(block) {
@@ -343,7 +344,8 @@ impl Probing<'_> {
             }
             let distances = &mut self.scratch.distances[..members.len()];
             scorer.score_range(RowId((block * BLOCK) as u32), distances);
-            self.scratch.pool.offer(distances, |i| RowId(members[i]));
+            self.scratch
+                .offer(exact, members.len(), |i| RowId(members[i]));
             self.compared += members.len() as u64;
         }
         self.check_rows(members)
@@ -362,6 +364,7 @@ impl Probing<'_> {
         places.extend(listed.map(|(place, _)| RowId(place as u32)));
         self.scratch.distances.resize(BLOCK, 0.0);
         let places = std::mem::take(&mut self.scratch.places);
+        let exact = self.index.codes.are_exact();
         for (block, places) in places.chunks(BLOCK).enumerate() {
             if self.must_stop(block) {
                 break;
@@ -369,7 +372,7 @@ impl Probing<'_> {
             let distances = &mut self.scratch.distances[..places.len()];
             scorer.score_rows(places, distances);
             let row = |i: usize| RowId(members[places[i].index()]);
-            self.scratch.pool.offer(distances, row);
+            self.scratch.offer(exact, places.len(), row);
             self.compared += places.len() as u64;
         }
         self.scratch.places = places;
@@ -408,11 +411,10 @@ impl Probing<'_> {
             let distances = &mut distances[..members.len()];
             let scratch = &mut *self.scratch;
             let scan = Scan {
-                kernels: self.kernels,
                 quantizer: &codes.quantizer,
                 codes: &codes.rows,
                 near,
-                threshold: scratch.pool.threshold(),
+                threshold: scratch.candidates.limit(),
             };
             scratch
                 .tables
@@ -425,7 +427,7 @@ impl Probing<'_> {
                     }
                 }
             }
-            scratch.pool.offer(distances, |i| RowId(members[i]));
+            scratch.candidates.offer(distances, |i| RowId(members[i]));
             self.compared += allowed as u64;
         }
         self.scratch.distances = distances;
@@ -450,6 +452,15 @@ impl Probing<'_> {
 }
 
 impl IvfScratch {
+    /// Offers the first `count` distances: as hits, or as candidates.
+    fn offer(&mut self, exact: bool, count: usize, row: impl Fn(usize) -> RowId) {
+        let distances = &self.distances[..count];
+        match exact {
+            true => self.pool.offer(distances, row),
+            false => self.candidates.offer(distances, row),
+        }
+    }
+
     /// What the query has in common with the rows of a list.
     fn near(&self, metric: Metric, list: u32) -> Near {
         let base = self.ranks[list as usize];
@@ -471,6 +482,7 @@ pub(super) fn estimate_all(
     out: &mut Vec<(f32, u32)>,
 ) -> Result<(), IndexError> {
     out.clear();
+    scratch.scan.kernels = kernels;
     codes.quantizer.set(&mut scratch.tables, &scratch.values)?;
     for at in 0..lists.min(scratch.order.len()) {
         let list = scratch.order[at];
@@ -479,7 +491,6 @@ pub(super) fn estimate_all(
         let near = scratch.near(index.metric, list);
         scratch.distances.resize(members.len(), 0.0);
         let scan = Scan {
-            kernels,
             quantizer: &codes.quantizer,
             codes: &codes.rows,
             near,

@@ -7,7 +7,7 @@
 //! | `ivf:offsets` | lists + 1 x u32: where each list begins, counted in rows |
 //! | `ivf:members` | rows x u32: the rows of each list, ascending |
 //! | `ivf:codes` | per row, in the order of the members: its vector, a byte a number, or its quantized code (`quantizer/packed`) |
-//! | `ivf:quantizer`, `ivf:factors`, `ivf:extra` | quantized codes only: candidates for ten hits u32 and the quantizer (`quantizer/section`); factors of the rows (factors x rows x f32); bytes that refine the code of each row |
+//! | `ivf:quantizer`, `ivf:coarse`, `ivf:factors`, `ivf:extra` | quantized codes only: candidates for ten hits u32 and the quantizer (`quantizer/section`); factors of the rows (factors x rows, bfloat16 and f32); bytes that refine the code of each row |
 //! | `ivf:norms` | vectors under cosine only: an inverse norm each, f32 |
 //!
 //! Opening reads the meta section alone. Of the others, blocks are checked against their checksums when first used,

@@ -30,7 +30,7 @@ mod tests;
 
 use std::ops::Range;
 
-use vecdb_vector::{Kernels, Metric, RowId, VectorRows};
+use vecdb_vector::{Metric, RowId, VectorRows};
 
 use crate::kmeans::{normalise, read_row, sample};
 use crate::{BuildOptions, IndexError};
@@ -54,7 +54,12 @@ const ROWS_OF_SCALES: usize = 65_536;
 const LARGEST: f32 = 1e17;
 /// Rows encoded per step of a thread.
 const BLOCK: usize = 256;
-const NAMES: Names = ["quantizer:codes", "quantizer:factors", "quantizer:extra"];
+const NAMES: Names = [
+    "quantizer:codes",
+    "quantizer:coarse",
+    "quantizer:factors",
+    "quantizer:extra",
+];
 
 /// How a quantizer is trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -351,30 +356,33 @@ impl Quantizer {
         self.set(query, &vector)
     }
 
-    /// Estimates the distances of a query to the rows `places` of `codes`, as rank values of the metric.
+    /// Estimates the distances of a query to the rows `places` of `codes`, as rank values of the metric. Of rows that codes
+    /// tell to be farther than `threshold` infinity may be told instead, which is faster; infinity asks for all.
     ///
     /// # Errors
     /// `places` that are not there or are not as many as `out`; damaged bytes.
     pub fn scan(
         &self,
-        kernels: Kernels,
         query: &QuantizedQuery,
         codes: &CodedRows,
         places: Range<usize>,
+        threshold: f32,
         buffer: &mut ScanBuffer,
         out: &mut [f32],
     ) -> Result<(), IndexError> {
+        // Of vectors of unit length the squared distance is twice that of cosine.
+        let twice = match self.metric {
+            Metric::Cosine => 2.0,
+            _ => 1.0,
+        };
         let scan = Scan {
-            kernels,
             quantizer: self,
             codes,
             near: query.near(self.metric),
-            threshold: f32::INFINITY,
+            threshold: twice * threshold,
         };
         query.scan(&scan, places, buffer, out)?;
-        if self.metric == Metric::Cosine {
-            out.iter_mut().for_each(|out| *out *= 0.5);
-        }
+        out.iter_mut().for_each(|out| *out /= twice);
         Ok(())
     }
 
@@ -482,12 +490,11 @@ impl RowEncoder<'_> {
                     return;
                 }
                 self.part.resize(dim, 0.0);
-                let code_bytes = quantizer.shape.code_bytes();
                 for row in out.chunks_exact_mut(each) {
                     books.decode(row, &mut self.part);
                     let with_centre = linear::dot(&self.part[..centre.len()], centre);
                     let add = linear::dot(&self.part, &self.part) + 2.0 * with_centre;
-                    row[code_bytes..].copy_from_slice(&add.to_le_bytes());
+                    quantizer.shape.put_factors(&[add], row);
                 }
             }
         }

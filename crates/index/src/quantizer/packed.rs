@@ -2,7 +2,8 @@
 //!
 //! Codes of four bits and less lie in blocks of 32 rows, column by column of four bits
 //! ([`nibble_row`](vecdb_vector::nibble_row) gives the order), those of eight bits in such blocks of bytes, those of
-//! other sizes row by row as a stream of bits. Factors lie apart, an array each; what refines a code lies row by row.
+//! other sizes row by row as a stream of bits. Factors lie apart, an array each: those of estimates that are coarse anyway
+//! in 16 bits (bfloat16, the upper half of an f32); what refines a code lies row by row.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub(super) const FACTORS_MAX: usize = 4;
 /// Blocks laid out per step of a thread.
 const BLOCKS_PER_STEP: usize = 64;
 
-/// Names of the sections: codes, factors, refinements.
-pub(crate) type Names = [&'static str; 3];
+/// Names of the sections: codes, factors of 16 and of 32 bits, refinements.
+pub(crate) type Names = [&'static str; 4];
 
 /// How the codes of rows are packed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub(super) enum Packing {
 pub(super) struct Shape {
     pub(super) packing: Packing,
     pub(super) columns: usize,
+    /// Factors of 16 bits.
+    pub(super) halves: usize,
+    /// Factors of 32 bits.
     pub(super) factors: usize,
     /// Bytes that refine a code.
     pub(super) extra: usize,
@@ -51,9 +55,13 @@ impl Shape {
         }
     }
 
-    /// Bytes of a row: code, factors, refinement, in this order.
+    /// Bytes of a row: code, factors of 16 bits, of 32 bits, refinement, in this order.
     pub(super) fn row_bytes(&self) -> usize {
-        self.code_bytes() + self.factors * 4 + self.extra
+        self.code_bytes() + self.factor_bytes() + self.extra
+    }
+
+    pub(super) fn factor_bytes(&self) -> usize {
+        self.halves * 2 + self.factors * 4
     }
 
     /// Columns as they are scanned.
@@ -73,14 +81,38 @@ impl Shape {
         }
     }
 
-    /// The factors of a row.
+    /// The factors of a row, those of 16 bits first.
     pub(super) fn factors_of(&self, row: &[u8]) -> [f32; FACTORS_MAX] {
         let mut factors = [0.0; FACTORS_MAX];
         let bytes = row.get(self.code_bytes()..).unwrap_or_default();
-        for (factor, bytes) in factors[..self.factors].iter_mut().zip(bytes.as_chunks().0) {
+        let (halves, words) = bytes.split_at((self.halves * 2).min(bytes.len()));
+        let (first, then) = factors.split_at_mut(self.halves);
+        for (factor, bytes) in first.iter_mut().zip(halves.as_chunks().0) {
+            *factor = widened(u16::from_le_bytes(*bytes));
+        }
+        for (factor, bytes) in then[..self.factors].iter_mut().zip(words.as_chunks().0) {
             *factor = f32::from_le_bytes(*bytes);
         }
         factors
+    }
+
+    /// Puts factors into a row, those of 16 bits first.
+    pub(super) fn put_factors(&self, factors: &[f32], row: &mut [u8]) {
+        let bytes = &mut row[self.code_bytes()..];
+        let (halves, words) = bytes.split_at_mut(self.halves * 2);
+        let (first, then) = factors.split_at(self.halves);
+        for (bytes, factor) in halves.as_chunks_mut().0.iter_mut().zip(first) {
+            *bytes = halved(*factor).to_le_bytes();
+        }
+        for (bytes, factor) in words
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip(then)
+            .take(self.factors)
+        {
+            *bytes = factor.to_le_bytes();
+        }
     }
 }
 
@@ -90,6 +122,7 @@ pub struct CodedRows {
     rows: usize,
     shape: Shape,
     codes: Column,
+    halves: Column,
     factors: Column,
     extra: Column,
 }
@@ -119,19 +152,26 @@ impl CodedRows {
                 Ok(())
             },
         )?;
+        let mut halves = vec![0u16; count * shape.halves];
         let mut factors = vec![0.0f32; count * shape.factors];
         let mut extra = Vec::with_capacity(count * shape.extra);
         for (at, row) in rows.chunks_exact(each.max(1)).enumerate() {
-            for (f, factor) in shape.factors_of(row)[..shape.factors].iter().enumerate() {
+            let all = shape.factors_of(row);
+            let (first, then) = all.split_at(shape.halves);
+            for (f, factor) in first.iter().enumerate() {
+                halves[f * count + at] = halved(*factor);
+            }
+            for (f, factor) in then.iter().take(shape.factors).enumerate() {
                 factors[f * count + at] = *factor;
             }
             extra.extend_from_slice(&row[each - shape.extra..]);
         }
-        let [code_name, factor_name, extra_name] = names;
+        let [code_name, half_name, factor_name, extra_name] = names;
         Ok(Self {
             rows: count,
             shape,
             codes: Column::built(code_name, codes),
+            halves: Column::built(half_name, bytemuck::cast_slice(&halves).to_vec()),
             factors: Column::built(factor_name, bytemuck::cast_slice(&factors).to_vec()),
             extra: Column::built(extra_name, extra),
         })
@@ -144,14 +184,16 @@ impl CodedRows {
         rows: u32,
     ) -> Result<Self, IndexError> {
         let count = rows as usize;
-        let [code_name, factor_name, extra_name] = names;
+        let [code_name, half_name, factor_name, extra_name] = names;
         let codes = count.div_ceil(SCAN_ROWS) as u64 * shape.block_bytes() as u64;
+        let halves = count as u64 * shape.halves as u64 * 2;
         let factors = count as u64 * shape.factors as u64 * 4;
         let extra = count as u64 * shape.extra as u64;
         Ok(Self {
             rows: count,
             shape,
             codes: Column::open(file, code_name, codes)?,
+            halves: Column::open(file, half_name, halves)?,
             factors: Column::open(file, factor_name, factors)?,
             extra: Column::open(file, extra_name, extra)?,
         })
@@ -163,6 +205,7 @@ impl CodedRows {
     /// Those of the file.
     pub fn save(&self, writer: &mut SectionWriter) -> Result<(), IndexError> {
         self.codes.save(writer)?;
+        self.halves.save(writer)?;
         self.factors.save(writer)?;
         self.extra.save(writer)
     }
@@ -179,13 +222,14 @@ impl CodedRows {
 
     /// Bytes of codes and factors.
     pub fn bytes(&self) -> u64 {
-        (self.codes.len() + self.factors.len() + self.extra.len()) as u64
+        (self.codes.len() + self.halves.len() + self.factors.len() + self.extra.len()) as u64
     }
 
     /// Reads all of it, so that damage shows.
     pub(crate) fn verify(&self) -> Result<(), IndexError> {
         self.codes.bytes(0..self.codes.len())?;
         self.extra.bytes(0..self.extra.len())?;
+        self.halves.bytes(0..self.halves.len())?;
         let factors = self.factors.floats(0, self.rows * self.shape.factors)?;
         match factors.iter().position(|factor| factor.is_nan()) {
             Some(at) => Err(self.factors.corrupt(format!("factor {at} is no number"))),
@@ -203,7 +247,13 @@ impl CodedRows {
         self.codes.bytes(blocks.start * each..blocks.end * each)
     }
 
-    /// One factor of some rows.
+    /// One factor of 16 bits of some rows; see [`widened`].
+    pub(super) fn half(&self, which: usize, rows: &Range<usize>) -> Result<&[u16], IndexError> {
+        self.halves
+            .halves(which * self.rows + rows.start, rows.len())
+    }
+
+    /// One factor of 32 bits of some rows.
     pub(super) fn factor(&self, which: usize, rows: &Range<usize>) -> Result<&[f32], IndexError> {
         self.factors
             .floats(which * self.rows + rows.start, rows.len())
@@ -255,6 +305,20 @@ fn fill_block(shape: &Shape, rows: &[u8], block: &mut [u8]) {
     }
 }
 
+/// The nearest bfloat16.
+fn halved(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let odd = (bits >> 16) & 1;
+    // Infinity stays, the largest finite numbers become it.
+    (bits.saturating_add(0x7fff + odd) >> 16) as u16
+}
+
+/// What a bfloat16 says.
+#[inline]
+pub(super) fn widened(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
+}
+
 /// The number of up to 16 bits from bit `at` of a stream; what lies beyond its end is zero.
 #[inline]
 pub(super) fn read_bits(bytes: &[u8], at: usize, bits: u32) -> usize {
@@ -291,27 +355,40 @@ mod tests {
     }
 
     #[test]
+    fn half_a_number_is_nearly_all_of_it() {
+        for value in [0.0, 1.0, -3.25, 1e-20, 6.02e23, f32::MIN_POSITIVE] {
+            let error = (widened(halved(value)) - value).abs();
+            assert!(error <= value.abs() / 256.0, "{value}");
+        }
+        assert_eq!(widened(halved(1.0 + 1.0 / 256.0)), 1.0, "ties to even");
+        for value in [f32::INFINITY, f32::NEG_INFINITY] {
+            assert_eq!(widened(halved(value)), value);
+        }
+    }
+
+    #[test]
     fn blocks_hold_every_code_at_its_place() {
         let shape = Shape {
             packing: Packing::Nibbles,
             columns: 5,
+            halves: 1,
             factors: 1,
             extra: 2,
         };
-        assert_eq!((shape.code_bytes(), shape.row_bytes()), (3, 9));
+        assert_eq!((shape.code_bytes(), shape.row_bytes()), (3, 11));
         let count = 70;
-        let mut rows = vec![0u8; count * 9];
+        let mut rows = vec![0u8; count * 11];
         let nibble = |r: usize, c: usize| (r * 7 + c * 3) % 16;
-        for (r, row) in rows.chunks_exact_mut(9).enumerate() {
+        for (r, row) in rows.chunks_exact_mut(11).enumerate() {
             for c in 0..5 {
                 write_bits(row, c * 4, nibble(r, c));
             }
-            row[3..7].copy_from_slice(&(r as f32).to_le_bytes());
-            row[7] = r as u8;
+            shape.put_factors(&[-2.0 * r as f32, r as f32], row);
+            row[9] = r as u8;
         }
-        let names = ["codes", "factors", "extra"];
+        let names = ["codes", "halves", "factors", "extra"];
         let coded = CodedRows::pack(names, shape, &rows, &BuildOptions::default()).unwrap();
-        assert_eq!((coded.len(), coded.bytes()), (70, 3 * 8 * 16 + 70 * 6));
+        assert_eq!((coded.len(), coded.bytes()), (70, 3 * 8 * 16 + 70 * 8));
         let blocks = coded.blocks(0..3).unwrap();
         for r in 0..count {
             for c in 0..5 {
@@ -321,6 +398,8 @@ mod tests {
                 assert_eq!(usize::from(found), nibble(r, c), "row {r}, column {c}");
             }
             assert_eq!(coded.factor(0, &(r..r + 1)).unwrap(), [r as f32]);
+            let half = coded.half(0, &(r..r + 1)).unwrap()[0];
+            assert_eq!(widened(half), -2.0 * r as f32);
             assert_eq!(coded.extra(r).unwrap()[0], r as u8);
         }
         assert!(coded.check(&(60..71), 11).is_err() && coded.check(&(60..70), 10).is_ok());

@@ -167,6 +167,7 @@ impl Product {
         Shape {
             packing,
             columns,
+            halves: 0,
             factors,
             extra: 0,
         }

@@ -151,7 +151,8 @@ impl Quantizer {
         let queries = VectorRows::new(rows.element(), self.dim, stride, count, &bytes)?;
         let (metric, threads) = (self.metric, options.threads);
         let truth = scan_batch(options.kernels, metric, queries, rows, None, K + 1, threads);
-        let (mut query, mut buffer) = (QuantizedQuery::default(), ScanBuffer::default());
+        let mut query = QuantizedQuery::default();
+        let mut buffer = ScanBuffer::with_kernels(options.kernels);
         let (mut vector, mut ranks) = (vec![0.0; self.dim], vec![0.0; codes.len()]);
         let (mut found, mut wanted) = (0, 0);
         for (&own, truth) in drawn.iter().zip(&truth) {
@@ -159,14 +160,7 @@ impl Quantizer {
             rows.to_f32(RowId(own as u32), &mut vector);
             self.set(&mut query, &vector)?;
             let all = 0..codes.len();
-            self.scan(
-                options.kernels,
-                &query,
-                &codes,
-                all,
-                &mut buffer,
-                &mut ranks,
-            )?;
+            self.scan(&query, &codes, all, f32::INFINITY, &mut buffer, &mut ranks)?;
             ranks[own] = f32::NAN;
             let mut top = TopK::new(K);
             top.offer(&ranks, |i| RowId(i as u32));

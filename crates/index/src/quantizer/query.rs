@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
-use vecdb_vector::{Kernels, Metric, SCAN_ROWS, byte_sums, nibble_sums};
+use vecdb_vector::{
+    Kernels, Metric, SCAN_ROWS, STEP_COLUMNS_MAX, byte_steps, byte_sums, nibble_sums,
+};
 
-use super::packed::{CodedRows, Packing, read_bits};
+use super::packed::{CodedRows, Packing, read_bits, widened};
 use super::{Kind, Quantizer};
 use crate::IndexError;
 
@@ -16,7 +18,8 @@ pub struct QuantizedQuery {
     values: Vec<f32>,
     part: Vec<f32>,
     tables: Vec<f32>,
-    /// The same for columns of four bits in steps: `offset + step * sum` stands for a sum of `tables`.
+    /// The same in steps, for columns of four bits rounded, for columns of eight bits rounded down: `offset + step * sum`
+    /// stands for a sum of `tables`.
     steps: Vec<u8>,
     offset: f32,
     step: f32,
@@ -37,7 +40,6 @@ pub(crate) struct Near {
 /// What is scanned, and how.
 #[derive(Copy, Clone)]
 pub(crate) struct Scan<'a> {
-    pub(crate) kernels: Kernels,
     pub(crate) quantizer: &'a Quantizer,
     pub(crate) codes: &'a CodedRows,
     pub(crate) near: Near,
@@ -45,11 +47,32 @@ pub(crate) struct Scan<'a> {
     pub(crate) threshold: f32,
 }
 
-/// Memory that scans use again.
-#[derive(Debug, Default)]
+/// Memory that scans use again, and the instruction set they use.
+#[derive(Debug)]
 pub struct ScanBuffer {
+    pub(crate) kernels: Kernels,
     sums: Vec<u32>,
+    steps: Vec<u16>,
     floats: Vec<f32>,
+}
+
+impl Default for ScanBuffer {
+    /// For the best kernels of this machine.
+    fn default() -> Self {
+        Self::with_kernels(Kernels::detect())
+    }
+}
+
+impl ScanBuffer {
+    /// For the given kernels.
+    pub fn with_kernels(kernels: Kernels) -> Self {
+        Self {
+            kernels,
+            sums: Vec::new(),
+            steps: Vec::new(),
+            floats: Vec::new(),
+        }
+    }
 }
 
 impl QuantizedQuery {
@@ -91,22 +114,24 @@ impl QuantizedQuery {
             }
             Kind::Rabitq(codes) => codes.tables(&self.values, &mut self.tables),
         }
-        if quantizer.shape().packing == Packing::Nibbles {
-            self.round(quantizer.shape().padded_columns());
+        match quantizer.shape().packing {
+            Packing::Nibbles => self.round::<16>(quantizer.shape().padded_columns(), 0.5),
+            Packing::Bytes => self.round::<256>(quantizer.shape().columns, 0.0),
+            Packing::Bits(_) => {}
         }
     }
 
-    /// One step for all tables: that of the one which spans most, in 255 steps.
-    fn round(&mut self, columns: usize) {
+    /// One step for all tables: that of the one which spans most, in 255 steps; to the nearest (`up` 0.5) or down (0).
+    fn round<const ENTRIES: usize>(&mut self, columns: usize, up: f32) {
         self.steps.clear();
-        self.steps.resize(columns * 16, 0);
+        self.steps.resize(columns * ENTRIES, 0);
         let (mut widest, mut offset) = (0.0f32, 0.0f32);
-        let ends = |table: &[f32; 16]| {
+        let ends = |table: &[f32; ENTRIES]| {
             let low = table.iter().fold(f32::INFINITY, |low, &v| low.min(v));
             let high = table.iter().fold(f32::NEG_INFINITY, |high, &v| high.max(v));
             (low, high)
         };
-        let tables = self.tables.as_chunks::<16>().0;
+        let tables = self.tables.as_chunks::<ENTRIES>().0;
         for table in tables {
             let (low, high) = ends(table);
             widest = widest.max(high - low);
@@ -120,10 +145,10 @@ impl QuantizedQuery {
             self.step = 0.0;
             return;
         }
-        for (table, steps) in tables.iter().zip(self.steps.as_chunks_mut::<16>().0) {
+        for (table, steps) in tables.iter().zip(self.steps.as_chunks_mut::<ENTRIES>().0) {
             let (low, _) = ends(table);
             for (value, step) in table.iter().zip(steps) {
-                *step = ((value - low) * inverse + 0.5) as u8;
+                *step = ((value - low) * inverse + up) as u8;
             }
         }
     }
@@ -137,12 +162,12 @@ impl QuantizedQuery {
         out: &mut [f32],
     ) -> Result<(), IndexError> {
         let Scan {
-            kernels,
             quantizer,
             codes,
             near,
             ..
         } = *scan;
+        let kernels = buffer.kernels;
         codes.check(&places, out.len())?;
         let shape = codes.shape();
         if places.is_empty() || shape != quantizer.shape() {
@@ -161,6 +186,10 @@ impl QuantizedQuery {
                     *out = self.offset + self.step * sum as f32;
                 }
             }
+            Packing::Bytes if self.may_filter(scan, kernels) => {
+                let rows = (places, blocks.len(), skipped);
+                return self.filter_bytes(scan, rows, bytes, buffer, out);
+            }
             Packing::Bytes => {
                 buffer.floats.resize(blocks.len() * SCAN_ROWS, 0.0);
                 byte_sums(kernels, &self.tables, bytes, &mut buffer.floats);
@@ -174,25 +203,81 @@ impl QuantizedQuery {
             }
         }
         let base = near.base;
-        match shape.factors {
-            0 => out
+        match (shape.halves, shape.factors) {
+            (0, 0) => out
                 .iter_mut()
                 .for_each(|out| *out = finite_or_far(base + *out)),
-            1 => {
+            (0, _) => {
                 for (out, add) in out.iter_mut().zip(codes.factor(0, &places)?) {
                     *out = finite_or_far(base + add + *out);
                 }
             }
             _ => {
-                let (add, rescale) = (codes.factor(0, &places)?, codes.factor(1, &places)?);
+                let (add, rescale) = (codes.half(0, &places)?, codes.half(1, &places)?);
                 let shift = -0.5 * self.sum;
-                for ((out, add), rescale) in out.iter_mut().zip(add).zip(rescale) {
+                for ((out, &add), &rescale) in out.iter_mut().zip(add).zip(rescale) {
+                    let (add, rescale) = (widened(add), widened(rescale));
                     *out = finite_or_far(base + add + rescale * (*out + shift));
                 }
                 self.refine(scan, &places, bytes, out)?;
             }
         }
         Ok(())
+    }
+
+    /// Whether sums in steps can tell rows that cannot be near, faster than all sums can be taken.
+    fn may_filter(&self, scan: &Scan<'_>, kernels: Kernels) -> bool {
+        scan.threshold < f32::INFINITY
+            && self.step > 0.0
+            && kernels.permutes_bytes()
+            && scan.codes.shape().columns <= STEP_COLUMNS_MAX
+    }
+
+    /// Estimates of rows of bytes: infinity where steps, which are rounded down, already sum to more than the threshold.
+    fn filter_bytes(
+        &self,
+        scan: &Scan<'_>,
+        (places, blocks, skipped): (Range<usize>, usize, usize),
+        bytes: &[u8],
+        buffer: &mut ScanBuffer,
+        out: &mut [f32],
+    ) -> Result<(), IndexError> {
+        let columns = scan.codes.shape().columns;
+        buffer.steps.resize(blocks * SCAN_ROWS, 0);
+        byte_steps(buffer.kernels, &self.steps, bytes, &mut buffer.steps);
+        let sums = &buffer.steps[skipped..skipped + out.len()];
+        let base = scan.near.base;
+        match scan.codes.shape().factors {
+            0 => out.fill(base),
+            _ => {
+                let add = scan.codes.factor(0, &places)?;
+                out.iter_mut()
+                    .zip(add)
+                    .for_each(|(out, add)| *out = base + add);
+            }
+        }
+        let least = self.offset - self.slack(base);
+        for (i, (out, &sum)) in out.iter_mut().zip(sums).enumerate() {
+            if *out + least + self.step * f32::from(sum) > scan.threshold {
+                *out = f32::INFINITY;
+                continue;
+            }
+            let (block, row) = ((skipped + i) / SCAN_ROWS, (skipped + i) % SCAN_ROWS);
+            let codes = bytes[block * columns * SCAN_ROWS..]
+                .as_chunks::<SCAN_ROWS>()
+                .0;
+            let tables = self.tables.as_chunks::<256>().0.iter().zip(codes);
+            let sum: f32 = tables
+                .map(|(table, codes)| table[usize::from(codes[row])])
+                .sum();
+            *out = finite_or_far(*out + sum);
+        }
+        Ok(())
+    }
+
+    /// What single precision may have lost of a sum.
+    fn slack(&self, base: f32) -> f32 {
+        1e-5 * (base.abs() + self.offset.abs() + 255.0 * self.step)
     }
 
     /// The estimates of rows that may be near by all bits of their codes.
@@ -216,12 +301,12 @@ impl QuantizedQuery {
         if rabitq.bits == 1 {
             return Ok(());
         }
-        let (add, rescale) = (codes.factor(2, places)?, codes.factor(3, places)?);
-        let coarse = codes.factor(1, places)?;
+        let (add, rescale) = (codes.factor(0, places)?, codes.factor(1, places)?);
+        let coarse = codes.half(1, places)?;
         let columns = codes.shape().padded_columns();
         let first = places.start / SCAN_ROWS * SCAN_ROWS;
         for (i, out) in out.iter_mut().enumerate() {
-            if *out - rabitq.error(1, coarse[i], near.norm) > threshold {
+            if *out - rabitq.error(1, widened(coarse[i]), near.norm) > threshold {
                 *out = f32::INFINITY;
                 continue;
             }
@@ -257,9 +342,10 @@ impl QuantizedQuery {
             Kind::Rabitq(rabitq) => {
                 let (code, rest) = row.split_at(shape.code_bytes());
                 let signs = code.iter().flat_map(|byte| [byte & 15, byte >> 4]);
-                let planes = &rest[shape.factors * 4..];
+                let planes = &rest[shape.factor_bytes()..];
                 let with = rabitq.product(signs, planes, &self.tables, self.sum);
-                let [add, rescale] = [factors[shape.factors - 2], factors[shape.factors - 1]];
+                let last = shape.halves + shape.factors;
+                let [add, rescale] = [factors[last - 2], factors[last - 1]];
                 let error = rabitq.error(rabitq.bits, factors[1], near.norm);
                 (near.base + add + rescale * with, Some(error))
             }

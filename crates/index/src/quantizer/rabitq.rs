@@ -52,7 +52,8 @@ impl Rabitq {
         Shape {
             packing: Packing::Nibbles,
             columns: self.padded() / 4,
-            factors: if self.bits > 1 { 4 } else { 2 },
+            halves: 2,
+            factors: if self.bits > 1 { 2 } else { 0 },
             extra: (self.bits as usize - 1) * self.padded() / 8,
         }
     }
@@ -74,7 +75,7 @@ impl Rabitq {
         let mut signs = Sums::default();
         let mut full = Sums::default();
         let (code, rest) = row.split_at_mut(shape.code_bytes());
-        let (factors, planes) = rest.split_at_mut(shape.factors * 4);
+        let planes = &mut rest[shape.factor_bytes()..];
         let plane_bytes = self.padded() / 8;
         for (i, &value) in vector.iter().enumerate() {
             let level = rounded_down(value.abs() * step).clamp(0.0, top);
@@ -97,14 +98,7 @@ impl Rabitq {
             signs.factors(square, product),
             full.factors(square, product),
         ];
-        for (bytes, factor) in factors
-            .as_chunks_mut()
-            .0
-            .iter_mut()
-            .zip(pairs.as_flattened())
-        {
-            *bytes = factor.to_le_bytes();
-        }
+        shape.put_factors(pairs.as_flattened(), row);
     }
 
     /// What to multiply with, so that the levels make the largest cosine.
@@ -140,9 +134,9 @@ impl Rabitq {
         let shape = self.shape();
         let factors = shape.factors_of(row);
         let (code, rest) = row.split_at(shape.code_bytes());
-        let planes = &rest[shape.factors * 4..];
+        let planes = &rest[shape.factor_bytes()..];
         let plane_bytes = self.padded() / 8;
-        let rescale = factors[shape.factors - 1];
+        let rescale = factors[shape.halves + shape.factors - 1];
         let per_code = if product { -rescale } else { -0.5 * rescale };
         // Estimates want the longer, unbiased vector, reconstruction the nearest one.
         let deviation = DEVIATION[self.bits as usize - 1];

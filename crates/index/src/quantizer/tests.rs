@@ -128,7 +128,7 @@ fn scans_say_what_single_codes_say() {
             let rows = quantizer
                 .encode_rows(data.view(), &BuildOptions::default())
                 .unwrap();
-            let (mut query, mut buffer) = (QuantizedQuery::default(), ScanBuffer::default());
+            let mut query = QuantizedQuery::default();
             let vector = &data.queries[..30];
             quantizer.set(&mut query, vector).unwrap();
             let single: Vec<f32> = (0..333)
@@ -139,14 +139,15 @@ fn scans_say_what_single_codes_say() {
                 .collect();
             let span = single.iter().fold(0.0f32, |max, v| max.max(v.abs()));
             for kernels in Kernels::available() {
+                let mut buffer = ScanBuffer::with_kernels(kernels);
                 for places in [0..333, 5..37, 64..96, 332..333, 7..7] {
                     let mut out = vec![0.0; places.len()];
                     quantizer
                         .scan(
-                            kernels,
                             &query,
                             &rows,
                             places.clone(),
+                            f32::INFINITY,
                             &mut buffer,
                             &mut out,
                         )
@@ -160,15 +161,57 @@ fn scans_say_what_single_codes_say() {
                     }
                 }
             }
-            let past = quantizer.scan(
-                Kernels::detect(),
-                &query,
-                &rows,
-                330..334,
-                &mut buffer,
-                &mut [0.0; 4],
-            );
+            let (mut buffer, far) = (ScanBuffer::default(), f32::INFINITY);
+            let past = quantizer.scan(&query, &rows, 330..334, far, &mut buffer, &mut [0.0; 4]);
             assert!(past.is_err());
+        }
+    }
+}
+
+#[test]
+fn what_is_near_enough_is_told_in_full_and_what_is_not_may_be_left_out() {
+    for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+        let data = Data::new(metric, 700, 32);
+        for code in ["pq8x8", "pq16x8", "sq8", "rabitq4", "pq8x4", "pq8x6"] {
+            let quantizer = data.train(code);
+            let rows = quantizer
+                .encode_rows(data.view(), &BuildOptions::default())
+                .unwrap();
+            for kernels in Kernels::available() {
+                let mut buffer = ScanBuffer::with_kernels(kernels);
+                let mut query = QuantizedQuery::default();
+                let (mut all, mut some) = (vec![0.0; 690], vec![0.0; 690]);
+                let mut left_out = 0;
+                for vector in data.queries.chunks_exact(32) {
+                    quantizer.set(&mut query, vector).unwrap();
+                    let far = f32::INFINITY;
+                    quantizer
+                        .scan(&query, &rows, 10..700, far, &mut buffer, &mut all)
+                        .unwrap();
+                    let mut sorted = all.clone();
+                    sorted.sort_by(f32::total_cmp);
+                    let threshold = sorted[20];
+                    quantizer
+                        .scan(&query, &rows, 10..700, threshold, &mut buffer, &mut some)
+                        .unwrap();
+                    for (all, some) in all.iter().zip(&some) {
+                        let same = (all - some).abs() <= 1e-5 * (1.0 + all.abs());
+                        let near = *all <= threshold && !code.starts_with("rabitq");
+                        assert!(
+                            same || (!near && *some == far),
+                            "{code} {metric}: {all} {some}"
+                        );
+                        left_out += usize::from(*some == far);
+                    }
+                }
+                let filters =
+                    code.starts_with("rabitq") || (kernels.permutes_bytes() && code.ends_with('8'));
+                assert_eq!(
+                    left_out > 20 * 400,
+                    filters,
+                    "{code} {kernels:?}: {left_out}"
+                );
+            }
         }
     }
 }
@@ -302,7 +345,7 @@ fn few_equal_and_huge_rows_have_codes() {
                 let mut out = vec![0.0; codes.len()];
                 let all = 0..codes.len();
                 quantizer
-                    .scan(options.kernels, &query, &codes, all, &mut buffer, &mut out)
+                    .scan(&query, &codes, all, f32::INFINITY, &mut buffer, &mut out)
                     .unwrap();
                 assert!(
                     out.iter().all(|rank| !rank.is_nan()),

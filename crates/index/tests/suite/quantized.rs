@@ -86,8 +86,8 @@ fn codes_take_the_bytes_that_they_say() {
         ("sq4", 16 + 4),
         ("binary", 4 + 4),
         // Padded to 64 dimensions.
-        ("rabitq", 8 + 8),
-        ("rabitq3", 24 + 16),
+        ("rabitq", 8 + 4),
+        ("rabitq3", 24 + 12),
     ] {
         let index = built(&rows, code);
         assert_eq!(index.code().to_string(), code);

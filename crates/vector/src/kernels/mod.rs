@@ -35,7 +35,9 @@ use step::{Dot, F16Load, F32Load, Float, InstructionSet, L1, L2};
 pub use planes::{CODE_GROUP, PLANES, plane_dots};
 pub(crate) use product::{Candidate, DEPTH_BLOCK, Keys, Products};
 pub(crate) use row_loop::{Job, RowLoops, prefetch};
-pub use tables::{NIBBLE_COLUMNS, SCAN_ROWS, byte_sums, nibble_row, nibble_sums};
+pub use tables::{
+    NIBBLE_COLUMNS, SCAN_ROWS, STEP_COLUMNS_MAX, byte_steps, byte_sums, nibble_row, nibble_sums,
+};
 
 /// An instruction set with kernels of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //!
 //! [`nibble_sums`]: codes of four bits look up one byte each, sixteen rows with one shuffle
 //! (André, Kermarrec and Le Scouarnec, "Cache locality is not enough", VLDB 2015; the layout is
-//! that of faiss's FastScan). [`byte_sums`]: codes of eight bits gather one float each.
+//! that of faiss's FastScan). [`byte_sums`]: codes of eight bits gather one float each;
+//! [`byte_steps`]: or look up one byte each, where one instruction does so for 64 rows.
 //!
 //! Rows lie in blocks of [`SCAN_ROWS`], column by column: one load holds the codes of many rows.
 
@@ -16,8 +17,10 @@ pub const NIBBLE_COLUMNS: usize = 4;
 const COLUMN: usize = 16;
 /// Groups of columns whose entries, 255 at most, add up to 16 bits.
 const GROUPS_MAX: usize = 64;
-/// Entries of a table of [`byte_sums`].
+/// Entries of a table of [`byte_sums`] and [`byte_steps`].
 const ENTRIES: usize = 256;
+/// Columns of [`byte_steps`], at most: their sums fit 16 bits.
+pub const STEP_COLUMNS_MAX: usize = 256;
 
 /// The codes of a group of columns in a block, or their tables.
 type Group = [u8; COLUMN * NIBBLE_COLUMNS];
@@ -92,6 +95,58 @@ pub fn byte_sums(kernels: Kernels, tables: &[f32], codes: &[u8], out: &mut [f32]
         // SAFETY: as above.
         Isa::Avx512 => unsafe { x86::bytes_avx512(tables, codes, out) },
         _ => bytes_portable(tables, codes, out),
+    }
+}
+
+impl Kernels {
+    /// Whether [`byte_steps`] is many times as fast as [`byte_sums`].
+    pub fn permutes_bytes(self) -> bool {
+        match self.isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512vbmi"),
+            _ => false,
+        }
+    }
+}
+
+/// `out[r]`: the sum over all columns `c` of `tables[c * 256 + code]`, with the code of row `r`
+/// in column `c`; codes as for [`byte_sums`].
+///
+/// # Panics
+/// As [`byte_sums`], or when there are more than [`STEP_COLUMNS_MAX`] columns.
+pub fn byte_steps(kernels: Kernels, tables: &[u8], codes: &[u8], out: &mut [u16]) {
+    let (tables, []) = tables.as_chunks() else {
+        panic!("{} bytes are no tables", tables.len());
+    };
+    let (out, []) = out.as_chunks_mut() else {
+        panic!("{} rows are no blocks of {SCAN_ROWS}", out.len());
+    };
+    let codes = codes.as_chunks().0;
+    assert_eq!(codes.len(), tables.len() * out.len(), "columns of codes");
+    assert!(tables.len() <= STEP_COLUMNS_MAX, "{} columns", tables.len());
+    if tables.is_empty() {
+        return out.fill([0; SCAN_ROWS]);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if kernels.permutes_bytes() {
+        // SAFETY: the CPU has the instructions, as has just been asked.
+        return unsafe { x86::steps_avx512(tables, codes, out) };
+    }
+    steps_portable(tables, codes, out);
+}
+
+fn steps_portable(
+    tables: &[[u8; ENTRIES]],
+    codes: &[[u8; SCAN_ROWS]],
+    out: &mut [[u16; SCAN_ROWS]],
+) {
+    for (codes, out) in codes.chunks_exact(tables.len()).zip(out) {
+        out.fill(0);
+        for (table, column) in tables.iter().zip(codes) {
+            for (sum, &code) in out.iter_mut().zip(column) {
+                *sum += u16::from(table[usize::from(code)]);
+            }
+        }
     }
 }
 
@@ -231,6 +286,62 @@ mod x86 {
             let before = _mm256_loadu_si256(at);
             let sums = _mm256_add_epi32(before, _mm256_cvtepu16_epi32(sums));
             _mm256_storeu_si256(at, sums);
+        }
+    }
+
+    /// Two blocks at a time. The lower seven bits of a code choose among 128 entries in two
+    /// registers; the eighth says in which two.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+    pub(super) fn steps_avx512(
+        tables: &[[u8; ENTRIES]],
+        codes: &[[u8; SCAN_ROWS]],
+        out: &mut [[u16; SCAN_ROWS]],
+    ) {
+        let columns = tables.len();
+        for (codes, out) in codes.chunks(columns * 2).zip(out.chunks_mut(2)) {
+            let (first, second) = codes.split_at(columns);
+            let mut sums = [_mm512_setzero_si512(); 2];
+            for (c, table) in tables.iter().enumerate() {
+                // SAFETY: 32 readable bytes each; the loads need no alignment.
+                let (low, high) = unsafe {
+                    let load = |codes: &[u8; SCAN_ROWS]| _mm256_loadu_si256(codes.as_ptr().cast());
+                    (
+                        load(&first[c]),
+                        second.get(c).map_or(_mm256_setzero_si256(), load),
+                    )
+                };
+                let code = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+                let mut parts = [_mm512_setzero_si512(); 4];
+                for (part, bytes) in parts.iter_mut().zip(table.as_chunks::<64>().0) {
+                    // SAFETY: 64 readable bytes; the load needs no alignment.
+                    *part = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+                }
+                let lower = _mm512_permutex2var_epi8(parts[0], code, parts[1]);
+                let upper = _mm512_permutex2var_epi8(parts[2], code, parts[3]);
+                let eighth = _mm512_movepi8_mask(code);
+                let entries = _mm512_mask_blend_epi8(eighth, lower, upper);
+                sums[0] = _mm512_add_epi16(sums[0], entries);
+                sums[1] = _mm512_add_epi16(sums[1], _mm512_srli_epi16::<8>(entries));
+            }
+            let even = _mm512_sub_epi16(sums[0], _mm512_slli_epi16::<8>(sums[1]));
+            // Of each 16 rows the first eight, then the others.
+            let low = _mm512_unpacklo_epi16(even, sums[1]);
+            let high = _mm512_unpackhi_epi16(even, sums[1]);
+            let quarters = [
+                _mm512_castsi512_si128(low),
+                _mm512_castsi512_si128(high),
+                _mm512_extracti32x4_epi32::<1>(low),
+                _mm512_extracti32x4_epi32::<1>(high),
+                _mm512_extracti32x4_epi32::<2>(low),
+                _mm512_extracti32x4_epi32::<2>(high),
+                _mm512_extracti32x4_epi32::<3>(low),
+                _mm512_extracti32x4_epi32::<3>(high),
+            ];
+            let out = out.as_flattened_mut().as_chunks_mut::<8>().0;
+            for (quarter, out) in quarters.into_iter().zip(out) {
+                // SAFETY: 16 writable bytes; the store needs no alignment.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), quarter) };
+            }
         }
     }
 
@@ -377,6 +488,32 @@ mod tests {
                 for kernels in Kernels::available() {
                     let mut out = vec![7; blocks * SCAN_ROWS];
                     nibble_sums(kernels, &tables, &codes, &mut out);
+                    assert_eq!(out, expected, "{kernels:?}, {columns} x {blocks}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_sums_steps_as_defined() {
+        for columns in [0, 1, 3, 8, 256] {
+            for blocks in 0..6 {
+                let mut tables = bytes(columns as u64, columns * ENTRIES);
+                if blocks == 5 {
+                    tables.fill(255);
+                }
+                let codes = bytes(7, blocks * columns * SCAN_ROWS);
+                let sum = |row: usize| -> u16 {
+                    let block = row / SCAN_ROWS * columns;
+                    let code = |c: usize| codes[(block + c) * SCAN_ROWS + row % SCAN_ROWS];
+                    (0..columns)
+                        .map(|c| u16::from(tables[c * ENTRIES + usize::from(code(c))]))
+                        .sum()
+                };
+                let expected: Vec<u16> = (0..blocks * SCAN_ROWS).map(sum).collect();
+                for kernels in Kernels::available() {
+                    let mut out = vec![7; blocks * SCAN_ROWS];
+                    byte_steps(kernels, &tables, &codes, &mut out);
                     assert_eq!(out, expected, "{kernels:?}, {columns} x {blocks}");
                 }
             }

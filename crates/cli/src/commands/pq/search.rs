@@ -120,7 +120,7 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &PqSearchArgs) -> 
         k,
         rerank: args.rerank,
         query: QuantizedQuery::default(),
-        buffer: ScanBuffer::default(),
+        buffer: ScanBuffer::with_kernels(kernels),
         ranks: vec![0.0; BLOCK],
     };
     let answers = searcher.all(queries.all())?;
@@ -199,10 +199,10 @@ impl Searcher<'_> {
             let places = first..(first + BLOCK).min(self.codes.len());
             let ranks = &mut self.ranks[..places.len()];
             self.quantizer.scan(
-                self.kernels,
                 &self.query,
                 self.codes,
                 places,
+                top.threshold(),
                 &mut self.buffer,
                 ranks,
             )?;
