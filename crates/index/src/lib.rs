@@ -12,9 +12,12 @@
 //! [`Sketches`] serve rows that have no index yet: [`scan_sketched`] measures only the rows that their 1-bit codes
 //! cannot exclude.
 //!
+//! [`advise`] measures all kinds on a sample of rows and says which will do.
+//!
 //! A new kind is a folder here, a variant of [`IndexSpec`], two match arms in the registry and one line in the index
 //! suite (`tests/suite.rs`).
 
+mod advise;
 mod ann;
 mod calibration;
 mod column;
@@ -37,6 +40,7 @@ mod scratch;
 mod sketch;
 mod spec;
 
+pub use advise::{Advice, AdviceParams, Choice, advise};
 pub use ann::{AnnIndex, BuiltIndex, Counters, SearchStats, VerifyReport};
 pub use diskann::{DiskAnn, DiskAnnParams};
 pub use error::IndexError;

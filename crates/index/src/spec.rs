@@ -159,7 +159,7 @@ impl IndexSpec {
     pub fn check_dim(&self, dim: usize) -> Result<(), IndexError> {
         match self {
             Self::Ivf(params) => params.check_dim(dim),
-            Self::Flat | Self::Hnsw(_) | Self::DiskAnn(_) => Ok(()),
+            Self::Flat | Self::Hnsw(_) | Self::DiskAnn(_) | Self::Lsh(_) => Ok(()),
         }
     }
 

@@ -21,6 +21,7 @@ Measurements on vector files, without a database:
   vecdb ivf build --dataset base.fvecs --output base.ivf --clusters 1000
   vecdb ivf sweep --index base.ivf --query query.fvecs --nprobe 1,4,16,64
   vecdb lsh advise --dataset base.fvecs --target-recall 0.9
+  vecdb advise --dataset base.fvecs --target-recall 0.95 --memory 2GB
 
 Environment:
   VECDB_PATH     folder of the database, where neither --path nor --url is given
@@ -236,6 +237,16 @@ Examples:
 For each number of hash functions, the fewest tables whose own buckets reach the recall: 1 - (1 - p^k)^L
 over the true neighbours of a sample. Candidates are the vectors compared, cost adds the hashing and
 the buckets, counted in distance computations. More probes reach a recall with fewer tables.";
+
+pub(crate) const ADVISE: &str = "\
+Examples:
+  vecdb advise --dataset base.fvecs --target-recall 0.95
+  vecdb advise --dataset base.f16.npy --metric cosine --memory 2GB --rows 100000000
+  vecdb advise --dataset base.npy --target-recall 0.99 --sample 50000 --json
+
+Every kind of index is built over two samples of the vectors, one of four times the size of the
+other, and searched with vectors that are in neither. What grows is carried on to all vectors as the
+power law through the two. Memory is what searches need there: codes and lists, or graph and vectors.";
 
 pub(crate) const COLLECTION_CREATE: &str = "\
 Examples:

@@ -1,5 +1,6 @@
 //! What can be typed: commands, flags, and the help that explains them.
 
+mod advise;
 mod collections;
 mod datasets;
 mod diskann;
@@ -11,6 +12,7 @@ mod serve;
 mod sizes;
 mod snapshots;
 
+pub(crate) use advise::AdviseArgs;
 pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
 pub(crate) use datasets::{
     BuildFiles, FlatCommand, FlatSearchArgs, HnswBuildArgs, HnswCommand, HnswSearchArgs,
@@ -166,6 +168,9 @@ pub(crate) enum Command {
     /// Build, search and measure hash tables (LSH) over vector files, without a database.
     #[command(subcommand)]
     Lsh(LshCommand),
+    /// Measure every kind of index on a sample of a vector file, and say which to take.
+    #[command(after_long_help = help::ADVISE)]
+    Advise(AdviseArgs),
     /// Create, list, inspect, compact and drop collections.
     #[command(subcommand)]
     Collection(CollectionCommand),

@@ -1,5 +1,6 @@
 //! What each command does. A command checks its input, works, and prints through the [`Console`].
 
+mod advise;
 mod collection;
 mod diskann;
 mod export;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Ivf(command) => ivf::run(console, globals, &command),
         Command::Pq(command) => pq::run(console, globals, &command),
         Command::Lsh(command) => lsh::run(console, globals, &command),
+        Command::Advise(args) => advise::run(console, globals, &args),
         Command::Collection(command) => collection::run(console, globals, &command),
         Command::Import(args) => import::run(console, globals, &args),
         Command::Insert(args) => insert::run(console, globals, &args),

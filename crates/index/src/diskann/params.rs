@@ -57,7 +57,7 @@ impl DiskAnnParams {
         if !(1.0..=2.0).contains(&self.alpha) {
             return Err(IndexError::BadNumber {
                 name: "alpha",
-                value: self.alpha,
+                value: f64::from(self.alpha),
                 expected: "from 1 to 2",
             });
         }

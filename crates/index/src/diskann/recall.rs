@@ -97,9 +97,8 @@ fn found(held: &HeldOut, hits: &[Neighbor]) -> usize {
         .neighbors
         .last()
         .map_or(f32::NEG_INFINITY, |n| n.distance);
-    let is_near = |hit: &&Neighbor| {
-        hit.distance <= limit || held.neighbors.iter().any(|n| n.row == hit.row)
-    };
+    let is_near =
+        |hit: &&Neighbor| hit.distance <= limit || held.neighbors.iter().any(|n| n.row == hit.row);
     let near = hits.iter().filter(is_near).count();
     near.min(held.neighbors.len())
 }

@@ -15,9 +15,9 @@ use super::codes;
 use super::frontier::Frontier;
 use super::layout::Block;
 use super::{DiskAnn, KNOBS};
-use crate::hnsw::recall::ef_for;
 use crate::exact::{check_request, search_exact};
 use crate::hnsw::Visited;
+use crate::hnsw::recall::ef_for;
 use crate::{Budget, Counters, DiskTrace, IndexError, Scratch, SearchParams, SearchStats};
 
 /// Candidates of a search that does not say how many.

@@ -231,6 +231,7 @@ impl Builder<'_> {
         let walk = Walk {
             links: self.links,
             scorer: self.space.scorer_of(row),
+            hidden: None,
         };
         let search = &mut scratch.search;
         search.clear_trace();
