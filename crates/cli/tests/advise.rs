@@ -9,7 +9,15 @@ use serde_json::json;
 #[test]
 fn advice_is_measured_and_can_be_followed() {
     let (world, _) = small();
-    let line = ["advise", "--dataset", "base.npy", "--target-recall", "0.9", "--queries", "40"];
+    let line = [
+        "advise",
+        "--dataset",
+        "base.npy",
+        "--target-recall",
+        "0.9",
+        "--queries",
+        "40",
+    ];
     let advice = world.json(&line);
     assert_eq!(
         keys(&advice),
@@ -38,18 +46,39 @@ fn advice_is_measured_and_can_be_followed() {
     // The collection that it names can be made.
     let dimension = advice["dimension"].to_string();
     let index = best["index"].to_string();
-    world.json(&["collection", "create", "c", "--dimension", &dimension, "--metric", "l2", "--index", &index]);
+    world.json(&[
+        "collection",
+        "create",
+        "c",
+        "--dimension",
+        &dimension,
+        "--metric",
+        "l2",
+        "--index",
+        &index,
+    ]);
 }
 
 #[test]
 fn memory_that_is_too_small_is_said_with_what_it_takes() {
     let (world, _) = small();
-    let line = ["advise", "--dataset", "base.npy", "--memory", "1KB", "--queries", "20"];
+    let line = [
+        "advise",
+        "--dataset",
+        "base.npy",
+        "--memory",
+        "1KB",
+        "--queries",
+        "20",
+    ];
     let advice = world.json(&line);
     assert!(advice["recommended"].is_null());
     assert_eq!(advice["memory_bytes_max"], 1_000);
     let text = check(&world.run(&line));
-    assert!(text.contains("the smallest index that does needs"), "{text}");
+    assert!(
+        text.contains("the smallest index that does needs"),
+        "{text}"
+    );
     for (flag, value, named) in [
         ("--target-recall", "2", "from 0.5 to 1"),
         ("--memory", "much", "like 16GB"),

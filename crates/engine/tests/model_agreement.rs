@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use model::{Model, Step, point};
 use vecdb_engine::{
-    CollectionConfig, Database, DiskAnnParams, Env, IndexSpec, IvfParams, Metric, Options,
+    CollectionConfig, Database, DiskAnnParams, Env, IndexSpec, IvfParams, LshParams, Metric,
+    Options,
 };
 use vecdb_storage::MemoryDisk;
 use vecdb_testkit::random::SeededRandom;
@@ -50,6 +51,15 @@ fn random_operations_on_lists_agree_with_a_plain_map() {
 #[test]
 fn random_operations_on_an_index_on_the_disk_agree_with_a_plain_map() {
     agree_with_a_plain_map(&IndexSpec::DiskAnn(DiskAnnParams::default()));
+}
+
+#[test]
+fn random_operations_on_hash_tables_agree_with_a_plain_map() {
+    agree_with_a_plain_map(&IndexSpec::Lsh(LshParams {
+        tables: Some(3),
+        hashes: Some(2),
+        ..LshParams::default()
+    }));
 }
 
 fn agree_with_a_plain_map(index: &IndexSpec) {

@@ -1,8 +1,8 @@
 //! Recall at the default settings, on real data, through everything that happens to a collection.
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, DiskAnnParams, IndexSpec, IvfParams, Metric, Options,
-    Point, PointId, SearchParams, SearchRequest,
+    Collection, CollectionConfig, Database, DiskAnnParams, IndexSpec, IvfParams, LshParams, Metric,
+    Options, Point, PointId, SearchParams, SearchRequest,
 };
 use vecdb_testkit::data::{Dataset, test_data};
 
@@ -147,4 +147,9 @@ fn recall_of_an_index_on_the_disk_survives_the_same() {
         l_build: 64,
         ..DiskAnnParams::default()
     }));
+}
+
+#[test]
+fn recall_of_hash_tables_survives_the_same() {
+    churn_both(&IndexSpec::Lsh(LshParams::default()));
 }

@@ -35,7 +35,8 @@ pub struct SearchParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,
     /// Recall at 10 to look for, in place of `ef`, `nprobe` or `probes`, which follow from what the build measured on rows
-    /// of its own. Queries that are unlike all rows find less. Known to every kind; 0.5 to 0.999.
+    /// of its own. Queries that are unlike all rows find less. Known to `flat` (which is exact), `hnsw`, `ivf` and `lsh`; 0.5 to
+    /// 0.999.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_recall: Option<f32>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.

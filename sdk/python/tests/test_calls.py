@@ -92,7 +92,7 @@ def test_a_collection_of_codes(client: VecDBClient, name: str, code: str) -> Non
     client.compact(name)
     query = [700.2, 0.0, 7.0, 11.0]
     exact = client.search(name, query, limit=5, params={"exact": True})
-    near = client.search(name, query, limit=5, params={"nprobe": 20, "rerank": 400})
+    near = client.search(name, query, limit=5, params={"nprobe": 20, "rerank": 2_000})
     assert near.ids == exact.ids
     assert near.scores == exact.scores
 

@@ -330,7 +330,7 @@ pub(crate) struct LshSearchArgs {
     #[command(flatten)]
     pub(crate) queries: QueryArgs,
     /// Buckets looked into, the likeliest of all tables first; more find more and cost more. Default: what the build found
-    /// to give a recall of 0.98.
+    /// to give a recall of 0.99.
     #[arg(long, value_name = "N")]
     pub(crate) probes: Option<u32>,
     /// Vectors compared at most.

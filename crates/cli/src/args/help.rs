@@ -22,6 +22,7 @@ Measurements on vector files, without a database:
   vecdb ivf sweep --index base.ivf --query query.fvecs --nprobe 1,4,16,64
   vecdb lsh advise --dataset base.fvecs --target-recall 0.9
   vecdb advise --dataset base.fvecs --target-recall 0.95 --memory 2GB
+  vecdb pq train --dataset base.fvecs --output base.pq --segments 8 --bits 8
 
 Environment:
   VECDB_PATH     folder of the database, where neither --path nor --url is given

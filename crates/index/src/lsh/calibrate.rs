@@ -12,7 +12,7 @@ use crate::{BuildOptions, IndexError};
 
 /// What a search that names no number of probes looks for. More than most ask for: queries that are unlike the rows find
 /// less than rows do that look for each other.
-pub(super) const RECALL_DEFAULT: f32 = 0.98;
+pub(super) const RECALL_DEFAULT: f32 = 0.99;
 /// Probes of a query at most.
 const PROBES_MAX: usize = 1 << 16;
 /// Ranks by sketches at most: to measure more takes the sense out of them.

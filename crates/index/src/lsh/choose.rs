@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::{BuildOptions, IndexError};
 
 /// Rows that a bucket is expected to hold of a query that is like no row, at most, where the number of functions is chosen.
-const BUCKET_ROWS: f64 = 24.0;
+const BUCKET_ROWS: f64 = 64.0;
 /// Functions of a table, at most, where they are chosen.
 const HASHES_MOST: u32 = 24;
 /// The recall of the own buckets alone that the number of tables is chosen for; probes of the buckets beside them do the

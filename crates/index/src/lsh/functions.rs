@@ -81,7 +81,8 @@ impl Learned {
         let mut vectors = sample(metric, rows, SAMPLE_ROWS, seed, options)?;
         if metric == Metric::L1 {
             let (low, high) = learned.numbers.split_at_mut(dim);
-            (low.fill(f32::INFINITY), high.fill(f32::NEG_INFINITY));
+            low.fill(f32::INFINITY);
+            high.fill(f32::NEG_INFINITY);
             for vector in vectors.chunks_exact(dim) {
                 for ((low, high), &x) in low.iter_mut().zip(high.iter_mut()).zip(vector) {
                     (*low, *high) = (low.min(x), high.max(x));

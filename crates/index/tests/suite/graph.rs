@@ -51,9 +51,11 @@ fn rows_inserted_one_by_one_are_found() {
         index.insert(rows.view(), RowId(2000)).is_err(),
         "no such row"
     );
-    let built = save(&build(&rows, 1));
+    let mut built = crate::fixture::sections(&save(&build(&rows, 1)));
+    // Only a build measures what a recall takes.
+    built.retain(|(name, _)| name != "hnsw:recall");
     assert!(
-        crate::fixture::sections(&save(&index)) == crate::fixture::sections(&built),
+        crate::fixture::sections(&save(&index)) == built,
         "the same graph as from a build"
     );
     assert!(rows.recall(&index, 10, None) >= 0.95);
