@@ -2,8 +2,8 @@
 
 mod harness;
 
+use harness::keys;
 use harness::small::{ROWS, small};
-use harness::{check, keys};
 use serde_json::json;
 
 #[test]
@@ -74,7 +74,8 @@ fn memory_that_is_too_small_is_said_with_what_it_takes() {
     let advice = world.json(&line);
     assert!(advice["recommended"].is_null());
     assert_eq!(advice["memory_bytes_max"], 1_000);
-    let text = check(&world.run(&line));
+    let said = world.run(&line);
+    let text = String::from_utf8_lossy(&said.stdout);
     assert!(
         text.contains("the smallest index that does needs"),
         "{text}"

@@ -66,8 +66,9 @@ fn not_on_a_database(command: &Command) -> Option<&'static str> {
         | Command::Ivf(_)
         | Command::Lsh(_)
         | Command::Diskann(_)
+        | Command::Pq(_)
         | Command::Advise(_) => Some(
-            "`flat`, `hnsw`, `ivf`, `lsh`, `diskann` and `advise` work on files of this machine, without a database",
+            "`flat`, `hnsw`, `ivf`, `lsh`, `diskann`, `pq` and `advise` work on files of this machine, without a database",
         ),
         Command::Serve(_) => Some("a server serves a folder of this machine: give --path"),
         Command::Completions { .. } => Some("`completions` needs no database"),
