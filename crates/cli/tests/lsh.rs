@@ -258,6 +258,8 @@ fn advice_is_what_the_collision_formula_says() {
         "base.npy",
         "--target-recall",
         "0.8",
+        "--metric",
+        "cosine",
     ];
     let advice = world.json(&advise);
     let choices = &advice["choices"];

@@ -353,6 +353,9 @@ impl Looking<'_> {
             }
             if self.scratch.visited.insert(row) && self.mask.is_none_or(|mask| mask.contains(row)) {
                 self.scratch.batch.push(row);
+                if self.compared + self.scratch.batch.len() as u64 >= plan.candidates {
+                    break;
+                }
                 if self.scratch.batch.len() >= BLOCK {
                     self.measure(plan)?;
                     if self.end.is_some() {

@@ -63,7 +63,7 @@ fn check(data: &Dataset, spec: &IndexSpec) {
     let rows = rows_of(data);
     let limits = limits(&rows);
     let index = rows.build(spec, 2);
-    for target in [0.8, 0.9, 0.95, 0.98] {
+    for target in [0.8, 0.9, 0.97] {
         let params = SearchParams {
             target_recall: Some(target),
             ..SearchParams::default()
@@ -109,12 +109,12 @@ fn check_all(data: &Dataset) {
 
 #[test]
 fn on_debian_packages() {
-    check_all(&test_data().debian(8_000));
+    check_all(&test_data().debian(5_000));
 }
 
 #[test]
 fn on_fashion_mnist() {
-    check_all(&test_data().fashion_mnist(8_000));
+    check_all(&test_data().fashion_mnist(5_000));
 }
 
 #[test]
