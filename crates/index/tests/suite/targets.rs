@@ -1,6 +1,6 @@
 //! A search that names a recall reaches it, at no more than twice the work that it takes.
 
-use vecdb_index::{Budget, HnswParams, IndexSpec, IvfParams, LshParams, SearchParams};
+use vecdb_index::{Budget, DiskAnnParams, HnswParams, IndexSpec, IvfParams, LshParams, SearchParams};
 use vecdb_testkit::data::{Dataset, test_data};
 use vecdb_vector::ElementType;
 
@@ -52,7 +52,7 @@ fn measure(
 fn knob(kind: &str, value: u32) -> SearchParams {
     let mut params = SearchParams::default();
     match kind {
-        "hnsw" => params.ef = Some(value),
+        "hnsw" | "diskann" => params.ef = Some(value),
         "ivf" => params.nprobe = Some(value),
         _ => params.probes = Some(value),
     }
@@ -102,6 +102,7 @@ fn check_all(data: &Dataset) {
         IndexSpec::Hnsw(HnswParams::default()),
         IndexSpec::Ivf(IvfParams::default()),
         IndexSpec::Lsh(LshParams::default()),
+        IndexSpec::DiskAnn(DiskAnnParams::default()),
     ] {
         check(data, &spec);
     }
@@ -134,6 +135,7 @@ fn more_recall_is_never_less_work() {
         IndexSpec::Hnsw(HnswParams::default()),
         IndexSpec::Ivf(IvfParams::default()),
         IndexSpec::Lsh(LshParams::default()),
+        IndexSpec::DiskAnn(DiskAnnParams::default()),
     ] {
         let rows = Rows::new(vecdb_vector::Metric::Cosine, ElementType::F32, 4_000, 24);
         let index = rows.build(&spec, 2);
