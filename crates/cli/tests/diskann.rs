@@ -278,7 +278,11 @@ fn a_collection_of_that_kind_is_searched_and_merged() {
             &nprobe,
             2,
             "invalid_argument",
-            &["`diskann`", "`nprobe`", "ef, beam_width, target_recall, exact"],
+            &[
+                "`diskann`",
+                "`nprobe`",
+                "ef, beam_width, target_recall, exact",
+            ],
         )],
     );
 }

@@ -306,8 +306,12 @@ fn acts_refusals_and_slow_calls_stand_in_the_log() {
         .create_collection("c", CollectionConfig::new(64, Metric::L2))
         .unwrap();
     let stop = StopSignal::default();
-    let points = (0..8_000_u64).map(|id| Point::new(id, vec![0.5; 64]).with("n", id as i64));
-    remote.upsert("c", points.collect(), None, &stop).unwrap();
+    // So many that a search of them takes longer than a slow one may.
+    for first in (0..64_000_u64).step_by(8_000) {
+        let ids = first..first + 8_000;
+        let points = ids.map(|id| Point::new(id, vec![0.5; 64]).with("n", id as i64));
+        remote.upsert("c", points.collect(), None, &stop).unwrap();
+    }
     let mut search = SearchRequest::new(vec![1.0; 64]).limit(3);
     search.params.ef = Some(77);
     search.filter = Some(Filter::gte("n", 4_321_i64));

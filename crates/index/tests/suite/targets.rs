@@ -1,6 +1,8 @@
 //! A search that names a recall reaches it, at no more than twice the work that it takes.
 
-use vecdb_index::{Budget, DiskAnnParams, HnswParams, IndexSpec, IvfParams, LshParams, SearchParams};
+use vecdb_index::{
+    Budget, DiskAnnParams, HnswParams, IndexSpec, IvfParams, LshParams, SearchParams,
+};
 use vecdb_testkit::data::{Dataset, test_data};
 use vecdb_vector::ElementType;
 
@@ -110,7 +112,7 @@ fn check_all(data: &Dataset) {
 
 #[test]
 fn on_debian_packages() {
-    check_all(&test_data().debian(5_000));
+    check_all(&test_data().debian(8_000));
 }
 
 #[test]
