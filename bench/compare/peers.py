@@ -162,16 +162,124 @@ class FaissIvfFlatPeer:
         assert self._index is not None
         faiss.omp_set_num_threads(threads)
         self._index.nprobe = nprobe
-        # A query a call, as ours are searched: a batch would share the reading of centroids and lists.
-        queries = prepared(queries, self._cosine)
-
-        def run() -> np.ndarray:
-            return np.vstack([self._index.search(queries[q : q + 1], k)[1] for q in range(len(queries))])
-
-        return timed(run)
+        return one_by_one(self._index, prepared(queries, self._cosine), k)
 
     def memory_bytes(self) -> int:
         return int(faiss.serialize_index(self._index).nbytes)
+
+
+class FaissIvfPqPeer:
+    """faiss IndexIVFPQFastScan of residuals, four bits a segment, refined by the vectors. Its knob is the number of lists
+    and, in times k, of the candidates refined."""
+
+    name = "faiss-ivf-pq"
+
+    def __init__(self, metric: str, lists: int, segments: int) -> None:
+        self._cosine, self._lists, self._segments = metric == "cosine", lists, segments
+        self._index: faiss.IndexRefineFlat | None = None
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        self._index = None
+        faiss.omp_set_num_threads(threads)
+        metric = faiss.METRIC_INNER_PRODUCT if self._cosine else faiss.METRIC_L2
+        dim = base.shape[1]
+
+        def run() -> faiss.IndexRefineFlat:
+            self._quantizer = faiss.IndexFlatIP(dim) if self._cosine else faiss.IndexFlatL2(dim)
+            self._codes = faiss.IndexIVFPQFastScan(self._quantizer, dim, self._lists, self._segments, 4, metric)
+            self._codes.cp.seed = seed
+            index = faiss.IndexRefineFlat(self._codes)
+            vectors = prepared(base, self._cosine)
+            index.train(vectors)
+            index.add(vectors)
+            return index
+
+        self._index, cost = timed(run)
+        assert self._index.ntotal == len(base)
+        return cost
+
+    def search(self, queries: np.ndarray, k: int, knob: tuple[int, int], threads: int) -> tuple[np.ndarray, Cost]:
+        assert self._index is not None
+        faiss.omp_set_num_threads(threads)
+        self._codes.nprobe, self._index.k_factor = knob
+        return one_by_one(self._index, prepared(queries, self._cosine), k)
+
+    def memory_bytes(self) -> int:
+        return int(faiss.serialize_index(self._index).nbytes)
+
+
+class FaissLshPeer:
+    """faiss IndexLSH of rotated bits, refined by the vectors. Its knob is the number of candidates, in times k. Cosine is
+    the distance of vectors of unit length."""
+
+    def __init__(self, metric: str, bits: int) -> None:
+        self.name = f"faiss-lsh-{bits}"
+        self._cosine, self._bits = metric == "cosine", bits
+        self._index: faiss.IndexRefineFlat | None = None
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        self._index = None
+        faiss.omp_set_num_threads(threads)
+        dim = base.shape[1]
+
+        def run() -> faiss.IndexRefineFlat:
+            self._codes = faiss.IndexLSH(dim, self._bits, True, True)
+            index = faiss.IndexRefineFlat(self._codes)
+            vectors = prepared(base, self._cosine)
+            index.train(vectors)
+            index.add(vectors)
+            return index
+
+        self._index, cost = timed(run)
+        assert self._index.ntotal == len(base)
+        return cost
+
+    def search(self, queries: np.ndarray, k: int, factor: int, threads: int) -> tuple[np.ndarray, Cost]:
+        assert self._index is not None
+        faiss.omp_set_num_threads(threads)
+        self._index.k_factor = factor
+        return one_by_one(self._index, prepared(queries, self._cosine), k)
+
+    def memory_bytes(self) -> int:
+        return int(faiss.serialize_index(self._index).nbytes)
+
+
+class FaissPqPeer:
+    """faiss IndexPQ, eight bits a segment: training, coding and search apart."""
+
+    name = "faiss-pq"
+
+    def __init__(self, metric: str, segments: int) -> None:
+        self._cosine, self._segments = metric == "cosine", segments
+        self._index: faiss.IndexPQ | None = None
+
+    def train(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        faiss.omp_set_num_threads(threads)
+        metric = faiss.METRIC_INNER_PRODUCT if self._cosine else faiss.METRIC_L2
+
+        def run() -> faiss.IndexPQ:
+            index = faiss.IndexPQ(base.shape[1], self._segments, 8, metric)
+            index.pq.cp.seed = seed
+            index.train(prepared(base, self._cosine))
+            return index
+
+        self._index, cost = timed(run)
+        return cost
+
+    def encode(self, base: np.ndarray) -> Cost:
+        assert self._index is not None
+        _, cost = timed(lambda: self._index.add(prepared(base, self._cosine)))
+        return cost
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, Cost]:
+        assert self._index is not None
+        faiss.omp_set_num_threads(1)
+        return one_by_one(self._index, prepared(queries, self._cosine), k)
+
+
+def one_by_one(index: Any, queries: np.ndarray, k: int) -> tuple[np.ndarray, Cost]:
+    """A query a call, as ours are searched: a batch would share the reading of what it compares."""
+    return timed(lambda: np.vstack([index.search(queries[q : q + 1], k)[1] for q in range(len(queries))]))
 
 
 def faiss_kmeans(base: np.ndarray, clusters: int, iterations: int, threads: int, seed: int) -> np.ndarray:

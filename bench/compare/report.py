@@ -83,10 +83,15 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
+        # A knob of two numbers is a key as text: JSON has no others.
+        return {_key(key): _rounded(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_rounded(item) for item in value]
     return value
+
+
+def _key(key: Any) -> Any:
+    return "/".join(map(str, key)) if isinstance(key, tuple) else key
 
 
 def _git(*arguments: str) -> str:

@@ -18,7 +18,7 @@ server= others=
 for argument in "$@"; do
     case $argument in
     server) server=wanted ;;
-    flat_scan | flat_batch | hnsw | ivf | engine) others=wanted ;;
+    flat_scan | flat_batch | hnsw | ivf | quantizers | lsh | target_recall | diskann | engine) others=wanted ;;
     esac
 done
 if [ -n "$server" ] || [ -z "$others" ]; then
@@ -27,5 +27,19 @@ if [ -n "$server" ] || [ -z "$others" ]; then
     rm -rf "$wheels"
     "$venv/bin/maturin" build --release --quiet --manifest-path sdk/python/Cargo.toml --interpreter "$venv/bin/python" --out "$wheels"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --force-reinstall "$wheels"/*.whl
+fi
+# The peer of the case diskann needs an older numpy, so an environment of its own.
+case " $* " in
+*" diskann "*) disk=wanted ;;
+*) disk= ;;
+esac
+if [ -n "$disk" ] || [ -z "$others$server" ]; then
+    old=$bench/.venv-diskann
+    if ! cmp -s "$bench/compare/requirements-diskann.txt" "$old/installed.txt"; then
+        "${PYTHON:-python3}" -m venv "$old"
+        "$old/bin/pip" install --quiet --disable-pip-version-check -r "$bench/compare/requirements-diskann.txt"
+        cp "$bench/compare/requirements-diskann.txt" "$old/installed.txt"
+    fi
+    "${CARGO:-cargo}" build --release --quiet -p vecdb-cli --bin vecdb
 fi
 exec "$venv/bin/python" "$bench/compare/compare.py" "$@"

@@ -35,6 +35,10 @@ class RunnerClient:
         self._out = work / "ids.npy"
         self._process = subprocess.Popen([str(binary)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> RunnerClient:
         return self
 

@@ -53,13 +53,17 @@ def load_into(client: RunnerClient, dataset: Dataset, queries: int | None = None
 
 def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
     """Case by name; a case gives one result per file it writes."""
-    from cases import engine, flat_batch, flat_scan, hnsw, ivf, server
+    from cases import diskann, engine, flat_batch, flat_scan, hnsw, ivf, lsh, quantizers, server, target_recall
 
     return {
         "flat_scan": flat_scan.run,
         "flat_batch": flat_batch.run,
         "hnsw": hnsw.run,
         "ivf": ivf.run,
+        "quantizers": quantizers.run,
+        "lsh": lsh.run,
+        "target_recall": target_recall.run,
+        "diskann": diskann.run,
         "engine": engine.run,
         "server": server.run,
     }

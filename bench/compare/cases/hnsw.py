@@ -42,8 +42,9 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         load_into(client, dataset)
         ours = Ours(client, OURS, {"type": "hnsw", "m": M, "ef_construction": EF_CONSTRUCTION}, "ef")
         systems = [ours, *(GRAPH_PEERS[name](dataset.metric, M, EF_CONSTRUCTION) for name in settings.peers)]
+        knobs = {system.name: EFS for system in systems}
         for number in range(settings.rounds):
-            rounds.append(one_round(systems, dataset, settings.seed + number, EFS))
+            rounds.append(one_round(systems, dataset, settings.seed + number, knobs))
             print(f"  {dataset.name}: round {number + 1} of {settings.rounds} done", flush=True)
         memory = {system.name: system.memory_bytes() for system in systems}
         counters = ours.counters

@@ -1,5 +1,5 @@
-"""IVF at equal numbers of lists against faiss IVFFlat: build time, memory, speed at equal recall; and k-means against
-faiss.Kmeans."""
+"""IVF at equal numbers of lists against faiss: lists of vectors against IVFFlat, product codes against IVFPQFastScan with
+refinement at equal bytes per vector. Build time, memory, speed at equal recall; and k-means against faiss.Kmeans."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ import datasets
 from cases import Result, Settings, load_into
 from cases.sweep import BUILD_THREADS, K, Ours, facts, one_round, summary
 from datasets import Dataset
-from peers import FaissIvfFlatPeer, faiss_kmeans, timed
+from peers import FaissIvfFlatPeer, FaissIvfPqPeer, faiss_kmeans, timed
 from report import Bar, paired_ratio
 from runner_client import RunnerClient
 
 NPROBES = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96]
-CODES = ["sq8", "vector"]
-PEER = FaissIvfFlatPeer.name
+# What our lists hold, and the peer that it is compared with.
+PEER_OF = {"sq8": FaissIvfFlatPeer.name, "vector": FaissIvfFlatPeer.name, "pq": FaissIvfPqPeer.name}
+CODES = list(PEER_OF)
+# Candidates that the peer measures by vectors, in times k. Ours are set by the build.
+REFINED = [3, 10, 30]
 ITERATIONS = 10
 # Rows per cluster: what faiss samples anyway.
 CLUSTERED_ROWS_PER_CLUSTER = 256
@@ -49,22 +52,28 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         about = client.call("about").answer
         load_into(client, dataset)
         ours = [Ours(client, code, {"type": "ivf", "nlist": lists, "code": code}, "nprobe") for code in CODES]
-        peer = FaissIvfFlatPeer(dataset.metric, lists)
+        flat = FaissIvfFlatPeer(dataset.metric, lists)
+        # As many segments as `pq` has where no number is given.
+        coded = FaissIvfPqPeer(dataset.metric, lists, -(-dataset.base.shape[1] // 2))
+        peers = {peer.name: peer for peer in (flat, coded)}
+        knobs = {name: NPROBES for name in [*CODES, flat.name]}
+        knobs[coded.name] = [(nprobe, refined) for nprobe in NPROBES for refined in REFINED]
         memory = {}
         for number in range(settings.rounds):
             seed = settings.seed + number
             # The runner holds one index at a time: each of ours is built and searched before the next.
             one = {}
             for system in ours:
-                one |= one_round([system, peer], dataset, seed, NPROBES)
+                peer = peers[PEER_OF[system.name]]
+                one |= one_round([system, peer], dataset, seed, knobs)
                 memory[system.name] = system.memory_bytes()
+                memory[peer.name] = peer.memory_bytes()
             rounds.append(one)
             clustered.append(kmeans(client, dataset, seed))
             print(f"  {dataset.name}: round {number + 1} of {settings.rounds} done", flush=True)
-        memory[PEER] = peer.memory_bytes()
         counters = {system.name: system.counters for system in ours}
         described = {system.name: system.describe() for system in ours}
-    found = summary(rounds, CODES, [PEER], "nprobe")
+    found = summary(rounds, CODES, list(peers), "nprobe")
     result = {
         **facts(about, dataset),
         "parameters": {"nlist": lists, "k": K, "seed": settings.seed},
@@ -72,7 +81,7 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         "ours_per_nprobe": counters,
         "indexes": described,
         "systems": found["systems"],
-        "ours_over_peer": {code: ratio for (code, _), ratio in found["ratios"].items()},
+        "ours_over_peer": {code: found["ratios"][code, PEER_OF[code]] for code in CODES},
         "rounds": found["rounds"],
         "kmeans": {
             "rounds": clustered,
@@ -120,8 +129,8 @@ def bars(result: dict[str, Any]) -> list[Bar]:
     name = result["dataset"]
     for code in CODES:
         ratio = result["ours_over_peer"][code]
-        prefix = f"{name}: ivf of {code} / faiss IVFFlat, "
-        memory = result["memory_bytes"][code] / result["memory_bytes"][PEER]
+        prefix = f"{name}: ivf of {code} / {PEER_OF[code]}, "
+        memory = result["memory_bytes"][code] / result["memory_bytes"][PEER_OF[code]]
         lines.append(Bar(prefix + "build time", ratio["build"], "at most", 1.0))
         lines.append(Bar(prefix + "memory, with the vectors", memory, "at most", None))
         for target, value in ratio["queries_per_second_at_recall"].items():

@@ -3,7 +3,8 @@ equal recall."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from statistics import median
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ class System(Protocol):
 
     def build(self, base: np.ndarray, threads: int, seed: int) -> Any: ...
 
-    def search(self, queries: np.ndarray, k: int, knob: int, threads: int) -> tuple[np.ndarray, Any]: ...
+    def search(self, queries: np.ndarray, k: int, knob: Any, threads: int) -> tuple[np.ndarray, Any]: ...
 
     def memory_bytes(self) -> int: ...
 
@@ -83,17 +84,19 @@ def facts(about: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def one_round(systems: Sequence[System], dataset: Dataset, seed: int, knobs: Sequence[int]) -> Round:
-    """Builds with every system in turn, then searches with every system in turn at each value of the knob."""
+def one_round(systems: Sequence[System], dataset: Dataset, seed: int, knobs: Mapping[str, Sequence[Any]]) -> Round:
+    """Builds with every system in turn, then searches with every system in turn at each value of its knob."""
     result: Round = {system.name: {"search": {}} for system in systems}
     for system in systems:
         cost = system.build(dataset.base, BUILD_THREADS, seed)
         result[system.name]["build_seconds"] = cost.seconds
         result[system.name]["build_cpu_seconds"] = cost.cpu_seconds
     for system in systems:
-        system.search(dataset.queries, K, knobs[0], 1)
-    for knob in knobs:
-        for system in systems:
+        system.search(dataset.queries, K, knobs[system.name][0], 1)
+    for step in zip_longest(*(knobs[system.name] for system in systems)):
+        for system, knob in zip(systems, step, strict=True):
+            if knob is None:
+                continue
             ids, cost = system.search(dataset.queries, K, knob, 1)
             assert ids.shape == (len(dataset.queries), K), ids.shape
             result[system.name]["search"][knob] = {
@@ -125,6 +128,7 @@ def summary(rounds: list[Round], ours: Sequence[str], peers: Sequence[str], knob
             f"recall_difference_by_{knob}": {
                 value: recalls - systems[peer][f"recall_by_{knob}"][value]
                 for value, recalls in systems[one][f"recall_by_{knob}"].items()
+                if value in systems[peer][f"recall_by_{knob}"]
             },
             "queries_per_second_at_recall": {
                 t: paired_ratio(*([r[side][t].queries_per_second for r in per_round] for side in (one, peer)))

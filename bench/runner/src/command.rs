@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use vecdb_engine::{Durability, ElementType, IndexSpec, LIMIT_MAX, Metric, SearchParams};
+use vecdb_index::quantizer::QuantizerSpec;
 
 use crate::Outcome;
 use crate::remote::{Face, Mix};
@@ -43,6 +44,31 @@ pub(crate) enum Command {
     IndexSave { path: PathBuf },
     /// All queries one after the other, or spread over threads.
     IndexSearch {
+        k: usize,
+        params: SearchParams,
+        threads: usize,
+        out: PathBuf,
+    },
+    /// Learns a quantizer from the base vectors.
+    QuantizerTrain {
+        code: QuantizerSpec,
+        threads: usize,
+        seed: u64,
+    },
+    /// Codes of all base vectors.
+    QuantizerEncode { threads: usize },
+    /// All queries one after the other, each compared with all codes.
+    QuantizerSearch { k: usize, out: PathBuf },
+    /// Opens an index of `vecdb diskann build`, which holds all vectors of its own. `io` is `uring`, `threads` or `mapped`.
+    DiskOpen {
+        path: PathBuf,
+        metric: Metric,
+        rows: u32,
+        io: String,
+        cache_bytes: u64,
+    },
+    /// All queries by so many threads, each taking the next.
+    DiskSearch {
         k: usize,
         params: SearchParams,
         threads: usize,
@@ -116,13 +142,16 @@ impl Command {
             }
             Command::RemoteMixed { mix } => (mix.k, mix.connections, Metric::L2),
             Command::Load { metric, .. } => (0, 0, *metric),
-            Command::FlatSearch { k, threads, .. } | Command::IndexSearch { k, threads, .. } => {
-                (*k, *threads, Metric::L2)
-            }
-            Command::IndexBuild { threads, .. } | Command::KMeans { threads, .. } => {
-                (0, *threads, Metric::L2)
-            }
-            Command::Scan { k } | Command::DbSearch { k, .. } => (*k, 0, Metric::L2),
+            Command::FlatSearch { k, threads, .. }
+            | Command::IndexSearch { k, threads, .. }
+            | Command::DiskSearch { k, threads, .. } => (*k, *threads, Metric::L2),
+            Command::IndexBuild { threads, .. }
+            | Command::KMeans { threads, .. }
+            | Command::QuantizerTrain { threads, .. }
+            | Command::QuantizerEncode { threads } => (0, *threads, Metric::L2),
+            Command::Scan { k }
+            | Command::DbSearch { k, .. }
+            | Command::QuantizerSearch { k, .. } => (*k, 0, Metric::L2),
             _ => (0, 0, Metric::L2),
         };
         if k > LIMIT_MAX {

@@ -7,8 +7,10 @@
 
 mod aligned;
 mod clustering;
+mod codes;
 mod collection;
 mod command;
+mod disk;
 mod exact;
 mod ids;
 mod index;

@@ -6,8 +6,10 @@ use vecdb_vector::Kernels;
 
 use crate::Outcome;
 use crate::clustering::cluster;
+use crate::codes::Codes;
 use crate::collection::Store;
 use crate::command::Command;
+use crate::disk::DiskIndex;
 use crate::exact;
 use crate::index::Index;
 use crate::memory::Memory;
@@ -22,6 +24,8 @@ pub(crate) struct Session {
     queries: Option<Rows>,
     payloads: Option<Payloads>,
     index: Option<Index>,
+    codes: Option<Codes>,
+    disk: Option<DiskIndex>,
     memory: Option<Memory>,
     store: Option<Store>,
     server: Option<Server>,
@@ -40,7 +44,7 @@ impl Session {
                 limit,
                 metric,
             } => {
-                (self.index, self.payloads) = (None, None);
+                (self.index, self.codes, self.payloads) = (None, None, None);
                 let (base, _) = self.base.insert((Rows::read(&path, limit)?, metric));
                 Ok(json!({ "rows": base.len(), "dim": base.dim }))
             }
@@ -119,6 +123,55 @@ impl Session {
             } => {
                 let (base, _) = self.base.as_ref().ok_or(NO_BASE)?;
                 cluster(base, (clusters, iterations), (threads, seed), &out)
+            }
+            other => self.run_on_codes(other),
+        }
+    }
+
+    fn run_on_codes(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::QuantizerTrain {
+                code,
+                threads,
+                seed,
+            } => {
+                self.codes = None;
+                let (base, metric) = self.base.as_mut().ok_or(NO_BASE)?;
+                let codes = Codes::train(base, *metric, code, (threads, seed))?;
+                let bytes_each = self.codes.insert(codes).bytes_each();
+                Ok(json!({ "bytes_each": bytes_each }))
+            }
+            Command::QuantizerEncode { threads } => {
+                let (base, _) = self.base.as_ref().ok_or(NO_BASE)?;
+                let codes = self.codes.as_mut().ok_or(NO_CODES)?;
+                codes.encode(base, threads)?;
+                Ok(json!({ "rows": base.len() }))
+            }
+            Command::QuantizerSearch { k, out } => {
+                let (_, queries, _) = self.pair()?;
+                let codes = self.codes.as_ref().ok_or(NO_CODES)?;
+                codes.search(queries, k, &out)
+            }
+            Command::DiskOpen {
+                path,
+                metric,
+                rows,
+                io,
+                cache_bytes,
+            } => {
+                let (disk, notices) = DiskIndex::open(&path, (metric, rows), (&io, cache_bytes))?;
+                let about = self.disk.insert(disk).about();
+                Ok(json!({ "about": about, "notices": notices }))
+            }
+            Command::DiskSearch {
+                k,
+                params,
+                threads,
+                out,
+            } => {
+                let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
+                let disk = self.disk.as_ref().ok_or(NO_DISK)?;
+                disk.search(queries, (k, &params, threads), &out)
             }
             other => self.run_on_store(other),
         }
@@ -225,5 +278,7 @@ impl Session {
 const NO_BASE: &str = "no base vectors: send the command load first";
 const NO_QUERIES: &str = "no queries: send the command queries first";
 const NO_INDEX: &str = "no index: send the command index_build first";
+const NO_CODES: &str = "no quantizer: send the command quantizer_train first";
+const NO_DISK: &str = "no index on the disk is open: send the command disk_open first";
 const NO_STORE: &str = "no database is open: send the command db_open first";
 const NO_SERVER: &str = "no server is known: send the command remote_open first";

@@ -81,16 +81,17 @@ impl Gateway {
         Ok((backend.clone(), reservation))
     }
 
-    /// Puts the work of a call into the queue of its lane.
+    /// Puts the work of a call into the queue of its lane. It has waited for `late` already.
     pub(super) async fn push(
         &self,
         call: &Call,
         operation: Operation,
         mut job: Job,
+        late: Duration,
         deadline: Option<Instant>,
     ) -> Result<()> {
         let lane = self.lane(operation);
-        while let Err((refused, error)) = lane.push(job) {
+        while let Err((refused, error)) = lane.push(job, late) {
             if !waits(call, &error, deadline) {
                 self.metrics.refuse(Refusal::Queue);
                 return Err(error);

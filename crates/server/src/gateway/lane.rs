@@ -122,15 +122,21 @@ impl Lane {
         self.shared.wake_refuser.notify_one();
     }
 
-    /// Puts a job into the queue, or gives it back at once with the refusal where that is full.
-    pub(super) fn push(&self, job: Job) -> Result<(), (Job, Error)> {
+    /// Puts a job into the queue that has waited for `late` elsewhere, or gives it back at once with the refusal where the
+    /// queue is full or the job has waited for too long.
+    pub(super) fn push(&self, job: Job, late: Duration) -> Result<(), (Job, Error)> {
+        if self.shared.wait_max().is_some_and(|max| late >= max) {
+            return Err((job, too_late(late)));
+        }
+        let now = Instant::now();
+        let arrived = now.checked_sub(late).unwrap_or(now);
         let mut queue = self.shared.queue.lock();
         if queue.jobs.len() >= self.shared.queue_max.load(Ordering::Relaxed) {
             let waiting = queue.jobs.len();
             drop(queue);
             return Err((job, self.full(waiting)));
         }
-        queue.jobs.push_back((Instant::now(), job));
+        queue.jobs.push_back((arrived, job));
         // While there is a thread for every job nobody will be late.
         let idle = self.shared.threads.saturating_sub(queue.running);
         let may_be_late = queue.jobs.len() > idle && queue.refuser_sleeps;
@@ -212,16 +218,20 @@ impl Turn {
     pub(super) fn check(self) -> Result<()> {
         match self {
             Turn::Run => Ok(()),
-            Turn::TooLate(waited) => Err(Error::new(
-                ErrorKind::ResourceExhausted,
-                format!(
-                    "the server is busy: the call waited {} ms for a thread, more than limits.queue_wait_ms_max",
-                    waited.as_millis()
-                ),
-            )
-            .with_retry_after(RETRY_AFTER)),
+            Turn::TooLate(waited) => Err(too_late(waited)),
         }
     }
+}
+
+fn too_late(waited: Duration) -> Error {
+    Error::new(
+        ErrorKind::ResourceExhausted,
+        format!(
+            "the server is busy: the call waited {} ms for a thread, more than limits.queue_wait_ms_max",
+            waited.as_millis()
+        ),
+    )
+    .with_retry_after(RETRY_AFTER)
 }
 
 impl Shared {
@@ -331,7 +341,7 @@ mod tests {
             started.send(()).unwrap();
             let _ = released.recv_timeout(SOON);
         });
-        assert!(lane.push(job).is_ok());
+        assert!(lane.push(job, Duration::ZERO).is_ok());
         running.recv_timeout(SOON).unwrap();
         release
     }
@@ -347,9 +357,9 @@ mod tests {
         let release = occupy(&lane);
         let (done, results) = mpsc::channel();
         assert!(lane.has_room().is_ok());
-        assert!(lane.push(noted(&done, 1)).is_ok());
-        assert!(lane.push(noted(&done, 2)).is_ok());
-        let (_, refused) = lane.push(noted(&done, 3)).err().unwrap();
+        assert!(lane.push(noted(&done, 1), Duration::ZERO).is_ok());
+        assert!(lane.push(noted(&done, 2), Duration::ZERO).is_ok());
+        let (_, refused) = lane.push(noted(&done, 3), Duration::ZERO).err().unwrap();
         assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
         assert!(
             refused
@@ -379,7 +389,7 @@ mod tests {
         assert!(places.iter().all(Option::is_some));
         assert!(lane.take_place().is_none(), "all places are taken");
         let (done, results) = mpsc::channel();
-        assert!(lane.push(noted(&done, 1)).is_ok());
+        assert!(lane.push(noted(&done, 1), Duration::ZERO).is_ok());
         assert!(results.recv_timeout(Duration::from_millis(50)).is_err());
         assert_eq!((lane.load().running, lane.load().queued), (2, 1));
         drop(places);
@@ -387,7 +397,7 @@ mod tests {
 
         let [one, two] = [occupy(&lane), occupy(&lane)];
         assert!(lane.take_place().is_none(), "all threads are busy");
-        assert!(lane.push(noted(&done, 2)).is_ok());
+        assert!(lane.push(noted(&done, 2), Duration::ZERO).is_ok());
         drop(one);
         assert_eq!(results.recv_timeout(SOON).unwrap(), (2, Turn::Run));
         drop(two);
@@ -398,7 +408,7 @@ mod tests {
         let lane = Lane::new("write", 1, 8, 0).unwrap();
         let release = occupy(&lane);
         let (done, results) = mpsc::channel();
-        assert!(lane.push(noted(&done, 1)).is_ok());
+        assert!(lane.push(noted(&done, 1), Duration::ZERO).is_ok());
         drop(lane);
         drop(release);
         assert_eq!(results.recv_timeout(SOON).unwrap(), (1, Turn::Run));
@@ -419,21 +429,40 @@ mod tests {
         let wait_max = Duration::from_millis(20);
         lane.set_limits(8, Some(wait_max));
         for number in [1, 2] {
-            assert!(lane.push(noted(&done, number)).is_ok());
+            assert!(lane.push(noted(&done, number), Duration::ZERO).is_ok());
             let (refused, waited) = late();
             assert_eq!(refused, number);
             assert!(waited >= wait_max && waited < SOON / 2, "{waited:?}");
         }
         // A limit that becomes shorter counts for those who wait already.
         lane.set_limits(8, Some(Duration::from_secs(3_600)));
-        assert!(lane.push(noted(&done, 3)).is_ok());
+        assert!(lane.push(noted(&done, 3), Duration::ZERO).is_ok());
         assert!(results.recv_timeout(2 * wait_max).is_err());
         lane.set_limits(8, Some(wait_max));
         assert_eq!(late().0, 3);
 
         drop(release);
-        assert!(lane.push(noted(&done, 4)).is_ok());
+        assert!(lane.push(noted(&done, 4), Duration::ZERO).is_ok());
         assert_eq!(results.recv_timeout(SOON).unwrap(), (4, Turn::Run));
+    }
+
+    #[test]
+    fn what_was_spent_elsewhere_counts_as_waiting() {
+        let lane = Lane::new("read", 1, 8, 0).unwrap().refusing_late().unwrap();
+        let wait_max = Duration::from_secs(3_600);
+        lane.set_limits(8, Some(wait_max));
+        let (done, results) = mpsc::channel();
+        let (_, refused) = lane.push(noted(&done, 1), wait_max).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::ResourceExhausted);
+        assert_eq!(refused.retry_after(), Some(RETRY_AFTER));
+        let release = occupy(&lane);
+        let late = wait_max - Duration::from_millis(20);
+        assert!(lane.push(noted(&done, 2), late).is_ok());
+        let (2, Turn::TooLate(waited)) = results.recv_timeout(SOON).unwrap() else {
+            panic!("it ran, or the other one came back");
+        };
+        assert!(waited >= wait_max);
+        drop(release);
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! memory     what the process and its requests may use
 //! intake     a request body that counts while it arrives
 //! lane       threads and the queue before them
+//! lateness   how late the threads of connections are
 //! shortcut   which searches run where they arrive
 //! relief     flushing everything when memory is used up
 //! calls      which calls are under way, and when the last has ended
@@ -25,6 +26,7 @@ mod call;
 mod calls;
 mod intake;
 mod lane;
+mod lateness;
 mod memory;
 mod operation;
 mod record;
@@ -58,6 +60,7 @@ use crate::config::{Config, Limits};
 use crate::observe::{Metrics, Recorder, Refusal};
 use calls::Calls;
 use lane::{Lane, Turn};
+use lateness::Lateness;
 use memory::Memory;
 use operation::Lane as LaneOf;
 use record::Record;
@@ -74,7 +77,8 @@ pub struct Gateway {
     calls: Arc<Calls>,
     memory: Arc<Memory>,
     read: Lane,
-    shortcut: Arc<Shortcut>,
+    lateness: Arc<Lateness>,
+    shortcut: Shortcut,
     write: Lane,
     admin: Lane,
     compact: Lane,
@@ -88,9 +92,11 @@ const ADMIN_QUEUE_MAX: usize = 64;
 const ADMIN_THREADS: usize = 4;
 /// Merging everything takes as long as it takes. Whoever waits for that keeps nobody from flushing or from a snapshot.
 const COMPACT_THREADS: usize = 2;
-/// Searches fill every processor; refusing one more must not wait for them.
-const READ_NICENESS: i32 = 5;
-const ADMIN_NICENESS: i32 = 10;
+/// Searches fill every processor; what arrives must be read, and refused, without waiting for them. At 5, callers under
+/// twice the load that can be served waited three to eight times as long. Processes of other containers are not affected:
+/// niceness counts within one.
+const READ_NICENESS: i32 = 15;
+const ADMIN_NICENESS: i32 = 17;
 
 impl Gateway {
     /// Starts the threads and opens the records. Calls are refused until [`Self::attach`].
@@ -119,6 +125,7 @@ impl Gateway {
                 READ_NICENESS,
             )?
             .refusing_late()?,
+            lateness: Lateness::new(),
             shortcut: Shortcut::new(),
             write: Lane::new(
                 "write",
@@ -361,8 +368,9 @@ impl Gateway {
             // Nobody listens if the caller is gone.
             let _ = answer.send((result, turn, queued));
         };
+        let late = self.lateness.now();
         let place = match operation {
-            Operation::Search if self.shortcut.is_open() => self.read.take_place(),
+            Operation::Search if self.shortcut.is_open(late) => self.read.take_place(),
             _ => None,
         };
         match place {
@@ -371,7 +379,11 @@ impl Gateway {
                 job(Turn::Run);
                 self.shortcut.took(begun.elapsed());
             }
-            None => self.push(call, operation, Box::new(job), deadline).await?,
+            None => {
+                let late = late.unwrap_or_default();
+                self.push(call, operation, Box::new(job), late, deadline)
+                    .await?;
+            }
         }
         let answer = match deadline {
             None => answered.await,

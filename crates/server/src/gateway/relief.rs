@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use vecdb_backend::Backend;
 use vecdb_engine::Result;
@@ -29,7 +30,7 @@ impl Gateway {
             }
             drop((backend, task, under_way));
         };
-        if let Err((_, error)) = self.relief.push(Box::new(job)) {
+        if let Err((_, error)) = self.relief.push(Box::new(job), Duration::ZERO) {
             tracing::warn!(%error, "collections cannot be flushed now");
         }
     }
