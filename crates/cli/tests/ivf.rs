@@ -70,6 +70,7 @@ fn a_build_tells_how_it_learned_and_how_full_the_lists_are() {
         "nprobe_for_recall",
         "objectives",
         "output",
+        "rerank_default",
         "rows",
         "seed",
         "threads",
@@ -86,6 +87,7 @@ fn a_build_tells_how_it_learned_and_how_full_the_lists_are() {
     assert_eq!(built["trained_rows"], ROWS, "fewer than 128 a list");
     assert_eq!(built["centroid_bytes"], 40 * 24 * 4);
     assert_eq!(built["list_rows_mean"], ROWS as f64 / 40.0);
+    assert_eq!(built["rerank_default"], 64);
     let objectives: Vec<_> = built["objectives"]
         .as_array()
         .unwrap()

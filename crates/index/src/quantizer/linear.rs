@@ -1,7 +1,13 @@
 //! The little linear algebra that learned rotations need.
 
+use vecdb_vector::{ElementType, Metric, Query, RowId, Scorer, VectorRows};
+
 use crate::{BuildOptions, IndexError};
 
+/// Rows multiplied per step of a thread.
+const ROWS_PER_STEP: usize = 16;
+/// Pairs of vectors multiplied at a time: their columns stay in the cache.
+const PAIRS: usize = 512;
 /// Sweeps of Jacobi's method at most; it converges in about eight.
 const SWEEPS_MAX: usize = 30;
 /// Steps of the Newton-Schulz iteration at most.
@@ -59,21 +65,13 @@ impl Matrix {
     ) -> Result<Self, IndexError> {
         let mut out = Self::zero(dim);
         let share = 1.0 / (x.len() / dim).max(1) as f32;
-        // A few rows of the result at a time: each pass over the vectors serves them all.
-        options.for_each_chunk(
-            &mut out.values,
-            8 * dim,
-            || (),
-            |(), first, rows| {
-                let first = first / dim;
-                for (y, x) in y.chunks_exact(dim).zip(x.chunks_exact(dim)) {
-                    for (row, y) in rows.chunks_exact_mut(dim).zip(&y[first..]) {
-                        add_scaled(row, share * y, x);
-                    }
-                }
-                Ok(())
-            },
-        )?;
+        let mut part = vec![0.0; dim * dim];
+        for (y, x) in y.chunks(PAIRS * dim).zip(x.chunks(PAIRS * dim)) {
+            let pairs = x.len() / dim;
+            let (y, x) = (columns(dim, y), columns(dim, x));
+            rows_by_rows(pairs, &y, &x, &mut part, options)?;
+            add_scaled(&mut out.values, share, &part);
+        }
         Ok(out)
     }
 
@@ -90,35 +88,72 @@ impl Matrix {
         }
     }
 
-    fn times(&self, other: &Self, options: &BuildOptions<'_>) -> Result<Self, IndexError> {
-        let dim = self.dim;
-        let mut out = Self::zero(dim);
-        options.for_each_chunk(
+    fn times_transposed(
+        &self,
+        other: &Self,
+        options: &BuildOptions<'_>,
+    ) -> Result<Self, IndexError> {
+        let mut out = Self::zero(self.dim);
+        rows_by_rows(
+            self.dim,
+            &self.values,
+            &other.values,
             &mut out.values,
-            8 * dim,
-            || (),
-            |(), first, rows| {
-                let mine = &self.values[first..first + rows.len()];
-                for (k, theirs) in other.values.chunks_exact(dim).enumerate() {
-                    for (row, mine) in rows.chunks_exact_mut(dim).zip(mine.chunks_exact(dim)) {
-                        add_scaled(row, mine[k], theirs);
-                    }
-                }
-                Ok(())
-            },
+            options,
         )?;
         Ok(out)
     }
 
     fn transposed(&self) -> Self {
-        let mut out = Self::zero(self.dim);
-        for (i, row) in self.values.chunks_exact(self.dim).enumerate() {
-            for (j, &value) in row.iter().enumerate() {
-                out.values[j * self.dim + i] = value;
-            }
+        Self {
+            dim: self.dim,
+            values: columns(self.dim, &self.values),
         }
-        out
     }
+}
+
+/// Inner products of each of the vectors `a` with each of the vectors `b`, `dim` numbers each, by the kernels of searches.
+pub(super) fn rows_by_rows(
+    dim: usize,
+    a: &[f32],
+    b: &[f32],
+    out: &mut [f32],
+    options: &BuildOptions<'_>,
+) -> Result<(), IndexError> {
+    let rows = VectorRows::from_f32(dim, b)?;
+    let each = b.len() / dim;
+    options.for_each_chunk(
+        out,
+        ROWS_PER_STEP * each,
+        || None,
+        |query: &mut Option<Query>, first, out| {
+            let vectors = a[first / each * dim..].chunks_exact(dim);
+            for (vector, out) in vectors.zip(out.chunks_exact_mut(each)) {
+                match query {
+                    Some(query) => query.set(vector)?,
+                    None => *query = Some(Query::new(Metric::Dot, ElementType::F32, dim, vector)?),
+                }
+                if let Some(query) = query {
+                    Scorer::new(options.kernels, query, rows).score_range(RowId(0), out);
+                }
+                // Smaller is nearer: the kernels give the negative product.
+                out.iter_mut().for_each(|value| *value = -*value);
+            }
+            Ok(())
+        },
+    )
+}
+
+/// The columns of some rows of `dim` numbers, one after the other.
+fn columns(dim: usize, rows: &[f32]) -> Vec<f32> {
+    let count = rows.len() / dim;
+    let mut out = vec![0.0; rows.len()];
+    for (r, row) in rows.chunks_exact(dim).enumerate() {
+        for (c, &value) in row.iter().enumerate() {
+            out[c * count + r] = value;
+        }
+    }
+    out
 }
 
 /// The orthogonal matrix nearest to `matrix`, by the Newton-Schulz iteration (Higham, "Functions of Matrices", 2008,
@@ -138,7 +173,8 @@ pub(super) fn orthogonal_factor(
     x.values.iter_mut().for_each(|value| *value *= scale);
     for _ in 0..STEPS_MAX {
         options.check_cancelled()?;
-        let gram = x.transposed().times(&x, options)?;
+        let across = x.transposed();
+        let gram = across.times_transposed(&across, options)?;
         let away: f64 = gram
             .values
             .iter()
@@ -151,7 +187,8 @@ pub(super) fn orthogonal_factor(
         if away < 1e-9 * dim as f64 {
             return Ok(Some(x));
         }
-        let mut next = x.times(&gram, options)?;
+        // The Gram matrix is its own transpose.
+        let mut next = x.times_transposed(&gram, options)?;
         for (next, value) in next.values.iter_mut().zip(&x.values) {
             *next = 1.5 * value - 0.5 * *next;
         }
@@ -278,7 +315,7 @@ mod tests {
 
     fn off(matrix: &Matrix) -> f32 {
         let gram = matrix
-            .times(&matrix.transposed(), &BuildOptions::default())
+            .times_transposed(matrix, &BuildOptions::default())
             .unwrap();
         let unit = Matrix::identity(matrix.dim);
         let pairs = gram.values.iter().zip(&unit.values);
@@ -293,7 +330,10 @@ mod tests {
             let factor = orthogonal_factor(&matrix, &options).unwrap().unwrap();
             assert!(off(&factor) < 1e-3, "{dim}");
             // Nearest: factor' * matrix is symmetric.
-            let symmetric = factor.transposed().times(&matrix, &options).unwrap();
+            let symmetric = factor
+                .transposed()
+                .times_transposed(&matrix.transposed(), &options)
+                .unwrap();
             let across = symmetric.transposed();
             let away = symmetric.values.iter().zip(&across.values);
             assert!(away.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) < 1e-3);
@@ -310,7 +350,7 @@ mod tests {
         let options = BuildOptions::default();
         for dim in [1, 3, 24] {
             let half = random(dim, 8);
-            let matrix = half.times(&half.transposed(), &options).unwrap();
+            let matrix = half.times_transposed(&half, &options).unwrap();
             let (values, directions) = principal_directions(&matrix, &options).unwrap();
             assert!(off(&directions) < 1e-3 && values.is_sorted_by(|a, b| a >= b));
             for (i, &value) in values.iter().enumerate().take(dim / 2 + 1) {

@@ -4,7 +4,7 @@
 //! 3.2.2, eigenvalue allocation). Then in turns (section 3.1): books for the rotation, and the rotation that brings the
 //! vectors nearest to what the books make of them (the orthogonal Procrustes problem).
 
-use super::linear::{Matrix, orthogonal_factor, principal_directions};
+use super::linear::{Matrix, orthogonal_factor, principal_directions, rows_by_rows};
 use super::product::Product;
 use crate::{BuildOptions, IndexError};
 
@@ -81,19 +81,7 @@ impl LearnedRotation {
         out: &mut [f32],
         options: &BuildOptions<'_>,
     ) -> Result<(), IndexError> {
-        let dim = self.0.dim();
-        options.for_each_chunk(
-            out,
-            256 * dim,
-            || (),
-            |(), first, out| {
-                let vectors = vectors[first..].chunks_exact(dim);
-                for (vector, out) in vectors.zip(out.chunks_exact_mut(dim)) {
-                    self.apply(vector, out);
-                }
-                Ok(())
-            },
-        )
+        rows_by_rows(self.0.dim(), vectors, self.0.values(), out, options)
     }
 }
 

@@ -28,6 +28,8 @@ struct Report {
     lists: IvfStats,
     centroid_bytes: u64,
     nprobe_default: u32,
+    /// Candidates by codes measured for 10 hits; `None`: lists of vectors.
+    rerank_default: Option<usize>,
     nprobe_for_recall: Vec<Calibrated>,
 }
 
@@ -73,6 +75,7 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &IvfBuildArgs) -> 
         lists: index.stats()?,
         centroid_bytes: u64::from(index.lists()) * built.dimension as u64 * 4,
         nprobe_default: index.default_nprobe(),
+        rerank_default: (index.code() != IvfCode::Vector).then(|| index.default_rerank(10)),
         nprobe_for_recall: calibrated.collect(),
         built,
     };
@@ -172,8 +175,14 @@ fn print(console: &Console, report: &Report) -> Outcome {
         ]);
     }
     console.grid(&calibrated)?;
+    let candidates = report.rerank_default.map_or(String::new(), |candidates| {
+        format!(
+            ", and measures {} candidates for 10 hits",
+            count(candidates as u64)
+        )
+    });
     console.line(format_args!(
-        "A search that names no nprobe takes {}.",
+        "A search that names no nprobe takes {}{candidates}.",
         count(report.nprobe_default)
     ))
 }
