@@ -7,7 +7,7 @@ use vecdb_vector::{Neighbor, RowId, Scorer, VectorRows};
 use super::links::Links;
 use super::search::Walk;
 use super::{Hnsw, LinkTable};
-use crate::calibration::{HeldOut, K, KnobForRecall, RECALLS, hold_out};
+use crate::calibration::{HeldOut, K, KnobForRecall, RECALLS, aimed_at, hold_out};
 use crate::{Budget, BuildOptions, Counters, IndexError, Scratch};
 
 /// Pool sizes tried.
@@ -18,10 +18,10 @@ const EFS_USUAL: [u32; RECALLS.len()] = [10, 14, 20, 40, 64, 96, 128, 200, 320, 
 const ROWS_PER_QUERY: usize = 64;
 const QUERIES_MIN: usize = 32;
 
-/// The pool size for a recall of `k` hits; of more hits than were measured with, as many more.
+/// The pool size for `k` hits where a search asks for a recall; of more hits than were measured with, as many more.
 pub(crate) fn ef_for(measured: Option<&KnobForRecall>, recall: f32, k: usize) -> usize {
     let usual = KnobForRecall::of(EFS_USUAL);
-    let ef = match measured.unwrap_or(&usual).value(recall) {
+    let ef = match measured.unwrap_or(&usual).value(aimed_at(recall)) {
         // Not even the largest pool tried did it.
         u32::MAX => 2 * EFS.iter().fold(0, |most, &ef| ef.max(most)),
         ef => ef,

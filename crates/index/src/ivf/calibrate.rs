@@ -19,7 +19,7 @@ const RECALLS: [f32; 8] = [0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995];
 const QUERIES: usize = 256;
 pub(super) const K: usize = 10;
 /// Of the true neighbours in the lists searched, how many have to be among the candidates by codes.
-const CANDIDATES: f64 = 0.995;
+pub(super) const CANDIDATES: f64 = 0.995;
 /// Numbers multiplied by the exact search, at most: seconds.
 const WORK_MAX: u64 = 200_000_000_000;
 /// Fewer queries say nothing.

@@ -177,7 +177,7 @@ impl Placed<'_> {
                         subtract(&mut vectors[at..], centroid);
                     }
                     let codes = &mut codes[(place - start) * each..(stop - start) * each];
-                    encoder.encode(vectors, centre, codes);
+                    encoder.encode(vectors, centre, codes)?;
                     place = stop;
                 }
                 Ok(())

@@ -7,10 +7,11 @@ use vecdb_vector::{
 };
 
 use super::build::coarse_metric;
-use super::calibrate::probe_metric;
+use super::calibrate::{CANDIDATES, probe_metric};
 use super::quantized::QuantizedCodes;
 use super::reservoir::Reservoir;
 use super::{Ivf, KNOBS};
+use crate::calibration::aimed_at;
 use crate::exact::{check_request, search_exact};
 use crate::kmeans::normalise;
 use crate::quantizer::{Near, QuantizedQuery, Scan, ScanBuffer};
@@ -23,6 +24,11 @@ const BLOCKS_PER_CHECK: usize = 4;
 /// Candidates by codes that are measured by their vectors, for each hit asked for, and at least.
 pub(super) const RERANK_PER_HIT: usize = 6;
 pub(super) const RERANK_MIN: usize = 64;
+/// Where a recall is asked for: the part of what may be missed that codes may miss, what the usual candidates miss, and how
+/// many times as many there are at most where they may miss less.
+const MISSED_BY_CODES: f32 = 0.25;
+const MISSED_BY_CANDIDATES: f32 = 1.0 - CANDIDATES as f32;
+const RERANK_TIMES_MAX: f32 = 4.0;
 /// Rows compared for each hit asked for, at least: what was learned about lists was learned with few hits.
 const COMPARED_PER_HIT: u64 = 4;
 
@@ -224,7 +230,7 @@ impl Plan {
     fn new(index: &Ivf, k: usize, params: &SearchParams) -> Self {
         let nprobe = match (params.nprobe, params.target_recall) {
             (Some(nprobe), _) => nprobe,
-            (None, Some(recall)) => index.calibration.nprobe(recall),
+            (None, Some(recall)) => index.calibration.nprobe(aimed_at(recall)),
             (None, None) => index.default_nprobe(),
         };
         let nprobe = nprobe.min(index.lists);
@@ -233,9 +239,15 @@ impl Plan {
             Some(_) => k as u64,
             None => COMPARED_PER_HIT * k as u64,
         };
-        let rerank = params
-            .rerank
-            .map_or_else(|| index.default_rerank(k), |rerank| rerank as usize);
+        let rerank = match (params.rerank, params.target_recall) {
+            (Some(rerank), _) => rerank as usize,
+            (None, None) => index.default_rerank(k),
+            (None, Some(recall)) => {
+                let misses = MISSED_BY_CODES * (1.0 - recall);
+                let times = (MISSED_BY_CANDIDATES / misses).clamp(1.0, RERANK_TIMES_MAX);
+                (index.default_rerank(k) as f32 * times) as usize
+            }
+        };
         Self {
             nprobe: nprobe as usize,
             compared: share.max(wanted),

@@ -7,7 +7,7 @@ use super::functions::{HashScratch, Side};
 use super::probe::Probes;
 use super::sketch::Sketches;
 use super::{KNOBS, Lsh};
-use crate::calibration::{K, RECALLS};
+use crate::calibration::{K, RECALLS, aimed_at};
 use crate::exact::{check_request, search_exact};
 use crate::hnsw::Visited;
 use crate::{Budget, Counters, IndexError, Scratch, SearchParams, SearchStats};
@@ -216,7 +216,7 @@ struct Plan {
 
 impl Plan {
     fn new(index: &Lsh, k: usize, params: &SearchParams) -> Self {
-        let recall = params.target_recall.unwrap_or(RECALL_DEFAULT);
+        let recall = params.target_recall.map_or(RECALL_DEFAULT, aimed_at);
         // What is missed is missed by the buckets, most of it, or by the sketches.
         let missed = 1.0 - recall;
         let (by_buckets, by_sketches) = match index.sketches {

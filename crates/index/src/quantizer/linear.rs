@@ -8,9 +8,7 @@ use crate::{BuildOptions, IndexError};
 const ROWS_PER_STEP: usize = 16;
 /// Pairs of vectors multiplied at a time: their columns stay in the cache.
 const PAIRS: usize = 512;
-/// Sweeps of Jacobi's method at most; it converges in about eight.
-const SWEEPS_MAX: usize = 30;
-/// Steps of the Newton-Schulz iteration at most.
+/// Steps of an iteration at most: of Newton and Schulz, and of QL for one eigenvalue (which takes about two).
 const STEPS_MAX: usize = 60;
 
 /// A square matrix, row by row.
@@ -197,90 +195,133 @@ pub(super) fn orthogonal_factor(
     Ok(None)
 }
 
-/// Eigenvalues of a symmetric matrix, descending, and its eigenvectors as rows: Jacobi's method, one-sided (Hestenes
-/// 1958), which turns pairs of rows until all are at right angles.
+/// Eigenvalues of a symmetric matrix, descending, and its eigenvectors as rows: Householder's reduction to three diagonals,
+/// then QL steps with implicit shifts (Golub and Van Loan, "Matrix Computations", 2013, section 8.3). What is not finite has
+/// the axes for eigenvectors.
 pub(super) fn principal_directions(
     matrix: &Matrix,
     options: &BuildOptions<'_>,
 ) -> Result<(Vec<f64>, Matrix), IndexError> {
     let dim = matrix.dim;
-    let mut work = matrix.clone();
-    for _ in 0..SWEEPS_MAX {
-        options.check_cancelled()?;
-        let mut turned = false;
-        for p in 0..dim {
-            for q in p + 1..dim {
-                let (low, high) = work.values.split_at_mut(q * dim);
-                turned |= turn(&mut low[p * dim..(p + 1) * dim], &mut high[..dim]);
-            }
-        }
-        if !turned {
-            break;
-        }
+    if !matrix.values.iter().all(|value| value.is_finite()) {
+        return Ok((vec![0.0; dim], Matrix::identity(dim)));
     }
-    // Rows are now eigenvectors times eigenvalues.
-    let lengths: Vec<f64> = (0..dim)
-        .map(|i| f64::from(dot(work.row(i), work.row(i))).sqrt())
+    let mut work: Vec<f64> = matrix
+        .values
+        .iter()
+        .map(|&value| f64::from(value))
         .collect();
-    let mut order: Vec<usize> = (0..dim).collect();
-    order.sort_by(|&a, &b| lengths[b].total_cmp(&lengths[a]).then(a.cmp(&b)));
-    let mut directions = Matrix::identity(dim);
-    let mut kept = 0;
-    for &i in &order {
-        if lengths[i] > lengths[order[0]] * 1e-5 {
-            let inverse = (1.0 / lengths[i]) as f32;
-            let row: Vec<f32> = work.row(i).iter().map(|value| value * inverse).collect();
-            directions.set_row(kept, &row);
-            kept += 1;
+    let mut diagonal = vec![0.0; dim];
+    // The one at `i` is between `i` and `i + 1`.
+    let mut beside = vec![0.0; dim];
+    let mut mirrors = Vec::new();
+    for k in 0..dim {
+        options.check_cancelled()?;
+        diagonal[k] = work[k * dim + k];
+        let (row, below) = work[k * dim..].split_at_mut(dim);
+        let mut mirror = row[k + 1..].to_vec();
+        let Some(&first) = mirror.first() else { break };
+        let length = mirror.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if mirror.len() == 1 || length <= f64::MIN_POSITIVE {
+            beside[k] = first;
+            mirrors.push((mirror, 0.0));
+            continue;
+        }
+        let end = -length.copysign(first);
+        mirror[0] -= end;
+        beside[k] = end;
+        let twice = 2.0 / mirror.iter().map(|v| v * v).sum::<f64>();
+        reflect(dim, k + 1, below, &mirror, twice);
+        mirrors.push((mirror, twice));
+    }
+    let mut rows = vec![0.0f64; dim * dim];
+    (0..dim).for_each(|i| rows[i * dim + i] = 1.0);
+    for (k, (mirror, twice)) in mirrors.iter().enumerate().rev() {
+        for row in rows[(k + 1) * dim..].chunks_exact_mut(dim) {
+            let row = &mut row[k + 1..];
+            let along: f64 = row.iter().zip(mirror).map(|(a, b)| a * b).sum();
+            row.iter_mut()
+                .zip(mirror)
+                .for_each(|(value, mirror)| *value -= twice * along * mirror);
         }
     }
-    complete(&mut directions, kept);
-    Ok((order.iter().map(|&i| lengths[i]).collect(), directions))
-}
-
-/// Turns two rows until they are at right angles; whether they were not.
-fn turn(p: &mut [f32], q: &mut [f32]) -> bool {
-    let (pp, qq, pq) = (dot(p, p), dot(q, q), dot(p, q));
-    if pq.abs() <= 1e-6 * (pp * qq).sqrt() || pq == 0.0 || !pq.is_finite() {
-        return false;
-    }
-    let zeta = f64::from(qq - pp) / (2.0 * f64::from(pq));
-    let tangent = zeta.signum() / (zeta.abs() + (1.0 + zeta * zeta).sqrt());
-    let cosine = 1.0 / (1.0 + tangent * tangent).sqrt();
-    let (cosine, sine) = (cosine as f32, (cosine * tangent) as f32);
-    for (p, q) in p.iter_mut().zip(q) {
-        (*p, *q) = (cosine * *p - sine * *q, sine * *p + cosine * *q);
-    }
-    true
-}
-
-/// Fills up rows from `kept` on with unit vectors at right angles to all before (Gram and Schmidt, twice).
-fn complete(rows: &mut Matrix, kept: usize) {
-    let dim = rows.dim;
-    let mut axis = 0;
-    for at in 0..dim {
-        let mut row = rows.row(at).to_vec();
-        loop {
-            if at >= kept {
-                row.fill(0.0);
-                row[axis % dim] = 1.0;
-                axis += 1;
-            }
-            for _ in 0..2 {
-                for before in 0..at {
-                    let along = dot(rows.row(before), &row);
-                    add_scaled(&mut row, -along, rows.row(before));
-                }
-            }
-            let length = dot(&row, &row).sqrt();
-            if length > 0.1 || at < kept || axis > 2 * dim {
-                let inverse = 1.0 / length.max(f32::MIN_POSITIVE);
-                row.iter_mut().for_each(|value| *value *= inverse);
+    let mut rows: Vec<f32> = rows.iter().map(|&value| value as f32).collect();
+    for first in 0..dim {
+        options.check_cancelled()?;
+        for _ in 0..STEPS_MAX {
+            let last = (first..dim - 1).find(|&i| {
+                beside[i].abs() <= f64::EPSILON * (diagonal[i].abs() + diagonal[i + 1].abs())
+            });
+            let last = last.unwrap_or(dim - 1);
+            if last == first {
                 break;
             }
+            ql_step(first, last, &mut diagonal, &mut beside, dim, &mut rows);
         }
-        rows.set_row(at, &row);
     }
+    let mut order: Vec<usize> = (0..dim).collect();
+    order.sort_by(|&a, &b| diagonal[b].total_cmp(&diagonal[a]).then(a.cmp(&b)));
+    let mut directions = Matrix::identity(dim);
+    for (at, &i) in order.iter().enumerate() {
+        directions.set_row(at, &rows[i * dim..(i + 1) * dim]);
+    }
+    let values = order.iter().map(|&i| diagonal[i].max(0.0)).collect();
+    Ok((values, directions))
+}
+
+/// `H A H` of the square block from `start` on, for `H = 1 - twice v v'`. `below`: the rows from `start` on.
+fn reflect(dim: usize, start: usize, below: &mut [f64], v: &[f64], twice: f64) {
+    let image: Vec<f64> = below
+        .chunks_exact(dim)
+        .map(|row| twice * row[start..].iter().zip(v).map(|(a, b)| a * b).sum::<f64>())
+        .collect();
+    let half = 0.5 * twice * image.iter().zip(v).map(|(a, b)| a * b).sum::<f64>();
+    let w: Vec<f64> = image.iter().zip(v).map(|(p, v)| p - half * v).collect();
+    for ((row, &vi), &wi) in below.chunks_exact_mut(dim).zip(v).zip(&w) {
+        for ((value, v), w) in row[start..].iter_mut().zip(v).zip(&w) {
+            *value -= vi * w + wi * v;
+        }
+    }
+}
+
+/// One implicit QL step on the block from `first` to `last`; its rotations turn the rows.
+fn ql_step(
+    first: usize,
+    last: usize,
+    diagonal: &mut [f64],
+    beside: &mut [f64],
+    dim: usize,
+    rows: &mut [f32],
+) {
+    let shift = (diagonal[first + 1] - diagonal[first]) / (2.0 * beside[first]);
+    let root = shift.hypot(1.0).copysign(shift);
+    let mut g = diagonal[last] - diagonal[first] + beside[first] / (shift + root);
+    let (mut sine, mut cosine, mut p) = (1.0f64, 1.0f64, 0.0f64);
+    for i in (first..last).rev() {
+        let (f, b) = (sine * beside[i], cosine * beside[i]);
+        let r = f.hypot(g);
+        beside[i + 1] = r;
+        if r == 0.0 {
+            // The block falls apart here.
+            diagonal[i + 1] -= p;
+            beside[last] = 0.0;
+            return;
+        }
+        (sine, cosine) = (f / r, g / r);
+        g = diagonal[i + 1] - p;
+        let r = (diagonal[i] - g) * sine + 2.0 * cosine * b;
+        p = sine * r;
+        diagonal[i + 1] = g + p;
+        g = cosine * r - b;
+        let (low, high) = rows.split_at_mut((i + 1) * dim);
+        let (sine, cosine) = (sine as f32, cosine as f32);
+        for (low, high) in low[i * dim..].iter_mut().zip(&mut high[..dim]) {
+            (*high, *low) = (sine * *low + cosine * *high, cosine * *low - sine * *high);
+        }
+    }
+    diagonal[first] -= p;
+    beside[first] = g;
+    beside[last] = 0.0;
 }
 
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -8,7 +8,7 @@
 //! - `spec`: which codes there are;
 //! - `product`: books for segments: product, scalar and binary codes; `rotation`: the learned rotation before them (OPQ),
 //!   `linear`: what it needs;
-//! - `rabitq`: a random rotation and a few bits a number, with a bound of the error;
+//! - `rabitq`: a random rotation and a few bits a number, with a bound of the error; `principal`: of which numbers;
 //! - `packed`: how the codes of many rows lie; `query`: how they are scanned;
 //! - `quality`: how much is lost, and has that changed with new data?
 //! - `section`: the bytes on disk.
@@ -18,6 +18,7 @@
 
 mod linear;
 mod packed;
+mod principal;
 mod product;
 mod quality;
 mod query;
@@ -177,10 +178,13 @@ impl Quantizer {
                 let ends: Vec<_> = far.into_iter().map(|far| (-far, far)).collect();
                 Kind::Product(Product::grid(1, &ends))
             }
-            QuantizerSpec::Rabitq { bits } => Kind::Rabitq(Rabitq::new(dim, bits, params.seed)),
+            QuantizerSpec::Rabitq { bits } => {
+                let (bits, head) = principal::learn((dim, bits), &vectors, options)?;
+                Kind::Rabitq(Rabitq::new(dim, bits, params.seed, head))
+            }
         };
         let mut quantizer = Self::of(spec, metric, mean, listed, kind);
-        quantizer.trained_error = quantizer.error_of(&vectors);
+        quantizer.trained_error = quantizer.error_of(&vectors)?;
         Ok(quantizer)
     }
 
@@ -236,7 +240,7 @@ impl Quantizer {
                 let rotation = books.rotation.as_ref();
                 books.books().len() + rotation.map_or(0, |rotation| rotation.0.values().len())
             }
-            Kind::Rabitq(_) => 0,
+            Kind::Rabitq(codes) => codes.head.as_ref().map_or(0, |head| head.values().len()),
         };
         (self.mean.len() + learned) as u64 * 4
     }
@@ -263,8 +267,7 @@ impl Quantizer {
         self.centre(&mut centred);
         code.fill(0);
         self.encoder(&BuildOptions::default())
-            .encode(&centred, &[], code);
-        Ok(())
+            .encode(&centred, &[], code)
     }
 
     /// The vector that a code stands for; under cosine about of unit length.
@@ -319,8 +322,7 @@ impl Quantizer {
                     read_row(self.metric, rows, RowId(row as u32), &mut vectors[start..]);
                     subtract(&mut vectors[start..], &self.mean);
                 }
-                encoder.encode(vectors, &[], bytes);
-                Ok(())
+                encoder.encode(vectors, &[], bytes)
             },
         )?;
         CodedRows::pack(NAMES, self.shape, &bytes, options)
@@ -437,6 +439,12 @@ impl Quantizer {
                 Kind::Product(books) => Some(books.encoder(options)),
                 Kind::Rabitq(_) => None,
             },
+            // Threads are the caller's.
+            options: BuildOptions {
+                threads: 1,
+                kernels: options.kernels,
+                ..BuildOptions::default()
+            },
             turned: Vec::new(),
             part: Vec::new(),
         }
@@ -459,22 +467,33 @@ impl Quantizer {
 pub(crate) struct RowEncoder<'a> {
     quantizer: &'a Quantizer,
     books: Option<Encoder<'a>>,
+    options: BuildOptions<'static>,
     turned: Vec<f32>,
     part: Vec<f32>,
 }
 
 impl RowEncoder<'_> {
     /// Codes centred vectors into zeros. `centre`: where they were centred, rotated, as seen from the mean; nothing: there.
-    pub(crate) fn encode(&mut self, vectors: &[f32], centre: &[f32], out: &mut [u8]) {
+    ///
+    /// # Errors
+    /// Vectors that are not finite.
+    pub(crate) fn encode(
+        &mut self,
+        vectors: &[f32],
+        centre: &[f32],
+        out: &mut [u8],
+    ) -> Result<(), IndexError> {
         let quantizer = self.quantizer;
         let each = quantizer.code_bytes();
         let (dim, rows) = (quantizer.dim, out.chunks_exact_mut(each));
         match &quantizer.kind {
             Kind::Rabitq(codes) => {
                 let product = quantizer.metric == Metric::Dot;
-                for (vector, row) in vectors.chunks_exact(dim).zip(rows) {
-                    codes.rotate(vector, &mut self.turned);
-                    codes.encode(&self.turned, centre, product, row);
+                codes.rotate_all(dim, vectors, &mut self.turned, &self.options)?;
+                let turned = self.turned.chunks_exact(codes.padded());
+                for ((vector, turned), row) in vectors.chunks_exact(dim).zip(turned).zip(rows) {
+                    let whole = linear::dot(vector, vector);
+                    codes.encode((turned, whole), centre, product, row);
                 }
             }
             Kind::Product(books) => {
@@ -487,7 +506,7 @@ impl RowEncoder<'_> {
                     encoder.encode(&self.turned, out, each);
                 }
                 if quantizer.shape.factors == 0 {
-                    return;
+                    return Ok(());
                 }
                 self.part.resize(dim, 0.0);
                 for row in out.chunks_exact_mut(each) {
@@ -498,6 +517,7 @@ impl RowEncoder<'_> {
                 }
             }
         }
+        Ok(())
     }
 }
 

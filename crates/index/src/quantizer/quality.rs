@@ -53,7 +53,7 @@ impl Quantizer {
     }
 
     /// Mean squared error of centred vectors, of the first [`ROWS`] of them.
-    pub(super) fn error_of(&self, vectors: &[f32]) -> f64 {
+    pub(super) fn error_of(&self, vectors: &[f32]) -> Result<f64, IndexError> {
         let mut encoder = self.encoder(&BuildOptions::default());
         let mut code = vec![0; self.code_bytes()];
         let mut decoded = vec![0.0; self.dim];
@@ -62,11 +62,11 @@ impl Quantizer {
         let count = vectors.len().max(1);
         for vector in vectors {
             code.fill(0);
-            encoder.encode(vector, &[], &mut code);
+            encoder.encode(vector, &[], &mut code)?;
             self.decode_centred(&code, &mut decoded);
             sum += square_between(vector, &decoded);
         }
-        sum / count as f64
+        Ok(sum / count as f64)
     }
 
     /// Mean squared error on up to 4,096 rows, drawn by `seed`, and how far it is from that of the training.
@@ -80,7 +80,7 @@ impl Quantizer {
         options: &BuildOptions<'_>,
     ) -> Result<DriftReport, IndexError> {
         let vectors = self.centred_sample(rows, seed, options)?;
-        let error = self.error_of(&vectors);
+        let error = self.error_of(&vectors)?;
         Ok(DriftReport {
             rows: vectors.len() / self.dim,
             error,
@@ -101,7 +101,7 @@ impl Quantizer {
     ) -> Result<QualityReport, IndexError> {
         let vectors = self.centred_sample(rows, seed, options)?;
         let count = vectors.len() / self.dim;
-        let error = self.error_of(&vectors);
+        let error = self.error_of(&vectors)?;
         let zeros = vec![0.0; self.dim];
         let squares: f64 = vectors
             .chunks_exact(self.dim)

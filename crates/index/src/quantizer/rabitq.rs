@@ -5,13 +5,21 @@
 //! `y` is at right angles to `r` has no preferred direction.
 //!
 //! The highest bits, the signs, are scanned; the others refine the estimates of the rows that may be near.
+//!
+//! Where vectors vary in few directions, the same bytes are better spent on more bits of fewer numbers: codes are then of
+//! the principal directions alone (see [`super::principal`]; the idea of Yang and others, "Fast high-dimensional approximate
+//! nearest neighbor search with efficient index time and space", 2024). What a vector has beside them counts in its length,
+//! and its part of inner products in the bound of the error.
 
+use super::linear::{add_scaled, dot, rows_by_rows};
 use super::packed::{Packing, Shape};
+use super::principal::Head;
 use crate::rotation::Rotation;
+use crate::{BuildOptions, IndexError};
 
 /// Share of `|r| |y| / sqrt(D)` that is one deviation of an estimate, by bits: that of a normal distribution on a uniform
 /// grid.
-const DEVIATION: [f32; 8] = [0.755, 0.367, 0.197, 0.108, 0.059, 0.032, 0.017, 0.009];
+pub(super) const DEVIATION: [f32; 8] = [0.755, 0.367, 0.197, 0.108, 0.059, 0.032, 0.017, 0.009];
 /// Cosine of a vector and its signs: the root of 2 / pi.
 const SIGN_COSINE: f32 = 0.797_884_6;
 /// Deviations that count as the bound of an error. See `sketch`: a row at the very threshold is lost once in 70 times.
@@ -27,14 +35,19 @@ pub(super) struct Rabitq {
     pub(super) bits: u32,
     pub(super) seed: u64,
     rotation: Rotation,
+    /// What is coded, unless all.
+    pub(super) head: Option<Head>,
 }
 
 impl Rabitq {
-    pub(super) fn new(dim: usize, bits: u32, seed: u64) -> Self {
+    /// Codes of vectors of `dim` numbers, or of their `head`, with so many bits a number.
+    pub(super) fn new(dim: usize, bits: u32, seed: u64, head: Option<Head>) -> Self {
+        let coded = head.as_ref().map_or(dim, Head::count);
         Self {
             bits,
             seed,
-            rotation: Rotation::new(dim, seed),
+            rotation: Rotation::new(coded, seed),
+            head,
         }
     }
 
@@ -60,17 +73,58 @@ impl Rabitq {
 
     pub(super) fn rotate(&self, vector: &[f32], out: &mut Vec<f32>) {
         out.clear();
-        out.extend_from_slice(vector);
+        match &self.head {
+            None => out.extend_from_slice(vector),
+            Some(head) => out.extend(head.directions().map(|direction| dot(direction, vector))),
+        }
         out.resize(self.padded(), 0.0);
         self.rotation.apply(out);
     }
 
-    /// Codes a rotated vector into a row of zeros. `centre`: the rotated place that it was centred on, as seen from where
+    /// Rotates many vectors, one after the other into `out`.
+    pub(super) fn rotate_all(
+        &self,
+        dim: usize,
+        vectors: &[f32],
+        out: &mut Vec<f32>,
+        options: &BuildOptions<'_>,
+    ) -> Result<(), IndexError> {
+        let (padded, coded) = (self.padded(), self.head.as_ref().map_or(dim, Head::count));
+        out.clear();
+        out.resize(vectors.len() / dim * padded, 0.0);
+        match &self.head {
+            // Directions are as many as a rotation takes: nothing is padded.
+            Some(head) if coded == padded => {
+                rows_by_rows(dim, vectors, head.values(), out, options)?;
+            }
+            _ => {
+                let mut one = Vec::new();
+                for (vector, out) in vectors.chunks_exact(dim).zip(out.chunks_exact_mut(padded)) {
+                    self.rotate(vector, &mut one);
+                    out.copy_from_slice(&one);
+                }
+                return Ok(());
+            }
+        }
+        out.chunks_exact_mut(padded)
+            .for_each(|values| self.rotation.apply(values));
+        Ok(())
+    }
+
+    /// Codes a rotated vector, whose squared length is `whole`, into a row of zeros. `centre`: the rotated place that it was centred on, as seen from where
     /// queries are centred; none: the same place. `product`: for inner products, not for squared distances.
-    pub(super) fn encode(&self, vector: &[f32], centre: &[f32], product: bool, row: &mut [u8]) {
+    pub(super) fn encode(
+        &self,
+        (vector, whole): (&[f32], f32),
+        centre: &[f32],
+        product: bool,
+        row: &mut [u8],
+    ) {
         let shape = self.shape();
         let half = self.half() as f32;
-        let square: f32 = super::linear::dot(vector, vector);
+        let square = dot(vector, vector);
+        // Where nothing is left out they differ by rounding only.
+        let whole = if self.head.is_some() { whole } else { square };
         let (step, top) = (self.best_step(vector), half - 1.0);
         let mut signs = Sums::default();
         let mut full = Sums::default();
@@ -95,8 +149,8 @@ impl Rabitq {
             }
         }
         let pairs = [
-            signs.factors(square, product),
-            full.factors(square, product),
+            signs.factors((square, whole), product),
+            full.factors((square, whole), product),
         ];
         shape.put_factors(pairs.as_flattened(), row);
     }
@@ -157,7 +211,15 @@ impl Rabitq {
         let mut rotated = Vec::new();
         self.decode_rotated(row, product, &mut rotated);
         self.rotation.undo(&mut rotated);
-        out.copy_from_slice(&rotated[..out.len()]);
+        match &self.head {
+            None => out.copy_from_slice(&rotated[..out.len()]),
+            Some(head) => {
+                out.fill(0.0);
+                for (direction, &value) in head.directions().zip(&rotated) {
+                    add_scaled(out, value, direction);
+                }
+            }
+        }
     }
 
     /// For every four numbers of a rotated query the sums of those that a code of four bits picks.
@@ -205,6 +267,10 @@ impl Rabitq {
     /// row and the distance of the query to the row's centre.
     pub(super) fn error(&self, bits: u32, rescale: f32, norm: f32) -> f32 {
         let deviation = DEVIATION[bits as usize - 1];
+        let deviation = match &self.head {
+            None => deviation,
+            Some(head) => (deviation * deviation + head.tail).sqrt(),
+        };
         0.5 * SIGN_COSINE * deviation * DEVIATIONS * rescale.abs() * norm
     }
 }
@@ -230,7 +296,8 @@ impl Sums {
     }
 
     /// `add` and `rescale`: the estimate is `add + rescale <x, y>`, beside what the query and the centre have in common.
-    fn factors(&self, square: f32, product: bool) -> [f32; 2] {
+    /// `square`: of what is coded; `whole`: of all.
+    fn factors(&self, (square, whole): (f32, f32), product: bool) -> [f32; 2] {
         let per_code = if self.with_vector > 0.0 {
             square / self.with_vector
         } else {
@@ -238,7 +305,7 @@ impl Sums {
         };
         match product {
             true => [0.0, -per_code],
-            false => [square + 2.0 * per_code * self.with_centre, -2.0 * per_code],
+            false => [whole + 2.0 * per_code * self.with_centre, -2.0 * per_code],
         }
     }
 }

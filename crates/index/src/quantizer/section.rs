@@ -2,8 +2,9 @@
 //!
 //! Little-endian: version u32, spec as text, metric name, listed u8, dimension u32, trained error f64, seed u64, mean
 //! (dimension x f32); then for codes of books the rotation (OPQ only: dimension x dimension x f32) and the books
-//! (dimension x 2^bits x f32, one number of every value after the other). A RaBitQ rotation follows from dimension and
-//! seed.
+//! (dimension x 2^bits x f32, one number of every value after the other). For RaBitQ: bits of a number u32, directions
+//! coded u32 (0: all dimensions are), and of those the squared deviation by what is left out f32 and the directions
+//! (dimension x f32 each); its rotation follows from their number and the seed.
 
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_storage::{SectionFile, SectionWriter};
@@ -11,13 +12,14 @@ use vecdb_vector::{ElementType, MAX_DIM, Metric};
 
 use super::linear::Matrix;
 use super::packed::Names;
+use super::principal::Head;
 use super::product::Product;
 use super::rabitq::Rabitq;
 use super::rotation::LearnedRotation;
 use super::{CodedRows, Kind, NAMES, Quantizer, QuantizerSpec};
 use crate::IndexError;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Quantizer {
     /// Appends all that [`Self::read`] needs.
@@ -40,6 +42,16 @@ impl Quantizer {
                 put(writer, rotation.0.values());
             }
             put(writer, books.books());
+        }
+        if let Kind::Rabitq(codes) = &self.kind {
+            let head = codes.head.as_ref();
+            writer
+                .u32(codes.bits)
+                .u32(head.map_or(0, |head| head.count() as u32));
+            if let Some(head) = head {
+                put(writer, &[head.tail]);
+                put(writer, head.values());
+            }
         }
     }
 
@@ -77,7 +89,7 @@ impl Quantizer {
             QuantizerSpec::Pq { bits, opq, .. } => product(reader, bits, opq)?,
             QuantizerSpec::Sq { bits } => product(reader, bits, false)?,
             QuantizerSpec::Binary => product(reader, 1, false)?,
-            QuantizerSpec::Rabitq { bits } => Kind::Rabitq(Rabitq::new(dim, bits, seed)),
+            QuantizerSpec::Rabitq { .. } => Kind::Rabitq(rabitq(reader, dim, seed)?),
         };
         let quantizer = Self::of(spec, metric, mean, listed, kind);
         Ok(Self {
@@ -129,6 +141,24 @@ impl Quantizer {
     ) -> Result<CodedRows, IndexError> {
         CodedRows::open_as(names, self.shape, file, rows)
     }
+}
+
+fn rabitq(reader: &mut Reader<'_>, dim: usize, seed: u64) -> Result<Rabitq, BytesError> {
+    let (bits, count) = (reader.u32()?, reader.u32()? as usize);
+    if !(1..=8).contains(&bits) || count > dim {
+        let what = format!("{bits} bits of {count} directions of {dim} dimensions");
+        return Err(reader.error(what));
+    }
+    let head = match count {
+        0 => None,
+        count => {
+            let tail = take(reader, 1)?.into_iter().sum();
+            let values = take(reader, count * dim)?;
+            let head = Head::new(dim, values, tail);
+            Some(head.ok_or_else(|| reader.error(format!("a deviation of {tail}")))?)
+        }
+    };
+    Ok(Rabitq::new(dim, bits, seed, head))
 }
 
 fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
