@@ -3,12 +3,13 @@
 
 use std::collections::HashSet;
 
+use parking_lot::Mutex;
 use serde_json::json;
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_vector::{Metric, Neighbor, RowId, VectorRows, scan_batch};
 
 use crate::random::Random;
-use crate::{BuildOptions, IndexError};
+use crate::{BuildOptions, IndexError, Scratch};
 
 /// The recalls that are measured; those in between are interpolated.
 pub(crate) const RECALLS: [f32; 11] = [
@@ -23,6 +24,11 @@ pub(crate) const QUERIES: usize = 256;
 const AIMED_AT: f32 = 0.6;
 /// Fewer queries say nothing.
 const QUERIES_MIN: u64 = 32;
+/// Pool sizes tried, of graphs.
+pub(crate) const EFS: [u32; 12] = [10, 14, 20, 28, 40, 56, 80, 112, 160, 224, 320, 480];
+/// Rows of a graph for each query: the measurement must not take long beside the build.
+const ROWS_PER_POOL_QUERY: usize = 64;
+const POOL_QUERIES_MIN: usize = 32;
 /// Numbers multiplied by the exact search, at most: seconds.
 const WORK_MAX: u64 = 200_000_000_000;
 
@@ -37,6 +43,19 @@ pub(crate) fn aimed_at(target_recall: f32) -> f32 {
 pub(crate) struct HeldOut {
     pub(crate) row: RowId,
     pub(crate) neighbors: Vec<Neighbor>,
+}
+
+impl HeldOut {
+    /// How many of the true neighbours are among the first hits; as far counts as the same.
+    fn found(&self, hits: &[Neighbor]) -> usize {
+        let last = self.neighbors.last();
+        let limit = last.map_or(f32::NEG_INFINITY, |neighbor| neighbor.distance);
+        let is_near = |hit: &&Neighbor| {
+            hit.distance <= limit || self.neighbors.iter().any(|near| near.row == hit.row)
+        };
+        let near = hits.iter().take(K).filter(is_near).count();
+        near.min(self.neighbors.len())
+    }
 }
 
 /// Up to `queries` rows (256 at most) drawn by a seed, with their true neighbours. Rows whose neighbours all lie at one distance (copies of one row, which
@@ -98,6 +117,54 @@ pub(crate) fn hold_out(
             known.insert(neighbors)
         })
         .collect())
+}
+
+/// The pool sizes of a graph search for each recall. `search` gives the hits for a held-out row with a pool of so many, the
+/// row itself left out; `None` where it cannot be asked for. `None` in all: too few rows to tell.
+///
+/// # Errors
+/// Those of `search`; cancellation.
+pub(crate) fn measure_pools(
+    (metric, rows): (Metric, VectorRows<'_>),
+    seed: u64,
+    options: &BuildOptions<'_>,
+    search: impl Fn(&HeldOut, u32, &mut Scratch, &mut Vec<Neighbor>) -> Result<bool, IndexError> + Sync,
+) -> Result<Option<KnobForRecall>, IndexError> {
+    if rows.len() as usize <= K * POOL_QUERIES_MIN {
+        return Ok(None);
+    }
+    let queries = (rows.len() as usize / ROWS_PER_POOL_QUERY).max(POOL_QUERIES_MIN);
+    let held_out = hold_out(metric, rows, queries, seed, options)?;
+    let mut recalls = Vec::with_capacity(EFS.len());
+    for ef in EFS {
+        let counts = Mutex::new((0, 0));
+        options.for_each_block(
+            held_out.len() as u32,
+            4,
+            || (Scratch::with_kernels(options.kernels), Vec::new()),
+            |(scratch, hits), block| {
+                let part = held_out.get(block.start as usize..block.end as usize);
+                for held in part.unwrap_or_default() {
+                    if search(held, ef, scratch, hits)? {
+                        let mut counts = counts.lock();
+                        counts.0 += held.found(hits);
+                        counts.1 += held.neighbors.len();
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        let (found, wanted) = counts.into_inner();
+        if wanted == 0 {
+            return Ok(None);
+        }
+        let recall = found as f64 / wanted as f64;
+        recalls.push((ef, recall));
+        if recall >= f64::from(RECALLS[RECALLS.len() - 1]) {
+            break;
+        }
+    }
+    Ok(Some(KnobForRecall::from_measurements(&recalls)))
 }
 
 /// The value of a knob for each of [`RECALLS`], ascending; `u32::MAX` where none was found.

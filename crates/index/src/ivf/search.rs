@@ -26,7 +26,7 @@ pub(super) const RERANK_PER_HIT: usize = 6;
 pub(super) const RERANK_MIN: usize = 64;
 /// Where a recall is asked for: the part of what may be missed that codes may miss, what the usual candidates miss, and how
 /// many times as many there are at most where they may miss less.
-const MISSED_BY_CODES: f32 = 0.25;
+const MISSED_BY_CODES: f32 = 0.1;
 const MISSED_BY_CANDIDATES: f32 = 1.0 - CANDIDATES as f32;
 const RERANK_TIMES_MAX: f32 = 4.0;
 /// Rows compared for each hit asked for, at least: what was learned about lists was learned with few hits.
@@ -243,7 +243,7 @@ impl Plan {
             (Some(rerank), _) => rerank as usize,
             (None, None) => index.default_rerank(k),
             (None, Some(recall)) => {
-                let misses = MISSED_BY_CODES * (1.0 - recall);
+                let misses = MISSED_BY_CODES * (1.0 - aimed_at(recall));
                 let times = (MISSED_BY_CANDIDATES / misses).clamp(1.0, RERANK_TIMES_MAX);
                 (index.default_rerank(k) as f32 * times) as usize
             }

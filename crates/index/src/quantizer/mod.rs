@@ -497,13 +497,16 @@ impl RowEncoder<'_> {
                 }
             }
             Kind::Product(books) => {
-                self.turned.clear();
-                for vector in vectors.chunks_exact(dim) {
-                    quantizer.turn(vector, &mut self.part);
-                    self.turned.extend_from_slice(&self.part);
-                }
+                let turned = match &books.rotation {
+                    None => vectors,
+                    Some(rotation) => {
+                        self.turned.resize(vectors.len(), 0.0);
+                        rotation.apply_all(vectors, &mut self.turned, &self.options)?;
+                        &self.turned
+                    }
+                };
                 if let Some(encoder) = &mut self.books {
-                    encoder.encode(&self.turned, out, each);
+                    encoder.encode(turned, out, each);
                 }
                 if quantizer.shape.factors == 0 {
                     return Ok(());
