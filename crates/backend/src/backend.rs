@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vecdb_engine::{
-    CollectionConfig, CollectionInfo, CollectionSummary, Durability, Filter, MetadataUpdate,
-    Overview, Point, PointId, Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest,
-    SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Filter,
+    MetadataUpdate, Overview, Point, PointId, Record, Recovery, Result, ScrollPage, ScrollRequest,
+    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 
 /// Which points a call is about.
@@ -119,6 +119,8 @@ pub trait Backend: Send + Sync + 'static {
     fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()>;
     /// Checks every file of a collection, or of the whole database.
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
+    /// Measures every kind of index on a sample of the points and says which to take.
+    fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice>;
 
     /// Copies collections, or all where none is named, to the snapshot store. Without a name the snapshot gets one
     /// made of the time. Stopped, nothing is left of it.

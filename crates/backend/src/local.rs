@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vecdb_engine::{
-    Collection, CollectionConfig, CollectionInfo, CollectionSummary, Database, Durability, Error,
-    ErrorKind, Filter, MetadataUpdate, Overview, Point, PointId, Record, Result, ScrollPage,
-    ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
-    WriteResult,
+    Advice, AdviceParams, Collection, CollectionConfig, CollectionInfo, CollectionSummary,
+    Database, Durability, Error, ErrorKind, Filter, MetadataUpdate, Overview, Point, PointId,
+    Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo,
+    StopSignal, VerifyReport, WriteResult,
 };
 
 use crate::backend::{Backend, Selection, Status};
@@ -58,7 +58,8 @@ impl Local {
         }
     }
 
-    /// Tells in [`Status`] how much memory the process may use; enforcing it is the caller's.
+    /// Tells in [`Status`] how much memory the process may use. Refuses advice that would take more than is left of it;
+    /// the rest of enforcing it is the caller's.
     #[must_use]
     pub fn memory_bytes_max(self, bytes: Option<u64>) -> Self {
         self.memory_bytes_max.set(bytes);
@@ -280,6 +281,24 @@ impl Backend for Local {
         }
     }
 
+    fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice> {
+        let collection = self.database.collection(collection)?;
+        let bytes = collection.advise_bytes(params);
+        let left = self.memory_bytes_max.get();
+        let left = left.map(|most| most.saturating_sub(resident_bytes()));
+        match left {
+            Some(left) if bytes > left => Err(Error::new(
+                ErrorKind::ResourceExhausted,
+                format!(
+                    "measuring takes about {} MiB of memory, and {} MiB are left: give fewer `sample_rows`",
+                    bytes >> 20,
+                    left >> 20
+                ),
+            )),
+            _ => collection.advise_with(params, stop),
+        }
+    }
+
     fn create_snapshot(
         &self,
         name: Option<&str>,
@@ -393,6 +412,19 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidArgument);
             assert!(error.to_string().contains("at most 1 MiB"), "{error}");
         }
+        // Advice takes memory for its sample.
+        let advise = |limit| {
+            local.set_limits(Some(limit), Some(1 << 20));
+            let params = AdviceParams {
+                sample_rows: 256,
+                ..AdviceParams::default()
+            };
+            local.advise("c", &params, &never)
+        };
+        let error = advise(1 << 10).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+        assert!(error.to_string().contains("fewer `sample_rows`"), "{error}");
+        assert_eq!(advise(1 << 40).unwrap().rows, 1_000);
         // The limit may change while calls run.
         local.set_limits(Some(8 << 20), Some(2 << 20));
         assert!(batch(with_vector(10), 199).is_ok());

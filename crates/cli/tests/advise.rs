@@ -1,9 +1,10 @@
-//! `advise` on a vector file.
+//! `advise` on a vector file and on a collection.
 
 mod harness;
 
-use harness::keys;
-use harness::small::{ROWS, small};
+use harness::running::Running;
+use harness::small::{DIM, ROWS, small};
+use harness::{World, keys, npy, stderr};
 use serde_json::json;
 
 #[test]
@@ -90,4 +91,87 @@ fn memory_that_is_too_small_is_said_with_what_it_takes() {
         let error = String::from_utf8_lossy(&failed.stderr);
         assert!(error.contains(named), "{error}");
     }
+}
+
+/// Advice on a collection of 600 points, in a folder or on a server.
+fn of_collection(world: &World, place: &[&str]) {
+    let values = harness::noise(5).take(600 * DIM);
+    world.write("points.npy", npy(600, DIM, values));
+    let with = |args: &[&str]| -> Vec<String> {
+        let all = args.iter().chain(place);
+        all.map(|&arg| arg.to_owned()).collect()
+    };
+    let json = |args: &[&str]| {
+        let args = with(args);
+        world.json(&args.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    json(&[
+        "import",
+        "points.npy",
+        "-c",
+        "c",
+        "--create",
+        "--metric",
+        "l2",
+        "--element",
+        "f16",
+    ]);
+    let advice = json(&["advise", "--collection", "c", "--queries", "30"]);
+    let asked = [&advice["collection"], &advice["metric"], &advice["element"]];
+    assert_eq!(asked, ["c", "l2", "f16"]);
+    assert_eq!(advice["dimension"], json!(DIM));
+    let counts = [&advice["rows"], &advice["sample_rows"], &advice["queries"]];
+    assert_eq!(counts, [&json!(600), &json!(570), &json!(30)]);
+    assert!(advice.get("dataset").is_none());
+    assert_eq!(advice["recommended"], advice["choices"][0]);
+    for choice in advice["choices"].as_array().unwrap() {
+        assert!(choice["latency_us"].as_f64().unwrap() > 0.0, "{choice}");
+        assert!(choice["index"]["type"].is_string(), "{choice}");
+    }
+
+    let refused = |args: &[&str], code: i32, named: &str| {
+        let args = with(args);
+        let output = world.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(named), "{args:?}: {said}");
+    };
+    let recall = ["advise", "-c", "c", "--target-recall", "1.5"];
+    refused(&recall, 2, "`target_recall` is 1.5");
+    refused(&["advise", "-c", "none"], 3, "none");
+    json(&["collection", "create", "few", "--dimension", "4"]);
+    refused(&["advise", "-c", "few"], 2, "at least 300");
+}
+
+#[test]
+fn a_collection_of_a_folder_is_measured() {
+    let world = World::new();
+    of_collection(&world, &["--path", "data"]);
+    let text = world.text(&["advise", "-c", "c", "--path", "data", "--queries", "20"]);
+    assert!(text.contains("--element f16 --index"), "{text}");
+    let cases: [(&[&str], &str); 4] = [
+        (&["advise"], "--dataset"),
+        (
+            &["advise", "-c", "c", "--dataset", "points.npy"],
+            "--dataset",
+        ),
+        (&["advise", "-c", "c", "--metric", "l2"], "--metric"),
+        (
+            &["advise", "--dataset", "points.npy", "--url", "localhost:1"],
+            "--collection",
+        ),
+    ];
+    for (args, named) in cases {
+        let output = world.run(args);
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(named), "{said}");
+    }
+}
+
+#[test]
+fn a_collection_of_a_server_is_measured() {
+    let (world, served) = (World::new(), World::new());
+    let running = Running::start(&served, &[]);
+    of_collection(&world, &["--url", running.address()]);
 }

@@ -194,6 +194,14 @@ impl Client {
         self.call(rpc::VERIFY, request).await
     }
 
+    /// Measures every kind of index on a sample of a collection's points and says which to take.
+    pub async fn advise(
+        &self,
+        request: v1::AdviseRequest,
+    ) -> Result<v1::AdviseResponse, ClientError> {
+        self.call(rpc::ADVISE, request).await
+    }
+
     /// Copies a collection, or all of them, to the server's snapshot store.
     pub async fn create_snapshot(
         &self,

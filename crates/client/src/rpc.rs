@@ -49,6 +49,7 @@ pub(crate) const FLUSH_COLLECTION: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/FlushC
 pub(crate) const COMPACT_COLLECTION: Rpc =
     Rpc::idempotent("/vecdb.v1.VecDB/CompactCollection").long();
 pub(crate) const VERIFY: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Verify").long();
+pub(crate) const ADVISE: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Advise").long();
 pub(crate) const CREATE_SNAPSHOT: Rpc = Rpc::once("/vecdb.v1.VecDB/CreateSnapshot").long();
 pub(crate) const LIST_SNAPSHOTS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/ListSnapshots");
 pub(crate) const RESTORE_SNAPSHOT: Rpc = Rpc::once("/vecdb.v1.VecDB/RestoreSnapshot").long();

@@ -59,6 +59,7 @@ pub use vecdb_filter::{
     metadata_to_json,
 };
 pub use vecdb_index::{
-    DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams, SearchParams,
+    Advice, AdviceParams, Choice, DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams,
+    LshParams, SearchParams,
 };
 pub use vecdb_vector::{ElementType, Metric};

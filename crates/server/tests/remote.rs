@@ -8,8 +8,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    CollectionConfig, Database, Durability, ErrorKind, Filter, MetadataUpdate, Metric, Options,
-    Point, Result, ScrollRequest, SearchRequest, SearchResponse, StopSignal,
+    AdviceParams, CollectionConfig, Database, Durability, ErrorKind, Filter, MetadataUpdate,
+    Metric, Options, Point, Result, ScrollRequest, SearchRequest, SearchResponse, StopSignal,
 };
 use vecdb_server::Server;
 use vecdb_server::config::Config;
@@ -149,6 +149,35 @@ fn every_operation_does_the_same() {
         "{report:?}"
     );
     assert!(both.both(|db| db.verify(None, stop)).problems.is_empty());
+    let wanted = AdviceParams {
+        sample_rows: 1_000,
+        queries: 50,
+        ..AdviceParams::default()
+    };
+    let advice = both.both(|db| {
+        let advice = db.advise("c", &wanted, stop)?;
+        let kinds = advice.choices.iter().map(|choice| choice.spec.kind());
+        // Which is the fastest is chance.
+        let kinds: std::collections::BTreeSet<_> = kinds.collect();
+        let has_choice = advice.recommended().is_some();
+        Ok((advice.rows, advice.sample_rows, kinds, has_choice))
+    });
+    assert_eq!((advice.0, advice.1, advice.3), (1_598, 1_000, true));
+    for wrong in [
+        AdviceParams {
+            target_recall: 1.5,
+            ..wanted.clone()
+        },
+        AdviceParams {
+            limit: 0,
+            ..wanted.clone()
+        },
+    ] {
+        let kind = both.refused(|db| db.advise("c", &wrong, stop));
+        assert_eq!(kind, ErrorKind::InvalidArgument);
+    }
+    let kind = both.refused(|db| db.advise("d", &wanted, stop));
+    assert_eq!(kind, ErrorKind::InvalidArgument, "it is empty");
 
     let ids = [7, 1, 4, 7].map(Into::into);
     let got = both.both(|db| db.get("c", &ids, true, true, stop));

@@ -15,8 +15,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    CollectionConfig, Database, Error, ErrorKind, Filter, IndexSpec, MetadataUpdate, Options,
-    Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
+    AdviceParams, CollectionConfig, Database, Error, ErrorKind, Filter, IndexSpec, MetadataUpdate,
+    Options, Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
 };
 
 use crate::error::{exception, invalid};
@@ -429,6 +429,39 @@ impl Connection {
             backend.verify(collection, &StopSignal::default())
         })?;
         results::report(py, &report)
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn advise<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        target_recall: f32,
+        memory: Option<&Bound<'py, PyAny>>,
+        limit: &Bound<'py, PyAny>,
+        rows: Option<&Bound<'py, PyAny>>,
+        sample_rows: &Bound<'py, PyAny>,
+        queries: &Bound<'py, PyAny>,
+        seed: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let params = AdviceParams {
+            target_recall,
+            limit: whole(limit, "limit")?,
+            memory_bytes: memory.map(|memory| whole(memory, "memory")).transpose()?,
+            rows: rows.map(|rows| whole(rows, "rows")).transpose()?,
+            sample_rows: whole(sample_rows, "sample_rows")?,
+            queries: whole(queries, "queries")?,
+            seed: whole(seed, "seed")?,
+        };
+        let advice = self.call_long(py, &stop, |backend| {
+            backend.advise(collection, &params, &stop)
+        })?;
+        results::report(py, &advice)
     }
 
     fn create_snapshot<'py>(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vecdb import AsyncVecDBClient, NotFoundError, VecDBClient, VecDBError
+from vecdb import AsyncVecDBClient, InvalidArgumentError, NotFoundError, VecDBClient, VecDBError
 
 
 def test_every_call_of_the_client_is_there() -> None:
@@ -49,6 +49,8 @@ def test_calls_run_side_by_side(place: str, tmp_path: Path, request: pytest.Fixt
             await client.flush(name)
             await client.compact(name)
             assert (await client.verify(name)).problems == []
+            with pytest.raises(InvalidArgumentError, match="at least 300"):
+                await client.advise(name, target_recall=0.9)
             assert (await client.get_collection(name)).points == 30
             assert name in [summary.name for summary in await client.list_collections()]
             assert (await client.status()).points >= 30

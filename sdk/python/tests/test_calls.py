@@ -305,6 +305,36 @@ def test_maintenance(client: VecDBClient, products: str) -> None:
     assert status.uptime_seconds >= 0 and status.version
 
 
+def test_advice(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 4, "l2")
+    client.upsert(name, [[i % 17, i % 11, i % 7, i / 50] for i in range(500)], ids=range(500))
+    client.delete(name, ids=range(100))
+    advice = client.advise(name, 0.9, queries=20)
+    assert (advice.rows, advice.sample_rows, advice.queries) == (400, 380, 20)
+    assert {choice.index["type"] for choice in advice.choices} == {"flat", "hnsw", "ivf", "diskann", "lsh"}
+    best = advice.recommended
+    assert best is not None and best == advice.choices[0]
+    assert best.sample_recall >= 0.9 and best.latency_us > 0 and best.memory_bytes > 0
+    assert client.search(name, [1, 2, 3, 4], limit=1).ids
+    client.create_collection(f"{name}-2", 4, "l2", index_config=best.index)
+    client.drop_collection(f"{name}-2")
+
+    tight = client.advise(name, memory=1_000, rows=10**9, queries=20)
+    assert tight.rows == 10**9 and tight.recommended is None
+    assert not any(choice.fits_memory for choice in tight.choices)
+    with pytest.raises(InvalidArgumentError, match=r"`target_recall` is 1\.5"):
+        client.advise(name, target_recall=1.5)
+    with pytest.raises(InvalidArgumentError, match="`limit` is 0"):
+        client.advise(name, limit=0)
+    with pytest.raises(InvalidArgumentError, match="memory is a whole number"):
+        client.advise(name, memory=-1)
+    with pytest.raises(DeadlineExceededError):
+        client.advise(name, timeout=0.0001)
+    client.delete(name, ids=range(100, 300))
+    with pytest.raises(InvalidArgumentError, match="at least 300"):
+        client.advise(name)
+
+
 def test_snapshots(client: VecDBClient, products: str) -> None:
     made = client.create_snapshot(f"of-{products}", [products])
     assert made.name == f"of-{products}" and made.bytes > 0

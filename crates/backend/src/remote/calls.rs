@@ -1,9 +1,10 @@
 //! The operations, one call each.
 
 use vecdb_engine::{
-    CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error, ErrorKind, Filter,
-    LIMIT_MAX, MetadataUpdate, Overview, Point, PointId, Record, Result, ScrollPage, ScrollRequest,
-    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error,
+    ErrorKind, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId, Record, Result,
+    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
+    VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
 
@@ -235,6 +236,17 @@ impl Backend for Remote {
         };
         let response = self.call(stop, |client| async move { client.verify(request).await })?;
         Ok(response.into())
+    }
+
+    fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice> {
+        // In a message 0 stands for the default.
+        params.validate()?;
+        let request = v1::AdviseRequest {
+            collection: collection.to_owned(),
+            ..params.into()
+        };
+        let response = self.call(stop, |client| async move { client.advise(request).await })?;
+        understood(response.try_into())
     }
 
     fn create_snapshot(

@@ -11,8 +11,11 @@ use super::sizes::parse_size;
 #[derive(Debug, Args)]
 pub(crate) struct AdviseArgs {
     /// File of vectors (.npy, .fvecs, .bvecs, idx, .jsonl, .parquet; gzip is recognised).
-    #[arg(long, value_name = "FILE")]
-    pub(crate) dataset: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "collection")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// A collection, in place of a file.
+    #[arg(long, short, value_name = "NAME", conflicts_with_all = ["dataset", "metric"])]
+    pub(crate) collection: Option<String>,
     #[command(flatten)]
     pub(crate) metric: FileMetric,
     /// Share of the true neighbours to be found, 0.5 to 1.
@@ -21,7 +24,7 @@ pub(crate) struct AdviseArgs {
     /// Memory for index and vectors, such as 2GB. Default: as much as it takes.
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     memory: Option<u64>,
-    /// How many vectors there will be. Default: those of the file.
+    /// How many vectors there will be. Default: as many as there are.
     #[arg(long, value_name = "N")]
     rows: Option<u64>,
     /// Hits per search.
@@ -48,7 +51,7 @@ impl AdviseArgs {
     pub(crate) fn params(&self) -> AdviceParams {
         AdviceParams {
             target_recall: self.target_recall,
-            k: self.limit,
+            limit: self.limit,
             memory_bytes: self.memory,
             rows: self.rows,
             sample_rows: self.sample,

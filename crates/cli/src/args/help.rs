@@ -244,6 +244,8 @@ Examples:
   vecdb advise --dataset base.fvecs --target-recall 0.95
   vecdb advise --dataset base.f16.npy --metric cosine --memory 2GB --rows 100000000
   vecdb advise --dataset base.npy --target-recall 0.99 --sample 50000 --json
+  vecdb advise --collection packages --memory 20MB
+  vecdb advise --collection packages --url localhost:6333
 
 Every kind of index is built over two samples of the vectors, one of four times the size of the
 other, and searched with vectors that are in neither. What grows is carried on to all vectors as the

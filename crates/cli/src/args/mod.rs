@@ -168,7 +168,7 @@ pub(crate) enum Command {
     /// Build, search and measure hash tables (LSH) over vector files, without a database.
     #[command(subcommand)]
     Lsh(LshCommand),
-    /// Measure every kind of index on a sample of a vector file, and say which to take.
+    /// Measure every kind of index on a sample of a vector file or a collection, and say which to take.
     #[command(after_long_help = help::ADVISE)]
     Advise(AdviseArgs),
     /// Create, list, inspect, compact and drop collections.

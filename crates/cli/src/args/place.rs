@@ -66,9 +66,11 @@ fn not_on_a_database(command: &Command) -> Option<&'static str> {
         | Command::Ivf(_)
         | Command::Lsh(_)
         | Command::Diskann(_)
-        | Command::Pq(_)
-        | Command::Advise(_) => Some(
-            "`flat`, `hnsw`, `ivf`, `lsh`, `diskann`, `pq` and `advise` work on files of this machine, without a database",
+        | Command::Pq(_) => Some(
+            "`flat`, `hnsw`, `ivf`, `lsh`, `diskann` and `pq` work on files of this machine, without a database",
+        ),
+        Command::Advise(args) if args.collection.is_none() => Some(
+            "`advise --dataset` works on a file of this machine: name a `--collection` of the database instead",
         ),
         Command::Serve(_) => Some("a server serves a folder of this machine: give --path"),
         Command::Completions { .. } => Some("`completions` needs no database"),

@@ -1,11 +1,15 @@
-//! `advise`: which index for the vectors of a file?
+//! `advise`: which index for the vectors of a file, or of a collection?
+
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use vecdb_engine::{IndexSpec, Metric, SearchParams};
-use vecdb_index::{Advice, BuildOptions, Choice, advise};
+use vecdb_backend::Backend;
+use vecdb_engine::{Advice, AdviceParams, Choice, ElementType, Metric, SearchParams, StopSignal};
+use vecdb_index::{BuildOptions, advise};
 use vecdb_vector::Kernels;
 
+use super::session::{Intent, Session};
 use crate::args::{AdviseArgs, Globals};
 use crate::failure::Outcome;
 use crate::measure::Rows;
@@ -13,88 +17,104 @@ use crate::output::{Align, Bar, Console, Grid, bytes, count, percent, seconds, s
 
 #[derive(Serialize)]
 struct Report {
-    dataset: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dataset: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collection: Option<String>,
     metric: Metric,
     dimension: usize,
-    rows: u64,
-    sample_rows: u32,
-    queries: u32,
+    /// Of a collection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    element: Option<ElementType>,
     limit: usize,
     target_recall: f32,
     memory_bytes_max: Option<u64>,
-    threads: usize,
-    recommended: Option<Line>,
-    choices: Vec<Line>,
-}
-
-#[derive(Clone, Serialize)]
-struct Line {
-    index: IndexSpec,
-    params: SearchParams,
-    sample_recall: f64,
-    reaches_recall: bool,
-    fits_memory: bool,
-    memory_bytes: u64,
-    build_seconds: f64,
-    latency_us: f64,
-}
-
-impl From<&Choice> for Line {
-    fn from(choice: &Choice) -> Self {
-        Self {
-            index: choice.spec.clone(),
-            params: choice.params.clone(),
-            sample_recall: choice.sample_recall,
-            reaches_recall: choice.reaches_recall,
-            fits_memory: choice.fits_memory,
-            memory_bytes: choice.memory_bytes,
-            build_seconds: choice.build_seconds,
-            latency_us: choice.latency_us,
-        }
-    }
+    /// A server has its own number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<usize>,
+    #[serde(flatten)]
+    advice: Advice,
 }
 
 pub(super) fn run(console: &Console, globals: &Globals, args: &AdviseArgs) -> Outcome {
-    let threads = globals.threads_or_all();
-    let (metric, params) = (args.metric.metric, args.params());
+    let params = args.params();
     params.validate()?;
-    let rows = Rows::load(console, &args.dataset, metric, threads)?;
-    let advice = {
-        let bar = Bar::new(console, "measuring", None);
-        let options = BuildOptions {
-            threads,
-            progress: &bar,
-            kernels: Kernels::from_env()?,
-            ..BuildOptions::default()
-        };
-        advise(metric, rows.view()?, &params, &options)?
-    };
-    let report = Report {
-        dataset: args.dataset.display().to_string(),
-        metric,
-        dimension: rows.dim(),
-        rows: advice.rows,
-        sample_rows: advice.sample_rows,
-        queries: advice.queries,
-        limit: params.k,
-        target_recall: params.target_recall,
-        memory_bytes_max: params.memory_bytes,
-        threads,
-        recommended: advice.recommended().map(Line::from),
-        choices: advice.choices.iter().map(Line::from).collect(),
+    let report = match (&args.collection, &args.dataset) {
+        (Some(name), _) => Session::open(console, globals, Intent::Read)?
+            .run(|session| of_collection(console, globals, session.backend(), name, &params))?,
+        (None, dataset) => {
+            let dataset = dataset.as_deref().unwrap_or(Path::new(""));
+            of_file(console, globals, dataset, args.metric.metric, &params)?
+        }
     };
     console.json(&report)?;
-    print(console, &report, &advice)
+    print(console, &report)
 }
 
-fn print(console: &Console, report: &Report, advice: &Advice) -> Outcome {
+fn of_file(
+    console: &Console,
+    globals: &Globals,
+    dataset: &Path,
+    metric: Metric,
+    params: &AdviceParams,
+) -> Outcome<Report> {
+    let threads = globals.threads_or_all();
+    let rows = Rows::load(console, dataset, metric, threads)?;
+    let bar = Bar::new(console, "measuring", None);
+    let options = BuildOptions {
+        threads,
+        progress: &bar,
+        kernels: Kernels::from_env()?,
+        ..BuildOptions::default()
+    };
+    Ok(Report {
+        dataset: Some(dataset.display().to_string()),
+        collection: None,
+        metric,
+        dimension: rows.dim(),
+        element: None,
+        limit: params.limit,
+        target_recall: params.target_recall,
+        memory_bytes_max: params.memory_bytes,
+        threads: Some(threads),
+        advice: advise(metric, rows.view()?, params, &options)?,
+    })
+}
+
+fn of_collection(
+    console: &Console,
+    globals: &Globals,
+    backend: &dyn Backend,
+    name: &str,
+    params: &AdviceParams,
+) -> Outcome<Report> {
+    let config = backend.collection(name)?.config;
+    let field = config.vector()?;
+    let _bar = Bar::new(console, "measuring", None);
+    let is_here = globals.server.url.is_none();
+    Ok(Report {
+        dataset: None,
+        collection: Some(name.to_owned()),
+        metric: field.metric,
+        dimension: field.dimension as usize,
+        element: Some(field.element),
+        limit: params.limit,
+        target_recall: params.target_recall,
+        memory_bytes_max: params.memory_bytes,
+        threads: is_here.then(|| globals.threads_or_all()),
+        advice: backend.advise(name, params, &StopSignal::default())?,
+    })
+}
+
+fn print(console: &Console, report: &Report) -> Outcome {
+    let advice = &report.advice;
     console.line(format_args!(
         "Predicted for {} vectors × {} dimensions under {}, measured on {} of them with {} others as queries:",
-        count(report.rows),
+        count(advice.rows),
         report.dimension,
         report.metric,
-        count(report.sample_rows),
-        count(report.queries)
+        count(advice.sample_rows),
+        count(advice.queries)
     ))?;
     let mut grid = Grid::new([
         ("Index", Align::Left),
@@ -130,9 +150,12 @@ fn print(console: &Console, report: &Report, advice: &Advice) -> Outcome {
         });
     };
     let spec = json!(best.spec).to_string();
+    let element = report
+        .element
+        .map_or_else(String::new, |element| format!(" --element {element}"));
     console.line(format_args!("Recommended: {}", best.spec))?;
     console.line(format_args!(
-        "  vecdb collection create NAME --dimension {} --metric {} --index {}",
+        "  vecdb collection create NAME --dimension {} --metric {}{element} --index {}",
         report.dimension,
         report.metric,
         shell_word(&spec)

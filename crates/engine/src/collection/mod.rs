@@ -12,6 +12,7 @@
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
 
+mod advise;
 mod copy;
 mod maintenance;
 mod manifest;

@@ -77,6 +77,13 @@ impl<'a> AnyView<'a> {
         }
     }
 
+    pub(crate) fn live_iter(&self) -> Box<dyn Iterator<Item = RowId> + 'a> {
+        match self {
+            AnyView::Block(view) => Box::new(view.live_iter()),
+            AnyView::Segment(view) => Box::new(view.live_iter()),
+        }
+    }
+
     pub(crate) fn live_and(
         &self,
         allowed: Option<vecdb_vector::RowMask>,

@@ -72,7 +72,7 @@ pub struct CollectionSummary {
 pub struct MemoryUse {
     /// Points that are not yet in a segment.
     pub memtable_bytes: u64,
-    /// About what running flushes, merges and index builds hold; 0 when nothing runs.
+    /// About what running flushes, merges, index builds and measurements for advice hold; 0 when nothing runs.
     pub building_bytes: u64,
 }
 

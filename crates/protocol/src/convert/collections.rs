@@ -45,20 +45,24 @@ impl TryFrom<&CollectionConfig> for v1::CollectionConfig {
     fn try_from(config: &CollectionConfig) -> Result<Self> {
         config.validate()?;
         let vector = config.vector()?;
-        let index = serde_json::to_string(&vector.index)
-            .map_err(|error| invalid(format!("the index cannot be written as JSON: {error}")))?;
         let fields = config.fields.iter();
         Ok(v1::CollectionConfig {
             dimension: vector.dimension,
             metric: vector.metric.name().to_owned(),
             element: vector.element.name().to_owned(),
-            index,
+            index: index_text(&vector.index)?,
             fields: fields
                 .map(|(name, kind)| (name.clone(), kind.to_string()))
                 .collect(),
             durability: Some(config.durability.into()),
         })
     }
+}
+
+/// An index as a message has it.
+pub(super) fn index_text(index: &IndexSpec) -> Result<String> {
+    serde_json::to_string(index)
+        .map_err(|error| invalid(format!("the index cannot be written as JSON: {error}")))
 }
 
 impl TryFrom<v1::CreateCollectionRequest> for (String, CollectionConfig) {

@@ -8,6 +8,7 @@
 //! The conversions of a request leave its collection alone: it is an argument of its own everywhere in the engine.
 
 mod admin;
+mod advise;
 mod collections;
 mod points;
 mod search;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use vecdb_engine::{
-    CollectionConfig, CollectionInfo, CollectionSummary, Database, Durability, ElementType, Error,
-    ErrorKind, Filter, HnswParams, IndexSpec, Metric, Options, Point, PointId, Record, Recovery,
-    ScrollPage, ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo,
-    StopSignal, Value, VerifyReport, WriteResult,
+    Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
+    Durability, ElementType, Error, ErrorKind, Filter, HnswParams, IndexSpec, Metric, Options,
+    Point, PointId, Record, Recovery, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
+    SearchResponse, SnapshotInfo, StopSignal, Value, VerifyReport, WriteResult,
 };
 
 use super::*;
@@ -201,6 +201,51 @@ fn an_answer_round_trips() {
         ..message
     };
     assert!(SearchResponse::try_from(broken).is_err());
+}
+
+#[test]
+fn advice_round_trips_and_zeros_are_defaults() {
+    let params = AdviceParams {
+        target_recall: 0.9,
+        limit: 20,
+        memory_bytes: Some(0),
+        rows: Some(1 << 40),
+        sample_rows: 300,
+        queries: 11,
+        seed: 0,
+    };
+    assert_eq!(AdviceParams::from(v1::AdviseRequest::from(&params)), params);
+    let usual = AdviceParams::from(v1::AdviseRequest::default());
+    assert_eq!(usual, AdviceParams::default());
+
+    let choice = |reaches_recall| Choice {
+        spec: IndexSpec::Hnsw(HnswParams::default()),
+        params: SearchParams {
+            ef: Some(40),
+            ..SearchParams::default()
+        },
+        sample_recall: 0.96,
+        reaches_recall,
+        fits_memory: true,
+        memory_bytes: 1 << 33,
+        build_seconds: 1.5,
+        latency_us: 80.25,
+    };
+    for first in [true, false] {
+        let advice = Advice {
+            rows: 1 << 40,
+            sample_rows: 300,
+            queries: 11,
+            choices: vec![choice(first), choice(false)],
+        };
+        let message = v1::AdviseResponse::try_from(advice.clone()).unwrap();
+        let best = first.then(|| message.choices[0].clone());
+        assert_eq!(message.recommended, best);
+        assert_eq!(Advice::try_from(message.clone()).unwrap(), advice);
+        let mut unknown = message;
+        unknown.choices[1].index = "tree".to_owned();
+        assert!(Advice::try_from(unknown).is_err());
+    }
 }
 
 #[test]

@@ -593,6 +593,75 @@ pub struct VerifyResponse {
     #[prost(string, repeated, tag = "9")]
     pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdviseRequest {
+    #[prost(string, tag = "1")]
+    pub collection: ::prost::alloc::string::String,
+    /// Share of the true neighbours to be found, 0.5 to 1. Unset: 0.95.
+    #[prost(float, optional, tag = "2")]
+    pub target_recall: ::core::option::Option<f32>,
+    /// Hits of a search, 1,000 at most. 0: 10.
+    #[prost(uint32, tag = "3")]
+    pub limit: u32,
+    /// Memory for index and vectors, as far as searches have to have them there. Unset: no limit.
+    #[prost(uint64, optional, tag = "4")]
+    pub memory_bytes: ::core::option::Option<u64>,
+    /// How many points there will be. Unset: as many as there are.
+    #[prost(uint64, optional, tag = "5")]
+    pub rows: ::core::option::Option<u64>,
+    /// Points to measure with, 256 to 1,000,000. 0: 20,000.
+    #[prost(uint32, tag = "6")]
+    pub sample_rows: u32,
+    /// Points to search with, which are in no index, 10 to 10,000. 0: 200.
+    #[prost(uint32, tag = "7")]
+    pub queries: u32,
+    /// Seed of the draw. Unset: 42.
+    #[prost(uint64, optional, tag = "8")]
+    pub seed: ::core::option::Option<u64>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdviseResponse {
+    /// Points that the predictions are for.
+    #[prost(uint64, tag = "1")]
+    pub rows: u64,
+    /// Points measured with.
+    #[prost(uint32, tag = "2")]
+    pub sample_rows: u32,
+    /// Points searched for.
+    #[prost(uint32, tag = "3")]
+    pub queries: u32,
+    /// The first choice; unset where none will do.
+    #[prost(message, optional, tag = "4")]
+    pub recommended: ::core::option::Option<IndexChoice>,
+    /// All candidates: those that will do first, the fastest of them at the top.
+    #[prost(message, repeated, tag = "5")]
+    pub choices: ::prost::alloc::vec::Vec<IndexChoice>,
+}
+/// An index as it is predicted to be over all points.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct IndexChoice {
+    /// As in CollectionConfig.
+    #[prost(string, tag = "1")]
+    pub index: ::prost::alloc::string::String,
+    /// Knobs for a search.
+    #[prost(message, optional, tag = "2")]
+    pub params: ::core::option::Option<SearchParams>,
+    /// Recall with these knobs on the sample.
+    #[prost(double, tag = "3")]
+    pub sample_recall: f64,
+    #[prost(bool, tag = "4")]
+    pub reaches_recall: bool,
+    #[prost(bool, tag = "5")]
+    pub fits_memory: bool,
+    /// Of index and vectors, what searches have to have in memory.
+    #[prost(uint64, tag = "6")]
+    pub memory_bytes: u64,
+    #[prost(double, tag = "7")]
+    pub build_seconds: f64,
+    /// Median of a search by one thread.
+    #[prost(double, tag = "8")]
+    pub latency_us: f64,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateSnapshotRequest {
     /// Empty: a name made of the time.
@@ -1119,6 +1188,25 @@ pub mod vec_db_client {
             req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Verify"));
             self.inner.unary(req, path, codec).await
         }
+        /// Measures every kind of index on a sample of a collection's points and says which to take.
+        pub async fn advise(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdviseRequest>,
+        ) -> std::result::Result<tonic::Response<super::AdviseResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vecdb.v1.VecDB/Advise");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Advise"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Copies a collection, or all of them, to the server's snapshot store.
         pub async fn create_snapshot(
             &mut self,
@@ -1368,6 +1456,11 @@ pub mod vec_db_server {
             &self,
             request: tonic::Request<super::VerifyRequest>,
         ) -> std::result::Result<tonic::Response<super::VerifyResponse>, tonic::Status>;
+        /// Measures every kind of index on a sample of a collection's points and says which to take.
+        async fn advise(
+            &self,
+            request: tonic::Request<super::AdviseRequest>,
+        ) -> std::result::Result<tonic::Response<super::AdviseResponse>, tonic::Status>;
         /// Copies a collection, or all of them, to the server's snapshot store.
         async fn create_snapshot(
             &self,
@@ -2173,6 +2266,49 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/Advise" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdviseSvc<T: VecDb>(pub Arc<T>);
+                    impl<T: VecDb> tonic::server::UnaryService<super::AdviseRequest>
+                    for AdviseSvc<T> {
+                        type Response = super::AdviseResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AdviseRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::advise(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdviseSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

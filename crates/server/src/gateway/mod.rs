@@ -416,7 +416,7 @@ impl Gateway {
 
     /// The caller's, but not beyond the server's; long operations have the caller's alone.
     pub(crate) fn deadline(&self, call: &Call, operation: Operation) -> Option<Instant> {
-        if matches!(operation.lane(), LaneOf::Admin | LaneOf::Compact) {
+        if operation.is_long() {
             return call.deadline;
         }
         let timeout = Duration::from_millis(self.timeout_ms.load(Ordering::Relaxed));

@@ -44,6 +44,8 @@ pub enum Operation {
     CompactCollection,
     /// Checks files.
     Verify,
+    /// Measures which index would suit a collection.
+    Advise,
     /// Makes a snapshot.
     CreateSnapshot,
     /// Lists snapshots.
@@ -71,7 +73,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 20] = [
+    pub const ALL: [Operation; 21] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -87,6 +89,7 @@ impl Operation {
         Operation::FlushCollection,
         Operation::CompactCollection,
         Operation::Verify,
+        Operation::Advise,
         Operation::CreateSnapshot,
         Operation::ListSnapshots,
         Operation::RestoreSnapshot,
@@ -112,6 +115,7 @@ impl Operation {
             Operation::FlushCollection => "flush_collection",
             Operation::CompactCollection => "compact_collection",
             Operation::Verify => "verify",
+            Operation::Advise => "advise",
             Operation::CreateSnapshot => "create_snapshot",
             Operation::ListSnapshots => "list_snapshots",
             Operation::RestoreSnapshot => "restore_snapshot",
@@ -130,6 +134,7 @@ impl Operation {
             | Operation::Count
             | Operation::Search
             | Operation::SearchBatch
+            | Operation::Advise
             | Operation::GetStatus => Access::Read,
             Operation::Upsert | Operation::UpdateMetadata | Operation::Delete => Access::Write,
             Operation::CreateCollection
@@ -148,9 +153,15 @@ impl Operation {
         match (self, self.access()) {
             (Operation::CreateCollection | Operation::DropCollection, _) => Lane::Write,
             (Operation::CompactCollection, _) => Lane::Compact,
+            (Operation::Advise, _) => Lane::Admin,
             (_, Access::Read) => Lane::Read,
             (_, Access::Write) => Lane::Write,
             (_, Access::Admin) => Lane::Admin,
         }
+    }
+
+    /// It takes as long as there is data: no time limit but the caller's.
+    pub(crate) fn is_long(self) -> bool {
+        matches!(self.lane(), Lane::Admin | Lane::Compact)
     }
 }

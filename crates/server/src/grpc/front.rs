@@ -138,6 +138,7 @@ fn operation_of(path: &str) -> Option<Operation> {
         "FlushCollection" => Operation::FlushCollection,
         "CompactCollection" => Operation::CompactCollection,
         "Verify" => Operation::Verify,
+        "Advise" => Operation::Advise,
         "CreateSnapshot" => Operation::CreateSnapshot,
         "ListSnapshots" => Operation::ListSnapshots,
         "RestoreSnapshot" => Operation::RestoreSnapshot,

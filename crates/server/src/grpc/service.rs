@@ -411,6 +411,20 @@ impl VecDb for Service {
         .await
     }
 
+    async fn advise(&self, request: Request<v1::AdviseRequest>) -> Answer<v1::AdviseResponse> {
+        let operation = Operation::Advise;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                backend.advise(&collection, &q.into(), stop)?.try_into()
+            },
+        )
+        .await
+    }
+
     /// One collection takes the right on it, all or several the right on all.
     async fn create_snapshot(
         &self,

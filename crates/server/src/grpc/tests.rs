@@ -145,6 +145,50 @@ fn assert_error(status: &Status, code: Code, kind: &str, part: &str) {
 }
 
 #[tokio::test]
+async fn advice_is_measured_or_refused_with_the_value_at_fault() {
+    let fixture = serve(&Config::default()).with_points().await;
+    let mut client = fixture.client.clone();
+    let request = || v1::AdviseRequest {
+        collection: "c".to_owned(),
+        queries: 20,
+        ..Default::default()
+    };
+    let refused = client.advise(request()).await.unwrap_err();
+    let few = "`rows to measure with` is 5,";
+    assert_error(&refused, Code::InvalidArgument, "invalid_argument", few);
+
+    client.upsert(batch(6..=400)).await.unwrap();
+    let advice = client.advise(request()).await.unwrap().into_inner();
+    let counts = (advice.rows, advice.sample_rows, advice.queries);
+    assert_eq!(counts, (400, 380, 20));
+    assert_eq!(advice.recommended.as_ref(), advice.choices.first());
+    let flat = advice.choices.iter().find(|c| c.index.contains("flat"));
+    assert!(flat.unwrap().reaches_recall);
+
+    let hopeful = v1::AdviseRequest {
+        target_recall: Some(1.5),
+        ..request()
+    };
+    let refused = client.advise(hopeful).await.unwrap_err();
+    let named = "`target_recall` is 1.5,";
+    assert_error(&refused, Code::InvalidArgument, "invalid_argument", named);
+    let nowhere = v1::AdviseRequest::default();
+    let refused = client.advise(nowhere).await.unwrap_err();
+    assert_error(
+        &refused,
+        Code::InvalidArgument,
+        "invalid_argument",
+        "no collection",
+    );
+    let missing = v1::AdviseRequest {
+        collection: "none".to_owned(),
+        ..Default::default()
+    };
+    let refused = client.advise(missing).await.unwrap_err();
+    assert_error(&refused, Code::NotFound, "not_found", "none");
+}
+
+#[tokio::test]
 async fn collections_are_made_looked_at_and_removed() {
     let fixture = serve(&Config::default()).with_points().await;
     let mut client = fixture.client.clone();

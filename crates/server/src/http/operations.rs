@@ -4,9 +4,9 @@ use vecdb_backend::Selection;
 use vecdb_engine::{Error, ErrorKind, PointId, Result};
 
 use super::json::{
-    CollectionInfo, CompactRequest, CountRequest, CountResponse, CreateCollectionRequest,
-    CreateSnapshotRequest, DeleteRequest, Empty, GetOptions, GetRequest, GetResponse,
-    ListCollectionsResponse, ListSnapshotsResponse, Record, RestoreSnapshotRequest,
+    AdviseRequest, AdviseResponse, CollectionInfo, CompactRequest, CountRequest, CountResponse,
+    CreateCollectionRequest, CreateSnapshotRequest, DeleteRequest, Empty, GetOptions, GetRequest,
+    GetResponse, ListCollectionsResponse, ListSnapshotsResponse, Record, RestoreSnapshotRequest,
     RestoreSnapshotResponse, ScrollRequest, ScrollResponse, SearchBatchRequest,
     SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo, StatusResponse,
     UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse, WriteResponse,
@@ -139,6 +139,14 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/collections/{collection}/compact",
             "Merges all segments into one and drops what is dead",
             compact,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Advise,
+            Verb::Post,
+            "/v1/collections/{collection}/advise",
+            "Measures every kind of index on a sample of the points and says which to take",
+            advise,
         )
         .route(),
         Endpoint::new(
@@ -335,6 +343,13 @@ fn compact(job: &Job<'_>, request: CompactRequest) -> Result<CollectionInfo> {
         false => job.backend.compact(collection, job.stop)?,
     }
     job.backend.collection(&job.target.collection)?.try_into()
+}
+
+fn advise(job: &Job<'_>, request: AdviseRequest) -> Result<AdviseResponse> {
+    let advice = job
+        .backend
+        .advise(&job.target.collection, &request.into(), job.stop)?;
+    Ok(advice.into())
 }
 
 fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {

@@ -84,6 +84,7 @@ impl Recorder {
         if slow_ms > 0
             && elapsed >= Duration::from_millis(slow_ms)
             && operation.access() != Access::Admin
+            && !operation.is_long()
         {
             log_slow(ended, elapsed);
         }

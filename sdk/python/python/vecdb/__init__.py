@@ -32,8 +32,10 @@ from ._errors import (
     VecDBError,
 )
 from ._results import (
+    Advice,
     AttributeDict,
     CollectionInfo,
+    IndexChoice,
     Record,
     SearchResult,
     SearchResults,
@@ -45,6 +47,7 @@ from ._results import (
 from ._vecdb import __version__
 
 __all__ = [
+    "Advice",
     "AlreadyExistsError",
     "AsyncVecDBClient",
     "AttributeDict",
@@ -52,6 +55,7 @@ __all__ = [
     "CollectionInfo",
     "CorruptError",
     "DeadlineExceededError",
+    "IndexChoice",
     "InvalidArgumentError",
     "IoError",
     "NotFoundError",

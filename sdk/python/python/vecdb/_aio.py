@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ._client import VecDBClient
-from ._results import AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
+from ._results import Advice, AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
 from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
 from ._vecdb import Stop
 
@@ -296,6 +296,33 @@ class AsyncVecDBClient:
     async def verify(self, collection: str | None = None) -> AttributeDict:
         """See :meth:`VecDBClient.verify`."""
         return await self._call(self._client.verify, collection)
+
+    async def advise(
+        self,
+        collection: str,
+        target_recall: float = 0.95,
+        memory: int | None = None,
+        limit: int = 10,
+        *,
+        rows: int | None = None,
+        sample_rows: int = 20_000,
+        queries: int = 200,
+        seed: int = 42,
+        timeout: float | None = None,
+    ) -> Advice:
+        """See :meth:`VecDBClient.advise`."""
+        return await self._call(
+            self._client.advise,
+            collection,
+            target_recall,
+            memory,
+            limit,
+            rows=rows,
+            sample_rows=sample_rows,
+            queries=queries,
+            seed=seed,
+            timeout=timeout,
+        )
 
     async def create_snapshot(self, name: str | None = None, collections: Sequence[str] = ()) -> AttributeDict:
         """See :meth:`VecDBClient.create_snapshot`."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from . import _batches
 from ._errors import InvalidArgumentError, VecDBError
-from ._results import AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
+from ._results import Advice, AttributeDict, CollectionInfo, IndexChoice, Record, SearchResults, WriteResult
 from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
 from ._vecdb import Connection
 
@@ -29,7 +29,7 @@ class VecDBClient:
         client_certificate, client_key: What this client shows to a server that asks for it.
         timeout: Seconds that a call may take unless it says otherwise. Default: 30 on a server, retries included; no limit
             in a folder. It does not end calls that take as long as there is data: :meth:`flush`, :meth:`compact`,
-            :meth:`verify`, and making, restoring and deleting snapshots. Of an upsert it is the time for each batch.
+            :meth:`verify`, :meth:`advise`, and making, restoring and deleting snapshots. Of an upsert it is the time for each batch.
         retries: How often a call that can be made twice is made again when the server is not reachable or has too much
             to do.
         create: Whether to make the folder where there is none.
@@ -332,6 +332,41 @@ class VecDBClient:
     def verify(self, collection: str | None = None) -> AttributeDict:
         """Checks every file of a collection, or of the whole database; what is wrong is in ``problems``."""
         return AttributeDict(self._connection.verify(collection))
+
+    def advise(
+        self,
+        collection: str,
+        target_recall: float = 0.95,
+        memory: int | None = None,
+        limit: int = 10,
+        *,
+        rows: int | None = None,
+        sample_rows: int = 20_000,
+        queries: int = 200,
+        seed: int = 42,
+        timeout: float | None = None,
+    ) -> Advice:
+        """Which kind of index to take: every kind is built over a sample of the points and searched with others.
+
+        Args:
+            target_recall: Share of the true neighbours to be found, 0.5 to 1.
+            memory: Bytes for index and vectors, as far as searches have to have them in memory. Default: no limit.
+            limit: Hits of a search.
+            rows: How many points there will be. Default: as many as there are.
+            sample_rows: Points to measure with, 256 to 1,000,000.
+            queries: Points to search with, which are in no index, 10 to 10,000.
+            seed: Of the draw.
+            timeout: Without, it takes as long as it takes: seconds to minutes.
+
+        Needs 300 points at least. The collection stays as it is.
+        """
+        advice = self._connection.advise(
+            collection, target_recall, memory, limit, rows, sample_rows, queries, seed, timeout
+        )
+        best, choices = advice["recommended"], advice["choices"]
+        return Advice(
+            advice, recommended=None if best is None else IndexChoice(best), choices=[*map(IndexChoice, choices)]
+        )
 
     def create_snapshot(self, name: str | None = None, collections: Sequence[str] = ()) -> AttributeDict:
         """Copies collections, or all where none is named, to the place of snapshots."""

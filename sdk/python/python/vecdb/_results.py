@@ -45,6 +45,23 @@ class WriteResult(AttributeDict):
     __slots__ = ()
 
 
+class IndexChoice(AttributeDict):
+    """An index as it is predicted to be over all points: ``index`` (an ``index_config``), ``params`` for a search, its recall
+    on the sample (``sample_recall``) and whether that is enough (``reaches_recall``), ``memory_bytes`` that searches have to
+    have in memory and whether that is little enough (``fits_memory``), ``build_seconds``, and the median ``latency_us`` of a
+    search by one thread."""
+
+    __slots__ = ()
+
+
+class Advice(AttributeDict):
+    """Which index to take: all ``choices``, those that will do first, the fastest of them at the top; ``recommended``, the
+    first of them, or ``None`` where none will do; ``rows`` that this is predicted for, ``sample_rows`` and ``queries`` that it
+    was measured with."""
+
+    __slots__ = ()
+
+
 class CollectionInfo(AttributeDict):
     """Settings, counts and background work of a collection."""
 

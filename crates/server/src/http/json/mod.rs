@@ -5,6 +5,7 @@
 //! side. Bodies refuse unknown keys. Vectors are read straight into f32, never through a tree of JSON values.
 
 mod admin;
+mod advise;
 mod collection;
 mod filter;
 mod id;
@@ -18,6 +19,7 @@ pub(super) use admin::{
     CompactRequest, CreateSnapshotRequest, Empty, ListSnapshotsResponse, RestoreSnapshotRequest,
     RestoreSnapshotResponse, SnapshotInfo, StatusResponse, VerifyRequest, VerifyResponse,
 };
+pub(super) use advise::{AdviseRequest, AdviseResponse};
 pub(super) use collection::{CollectionInfo, CreateCollectionRequest, ListCollectionsResponse};
 pub(super) use point::{
     CountRequest, CountResponse, DeleteRequest, GetOptions, GetRequest, GetResponse, Point, Record,

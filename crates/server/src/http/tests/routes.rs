@@ -315,6 +315,45 @@ async fn maintenance_snapshots_and_status() {
 }
 
 #[tokio::test]
+async fn advice_is_measured_or_refused_with_the_value_at_fault() {
+    let face = Face::with_products().await;
+    let path = "/v1/collections/products/advise";
+    for (body, named) in [
+        (json!({}), "`rows to measure with` is 3,"),
+        (json!({"target_recall": 1.5}), "`target_recall` is 1.5,"),
+        (json!({"limit": 0}), "`limit` is 0,"),
+        (json!({"sample_rows": 5}), "from 256 to 1,000,000"),
+        (json!({"recall": 0.9}), "unknown field `recall`"),
+    ] {
+        let refused = face.post(path, body).await;
+        let (status, kind) = (refused.status, refused.kind());
+        assert_eq!(
+            (status, kind),
+            (StatusCode::BAD_REQUEST, "invalid_argument")
+        );
+        assert!(refused.message().contains(named), "{}", refused.body);
+    }
+    let missing = face.post("/v1/collections/none/advise", json!({})).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
+
+    let point = |id: u32| json!({"id": id, "vector": [id, id % 7, 1]});
+    let points: Vec<_> = (100..500).map(point).collect();
+    let more = json!({"points": points});
+    let written = face.post("/v1/collections/products/points", more).await;
+    assert_eq!(written.status, StatusCode::OK, "{}", written.body);
+    let asked =
+        json!({"target_recall": 0.9, "limit": 5, "queries": 20, "rows": 10_000, "memory_bytes": 1});
+    let advice = face.post(path, asked).await;
+    assert_eq!(advice.status, StatusCode::OK, "{}", advice.body);
+    let (counts, none) = ([&advice.body["rows"], &advice.body["queries"]], Value::Null);
+    assert_eq!(counts, [&json!(10_000), &json!(20)]);
+    assert_eq!(advice.body["recommended"], none, "a byte is too little");
+    let advice = face.post(path, json!({"queries": 20})).await.body;
+    assert_eq!(advice["rows"], 403);
+    assert_eq!(advice["recommended"], advice["choices"][0]);
+}
+
+#[tokio::test]
 async fn the_server_says_whether_it_is_ready() {
     let face = Face::opening(&Config::default());
     assert_eq!(face.get("/").await.body["name"], "VecDB");
