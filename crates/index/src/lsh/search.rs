@@ -216,20 +216,24 @@ struct Plan {
 
 impl Plan {
     fn new(index: &Lsh, k: usize, params: &SearchParams) -> Self {
-        let recall = params.target_recall.map_or(RECALL_DEFAULT, aimed_at);
         // What is missed is missed by the buckets, most of it, or by the sketches.
-        let missed = 1.0 - recall;
-        let (by_buckets, by_sketches) = match index.sketches {
-            Some(_) => (
-                missed * (1.0 - MISSED_BY_SKETCHES),
-                missed * MISSED_BY_SKETCHES,
-            ),
-            None => (missed, 0.0),
+        let share = match index.sketches {
+            Some(_) => MISSED_BY_SKETCHES,
+            None => 0.0,
         };
-        let probes = params.probes.unwrap_or_else(|| {
-            let recall = (1.0 - by_buckets).min(RECALLS[RECALLS.len() - 1]);
+        let probes_for = |recall: f32| {
+            let missed = (1.0 - recall) * (1.0 - share);
+            let recall = (1.0 - missed).min(RECALLS[RECALLS.len() - 1]);
             index.calibration.probes.value(recall)
-        });
+        };
+        // A margin that takes a scan is none.
+        let recall = match params.target_recall {
+            None => RECALL_DEFAULT,
+            Some(asked) if probes_for(aimed_at(asked)) == u32::MAX => asked,
+            Some(asked) => aimed_at(asked),
+        };
+        let by_sketches = (1.0 - recall) * share;
+        let probes = params.probes.unwrap_or_else(|| probes_for(recall));
         let hits = match (params.probes, params.candidates) {
             (None, None) => COMPARED_PER_HIT * k as u64,
             _ => k as u64,
