@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 import subprocess
@@ -30,6 +31,8 @@ TARGET = 0.95
 # Of the bytes of the vectors.
 SEARCH_SHARE, BUILD_SHARE = 1 / 8, 1 / 2
 PEER_BUILD_GIB = 8.0
+# Stacks and buffers of a thread that searches.
+SEARCH_BYTES = 3 << 20
 PEER_PYTHON = REPOSITORY / "bench" / ".venv-diskann" / "bin" / "python"
 
 
@@ -137,7 +140,7 @@ class PeerClient:
 
 
 def build_peer(base: Path, folder: Path, search_bytes: int) -> dict[str, Any]:
-    """In one part, which it does fastest: within the limit that ours keeps it would take many times as long."""
+    """With all the memory it wants, so in one part: it is not held to the limit that ours keeps."""
     with PeerClient() as peer:
         limits = {"search_gib": search_bytes / 2**30, "build_gib": PEER_BUILD_GIB}
         answer, seconds = peer.call("build", base=base, folder=folder, r=R, l_build=L_BUILD, threads=THREADS, **limits)
@@ -164,10 +167,6 @@ def search_ours(settings: Settings, dataset: Dataset, index: Path, queries: Path
             }
         peak = peak_bytes(client)
     return {"about": answer, "codes": first, "searched": searched, "peak_bytes": peak}
-
-
-# Stacks and buffers of a thread that searches.
-SEARCH_BYTES = 3 << 20
 
 
 def resident_bytes(client: RunnerClient) -> int:
@@ -213,8 +212,6 @@ def drop_page_cache() -> None:
 
 def device_latency(path: Path) -> dict[str, float]:
     """Random direct reads of a page, one at a time."""
-    import mmap
-
     file = os.open(path, os.O_RDONLY | os.O_DIRECT)
     buffer = mmap.mmap(-1, 4096)
     pages = path.stat().st_size // 4096

@@ -92,9 +92,8 @@ const ADMIN_QUEUE_MAX: usize = 64;
 const ADMIN_THREADS: usize = 4;
 /// Merging everything takes as long as it takes. Whoever waits for that keeps nobody from flushing or from a snapshot.
 const COMPACT_THREADS: usize = 2;
-/// Searches fill every processor; what arrives must be read, and refused, without waiting for them. At 5, callers under
-/// twice the load that can be served waited three to eight times as long. Processes of other containers are not affected:
-/// niceness counts within one.
+/// Searches fill every processor; what arrives must be read, and refused, without waiting for them (the overload of the case
+/// `server` in `bench/` shows what it gains). They yield to other processes that want the same processors as well.
 const READ_NICENESS: i32 = 15;
 const ADMIN_NICENESS: i32 = 17;
 
