@@ -40,9 +40,10 @@ mod snapshot;
 mod stop;
 
 pub use collection::{
-    Collection, CollectionInfo, Hit, LIMIT_MAX, MaintenanceStatus, MetadataUpdate, READ_POINTS_MAX,
-    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats, SegmentInfo,
-    VerifyReport, WRITE_POINTS_MAX, WriteResult,
+    Collection, CollectionInfo, ConditionExplanation, Explanation, Hit, LIMIT_MAX,
+    MaintenanceStatus, MatchEstimate, MetadataUpdate, PartExplanation, PlanExplanation,
+    READ_POINTS_MAX, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats,
+    SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};
@@ -55,11 +56,11 @@ pub use snapshot::{
 pub use stop::StopSignal;
 
 pub use vecdb_filter::{
-    FieldKind, FieldType, Filter, Metadata, MetadataSchema, Value, metadata_from_json,
-    metadata_to_json,
+    FIELD_NAME_BYTES_MAX, FieldKind, FieldType, Filter, GeoArea, GeoPoint, Metadata, MetadataNode,
+    MetadataSchema, TextQuery, Value, metadata_from_json, metadata_to_json, nest_metadata,
 };
 pub use vecdb_index::{
     Advice, AdviceParams, Choice, DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams,
-    LshParams, SearchParams,
+    LshParams, Plan, SearchParams,
 };
 pub use vecdb_vector::{ElementType, Metric};

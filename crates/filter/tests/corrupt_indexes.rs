@@ -2,9 +2,14 @@
 
 mod generate;
 
-use generate::{KIND, Random, Shape, random_filter, random_metadata, write, write_and_open};
+use generate::{
+    KIND, Random, Shape, evaluate, random_filter, random_metadata, write, write_and_open,
+};
 use std::path::Path;
-use vecdb_filter::{FieldIndexBuilder, FieldIndexes, Filter, FilterError, Metadata, Value};
+use vecdb_filter::{
+    Evaluation, FieldIndexBuilder, FieldIndexes, Filter, FilterError, Metadata, MetadataSchema,
+    Value,
+};
 use vecdb_storage::{Disk, MemoryDisk, SectionFile, SectionWriter};
 use vecdb_vector::RowId;
 
@@ -78,8 +83,8 @@ fn changed_bytes_under_good_checksums_do_no_harm() {
         for filter in &filters {
             let estimate = indexes.estimate(filter);
             assert!(estimate.min <= estimate.max, "seed {seed}");
-            match indexes.evaluate(filter) {
-                Ok(mask) => {
+            match evaluate(&indexes, &points, filter) {
+                Ok(Evaluation { mask, .. }) => {
                     assert!(mask.iter().all(|row| row.0 < rows), "seed {seed}");
                     passed += 1;
                 }
@@ -119,13 +124,13 @@ fn flipped_bits_are_errors() {
     damaged.replace(path, &bytes).unwrap();
     let file = SectionFile::open(&damaged, path, KIND, 1, None).unwrap();
     let indexes = FieldIndexes::open(&file, points.len() as u32).unwrap();
-    let error = indexes.evaluate(&Filter::gt("int", 0)).unwrap_err();
+    let error = evaluate(&indexes, &points, &Filter::gt("int", 0)).unwrap_err();
     assert!(matches!(error, FilterError::Storage(_)), "{error}");
     assert!(error.to_string().contains("field:int"), "{error}");
     // Nothing is known of its counts; other fields are as they were.
     let unknown = indexes.estimate(&Filter::gt("int", 0));
     assert_eq!((unknown.min, unknown.max), (0, 5_000));
-    assert!(indexes.evaluate(&Filter::eq("flag", true)).is_ok());
+    assert!(evaluate(&indexes, &points, &Filter::eq("flag", true)).is_ok());
 }
 
 #[test]
@@ -148,7 +153,7 @@ fn wrong_number_of_rows_and_missing_directory() {
 #[test]
 fn the_builder_refuses_what_cannot_be_indexed() {
     let point = |value| Metadata::from([("x".to_owned(), value)]);
-    let mut builder = FieldIndexBuilder::new(3);
+    let mut builder = FieldIndexBuilder::new(3, &MetadataSchema::new());
     builder.add(RowId(1), &point(Value::Int(1))).unwrap();
     for (row, metadata, expected) in [
         (1, point(Value::Int(1)), "rows 2 to 3 are left"),
@@ -172,7 +177,13 @@ fn the_builder_refuses_what_cannot_be_indexed() {
     let long = "x".repeat(240);
     let points = vec![Metadata::from([(long.clone(), Value::Int(5))]); 2];
     let indexes = write_and_open(&points);
-    assert_eq!(indexes.evaluate(&Filter::eq(long, 5)).unwrap().count(), 2);
+    assert_eq!(
+        evaluate(&indexes, &points, &Filter::eq(long, 5))
+            .unwrap()
+            .mask
+            .count(),
+        2
+    );
 }
 
 fn file_bytes(disk: &MemoryDisk, path: &Path) -> Vec<u8> {

@@ -3,7 +3,7 @@
 
 mod generate;
 
-use generate::{Shape, random_filter, random_metadata, write_and_open};
+use generate::{Shape, evaluate, random_filter, random_metadata, write_and_open};
 use vecdb_filter::{FieldKind, Filter, Metadata, MetadataSchema, Value};
 use vecdb_vector::RowId;
 
@@ -16,7 +16,8 @@ fn check(
     filter: &Filter,
     context: &str,
 ) -> u32 {
-    let mask = indexes.evaluate(filter).unwrap();
+    let evaluation = evaluate(indexes, points, filter).unwrap();
+    let mask = evaluation.mask;
     assert_eq!(mask.rows() as usize, points.len());
     for (row, point) in points.iter().enumerate() {
         assert_eq!(
@@ -75,6 +76,19 @@ fn estimates_are_exact_for_scalar_fields() {
     let indexes = write_and_open(&points);
     for case in 0..2_000 {
         let filter = random_filter(&mut random, &shape, 0);
+        // Of these no counts are kept.
+        let shown = filter.to_string();
+        let uncounted = [
+            "words",
+            "hidden",
+            "$text",
+            "$phrase",
+            "$contains",
+            "$geoWithin",
+        ];
+        if uncounted.iter().any(|name| shown.contains(name)) {
+            continue;
+        }
         let count = check(&indexes, &points, &filter, &format!("case {case}"));
         let estimate = indexes.estimate(&filter);
         assert!(
@@ -203,6 +217,10 @@ fn values_and_fields_equal_counting() {
             assert_eq!(info.present as usize, having.len(), "seed {seed} {info:?}");
             let all = indexes.values(&info.name, usize::MAX).unwrap();
             assert_eq!(info.distinct as usize, all.len(), "seed {seed} {info:?}");
+            if info.name == "words" {
+                assert!(all.iter().all(|(word, _)| *word != Value::from("Chess")));
+                continue;
+            }
             assert!(all.is_sorted_by_key(|(_, count)| std::cmp::Reverse(*count)));
             let pairs: u64 = all.iter().map(|(_, count)| u64::from(*count)).sum();
             assert_eq!(info.entries, pairs, "seed {seed} {info:?}");

@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use vecdb_storage::SectionWriter;
 use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 
-use crate::{Budget, IndexError, Scratch, SearchParams};
+use crate::{Budget, IndexError, Plan, PlanCost, Scratch, SearchParams};
 
 /// Search over the rows of one segment.
 ///
@@ -46,6 +46,12 @@ pub trait AnnIndex: Send + Sync + Debug {
         out: &mut Vec<Neighbor>,
     ) -> Result<SearchStats, IndexError>;
 
+    /// The ways to the nearest `k` of `allowed` rows and their expected work, the cheapest first; empty where the kind
+    /// knows one way only.
+    fn plans(&self, _allowed: u32, _k: usize, _params: &SearchParams) -> Vec<PlanCost> {
+        Vec::new()
+    }
+
     /// Bytes of the structure, without the vectors: in memory, or mapped.
     fn memory_bytes(&self) -> u64;
 
@@ -80,6 +86,18 @@ pub struct Counters {
     pub nodes_visited: u64,
     /// Steps taken from row to row, on all layers.
     pub hops: u64,
+    /// Rows that were looked up in the mask on the way.
+    pub rows_checked: u64,
+}
+
+impl Counters {
+    /// What a row costs that is looked up in the mask, in distance computations.
+    pub const CHECK_WORK: f64 = 1.0 / 32.0;
+
+    /// The modelled work: distance computations, and looking up rows in the mask.
+    pub fn work(&self) -> f64 {
+        self.distance_computations as f64 + self.rows_checked as f64 * Self::CHECK_WORK
+    }
 }
 
 impl AddAssign for Counters {
@@ -87,11 +105,12 @@ impl AddAssign for Counters {
         self.distance_computations += other.distance_computations;
         self.nodes_visited += other.nodes_visited;
         self.hops += other.hops;
+        self.rows_checked += other.rows_checked;
     }
 }
 
 /// What a search says about itself beside its hits.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq)]
 pub struct SearchStats {
     /// What it cost.
     pub counters: Counters,
@@ -99,6 +118,12 @@ pub struct SearchStats {
     pub truncated: bool,
     /// Whether every allowed row was compared, so that the hits are exact.
     pub exact: bool,
+    /// How a search under a mask was answered, where the kind knows several ways.
+    pub plan: Option<Plan>,
+    /// The share of rows that the mask allows near the query, where it was looked at.
+    pub share_near: Option<f32>,
+    /// The plan turned out dearer than expected and was given up for a scan.
+    pub switched: bool,
 }
 
 /// What [`AnnIndex::verify`] found.

@@ -32,10 +32,11 @@ pub fn scan_exact(
         counters: Counters {
             distance_computations: distances,
             nodes_visited: distances,
-            hops: 0,
+            ..Counters::default()
         },
         truncated,
         exact: !truncated,
+        ..SearchStats::default()
     }
 }
 

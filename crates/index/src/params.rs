@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::IndexError;
+use crate::{IndexError, Plan};
 
+const PLAN: &str = "plan";
 const TARGET_RECALL: &str = "target_recall";
 /// Knobs that say how far to look, which is what a recall says.
 const REPLACED: [&str; 3] = ["ef", "nprobe", "probes"];
@@ -39,6 +40,10 @@ pub struct SearchParams {
     /// 0.999.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_recall: Option<f32>,
+    /// How a search under a mask is to be answered, in place of the cheapest way by estimate: for experiments. `hop` and
+    /// `walk` are known to `hnsw`, `scan` to every kind. Never given up for another while it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.
     pub exact: bool,
 }
@@ -66,6 +71,11 @@ impl SearchParams {
         ]
     }
 
+    /// Whether every allowed row is to be compared.
+    pub fn is_exact(&self) -> bool {
+        self.exact || self.plan == Some(Plan::Scan)
+    }
+
     /// Refuses knobs that are set but not in `known`, and values out of range.
     pub fn check(
         &self,
@@ -88,6 +98,18 @@ impl SearchParams {
                     expected: "from 1 to 1,000,000",
                 });
             }
+        }
+        if let Some(plan @ (Plan::Walk | Plan::Hop)) = self.plan
+            && !known.contains(&PLAN)
+        {
+            return Err(IndexError::UnknownKnob {
+                kind,
+                knob: match plan {
+                    Plan::Hop => "plan: hop",
+                    _ => "plan: walk",
+                },
+                known: known.join(", "),
+            });
         }
         let Some(recall) = self.target_recall else {
             return Ok(());

@@ -1,12 +1,17 @@
 //! Metadata from and to Python dictionaries. A `datetime` with a time zone is a date-time, a `date` its midnight in
-//! UTC, and comes back as a `datetime` in UTC; numpy scalars count as the plain values they hold.
+//! UTC, and comes back as a `datetime` in UTC; a `UUID` is text; numpy scalars count as the plain values they hold. A
+//! dictionary inside is a point on the earth, or its fields are named by their paths.
+
+use std::collections::BTreeMap;
 
 use pyo3::IntoPyObjectExt;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
-use vecdb_engine::{Metadata, Value};
+use vecdb_engine::{
+    FIELD_NAME_BYTES_MAX, GeoPoint, Metadata, MetadataNode, Value, nest_metadata,
+};
 
 use crate::error::{describe, invalid};
 
@@ -32,11 +37,66 @@ pub(crate) fn metadata_of(value: &Bound<'_, PyAny>) -> PyResult<Metadata> {
                 ),
             ));
         };
-        let name: String = name.extract()?;
-        let value = value_of(&value, &name, false)?;
-        metadata.insert(name, value);
+        put_path(&value, name.extract()?, &mut metadata)?;
     }
     Ok(metadata)
+}
+
+/// Adds what stands at a path: a value, or the fields of a dictionary.
+fn put_path(value: &Bound<'_, PyAny>, path: String, metadata: &mut Metadata) -> PyResult<()> {
+    let py = value.py();
+    // The longest name bounds the depth as well; the engine says so.
+    if path.len() <= FIELD_NAME_BYTES_MAX
+        && let Ok(fields) = value.cast::<PyDict>()
+        && !fields.is_empty()
+        && point_of(fields, &path)?.is_none()
+    {
+        for (name, value) in fields {
+            let Ok(name) = name.cast::<PyString>() else {
+                return Err(invalid(
+                    py,
+                    format_args!(
+                        "metadata {path}: the name of a field is text, not {}",
+                        describe(&name)
+                    ),
+                ));
+            };
+            let name: String = name.extract()?;
+            put_path(&value, format!("{path}.{name}"), metadata)?;
+        }
+        return Ok(());
+    }
+    let value = match value.cast::<PyDict>() {
+        Ok(fields) if fields.is_empty() => Value::Null,
+        _ => value_of(value, &path, false)?,
+    };
+    if metadata.contains_key(&path) {
+        return Err(invalid(
+            py,
+            format_args!("metadata {path}: the field is given twice, as a dotted name and as a dict"),
+        ));
+    }
+    metadata.insert(path, value);
+    Ok(())
+}
+
+/// The point on the earth that `{"lat": .., "lon": ..}` is; `None` for other dictionaries.
+fn point_of(fields: &Bound<'_, PyDict>, field: &str) -> PyResult<Option<Value>> {
+    let py = fields.py();
+    let (latitude, longitude) = (
+        fields.get_item(intern!(py, "lat"))?,
+        fields.get_item(intern!(py, "lon"))?,
+    );
+    let (2, Some(latitude), Some(longitude)) = (fields.len(), latitude, longitude) else {
+        return Ok(None);
+    };
+    let point = match (latitude.extract::<f64>(), longitude.extract::<f64>()) {
+        (Ok(latitude), Ok(longitude)) => GeoPoint::new(latitude, longitude),
+        _ => Err("lat and lon are numbers of degrees".to_owned()),
+    };
+    point
+        .map(|point| Some(Value::Geo(point)))
+        .map_err(|what| invalid(py, format_args!("metadata {field}: {what}")))
 }
 
 fn value_of(value: &Bound<'_, PyAny>, field: &str, in_array: bool) -> PyResult<Value> {
@@ -75,13 +135,19 @@ fn value_of(value: &Bound<'_, PyAny>, field: &str, in_array: bool) -> PyResult<V
             .map(Value::Array)
     } else if let Some(micros) = micros_of(value)? {
         Ok(Value::DateTime(micros))
+    } else if let Ok(fields) = value.cast::<PyDict>()
+        && let Some(point) = point_of(fields, field)?
+    {
+        Ok(point)
+    } else if value.get_type().qualname()? == "UUID" {
+        Ok(Value::String(value.str()?.extract()?))
     } else if let Some(plain) = plain_value(value)? {
         value_of(&plain, field, in_array)
     } else {
         let advice = if value.is_instance_of::<PyDict>() {
-            "nested dicts are not supported; use flat field names"
+            "a dict in a list is a point on the earth, {'lat': 52.5, 'lon': 13.4}, or not supported"
         } else {
-            "use None, bool, int, float, str, datetime or a list of these"
+            "use None, bool, int, float, str, datetime, UUID, a dict or a list of these"
         };
         Err(invalid(
             py,
@@ -92,9 +158,26 @@ fn value_of(value: &Bound<'_, PyAny>, field: &str, in_array: bool) -> PyResult<V
 
 /// The dictionary of metadata.
 pub(crate) fn dict_of<'py>(py: Python<'py>, metadata: &Metadata) -> PyResult<Bound<'py, PyDict>> {
+    if metadata.keys().any(|name| name.contains('.')) {
+        return nested_dict(py, nest_metadata(metadata));
+    }
     let dict = PyDict::new(py);
     for (name, value) in metadata {
         dict.set_item(name, python_value(py, value)?)?;
+    }
+    Ok(dict)
+}
+
+fn nested_dict<'py>(
+    py: Python<'py>,
+    fields: BTreeMap<&str, MetadataNode<'_>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, node) in fields {
+        match node {
+            MetadataNode::Value(value) => dict.set_item(name, python_value(py, value)?)?,
+            MetadataNode::Object(fields) => dict.set_item(name, nested_dict(py, fields)?)?,
+        }
     }
     Ok(dict)
 }
@@ -107,6 +190,12 @@ fn python_value<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAn
         Value::Float(number) => number.into_bound_py_any(py),
         Value::String(text) => text.into_bound_py_any(py),
         Value::DateTime(micros) => datetime_of(py, *micros),
+        Value::Geo(point) => {
+            let dict = PyDict::new(py);
+            dict.set_item(intern!(py, "lat"), point.latitude())?;
+            dict.set_item(intern!(py, "lon"), point.longitude())?;
+            Ok(dict.into_any())
+        }
         Value::Array(items) => {
             let list = PyList::empty(py);
             for item in items {

@@ -59,7 +59,7 @@ pub(crate) struct VectorArgs {
     pub(crate) element: Option<ElementType>,
     #[command(flatten)]
     pub(crate) index: IndexArgs,
-    /// Fix the type of a metadata field (bool, int, float, datetime, string; with [] for arrays). Others are taken
+    /// Fix the type of a metadata field (bool, int, float, datetime, string, text, uuid, geo; with [] for arrays). Others are taken
     /// from the first value seen. Date-times need this.
     #[arg(long = "field", value_name = "NAME:TYPE", value_parser = parse_field)]
     pub(crate) fields: Vec<(String, FieldType)>,

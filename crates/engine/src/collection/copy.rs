@@ -116,6 +116,7 @@ impl Inner {
             disk: &self.shared.disk,
             folder,
             layout: self.layout,
+            fields: &state.fields,
             parts: &parts,
             order: &order,
         };

@@ -248,6 +248,7 @@ impl Inner {
             disk: &self.shared.disk,
             folder: &self.folder,
             layout: self.layout,
+            fields: &self.snapshot().fields,
             parts,
             order,
         };

@@ -32,6 +32,9 @@ pub(crate) use manifest::Manifest;
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use request::{Hit, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult};
 pub use search::LIMIT_MAX;
+pub use search::{
+    ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,
+};
 pub use verify::VerifyReport;
 pub use write::WRITE_POINTS_MAX;
 

@@ -109,7 +109,7 @@ impl Collection {
         let mut count = 0;
         for view in state.parts() {
             stop.check()?;
-            let matching = view.part().evaluate(&filter)?;
+            let matching = view.part().evaluate(&filter)?.mask;
             count += view
                 .live_and(Some(matching))
                 .map_or(0, |mask| u64::from(mask.count()));
@@ -217,7 +217,8 @@ impl<'a> Merge<'a> {
             stop.check()?;
             let allowed = filter
                 .map(|filter| view.part().evaluate(filter))
-                .transpose()?;
+                .transpose()?
+                .map(|evaluation| evaluation.mask);
             let at = after.map_or(Ok(0), |(hash, _)| view.part().rank_of_hash(*hash))?;
             let mut source = Source {
                 stop,

@@ -7,6 +7,7 @@ use vecdb_filter::{Filter, Metadata};
 use vecdb_index::SearchParams;
 use vecdb_storage::Position;
 
+use super::search::Explanation;
 use crate::options::Durability;
 use crate::point::PointId;
 use crate::stop::StopSignal;
@@ -30,6 +31,8 @@ pub struct SearchRequest {
     pub with_vector: bool,
     /// Give the metadata back. Default: yes.
     pub with_metadata: bool,
+    /// Say how the search was answered. Default: no, as it takes a little time.
+    pub explain: bool,
     /// Stop after this time and return what was found, marked `truncated`.
     pub timeout: Option<Duration>,
     /// Ends the search with an error.
@@ -48,6 +51,7 @@ impl SearchRequest {
             min_score: None,
             with_vector: false,
             with_metadata: true,
+            explain: false,
             timeout: None,
             stop: StopSignal::default(),
         }
@@ -95,6 +99,13 @@ impl SearchRequest {
         self
     }
 
+    /// Says how the search was answered.
+    #[must_use]
+    pub fn explain(mut self, yes: bool) -> Self {
+        self.explain = yes;
+        self
+    }
+
     /// Gives the metadata back.
     #[must_use]
     pub fn with_metadata(mut self, yes: bool) -> Self {
@@ -133,6 +144,8 @@ pub struct SearchStats {
     pub segments: u32,
     /// Points that match the filter, where one was given.
     pub matching: Option<u64>,
+    /// Fields of the filter that are not indexed, so that points had to be read: an index of them would help.
+    pub unindexed: Vec<String>,
 }
 
 /// The answer to a search.
@@ -144,6 +157,8 @@ pub struct SearchResponse {
     pub stats: SearchStats,
     /// The time limit came first: better hits may exist.
     pub truncated: bool,
+    /// How it was answered, where that was asked for.
+    pub explanation: Option<Box<Explanation>>,
     /// Time inside the engine.
     pub elapsed: Duration,
 }

@@ -122,7 +122,7 @@ fn matching_ids(state: &State, filter: &Filter, most: usize) -> Result<Vec<Point
     let filter = filter.check(&state.fields)?;
     let mut ids = Vec::new();
     for view in state.parts() {
-        let matching = view.part().evaluate(&filter)?;
+        let matching = view.part().evaluate(&filter)?.mask;
         for row in matching
             .iter()
             .filter(|&row| view.is_live(row))

@@ -4,9 +4,10 @@
 //! a memtable of n rows has O(n / BLOCK_ROWS_MAX + log) blocks, a snapshot of it is a short list of references, and
 //! readers need no lock.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vecdb_filter::{Filter, Metadata};
+use vecdb_filter::{Estimate, Evaluation, Filter, Metadata};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
 use vecdb_vector::{RowId, RowMask, VectorRows, inverse_norm};
@@ -106,14 +107,23 @@ impl Part for Block {
         Ok(self.row(row)?.metadata.as_ref().clone())
     }
 
-    fn evaluate(&self, filter: &Filter) -> Result<RowMask> {
+    fn evaluate(&self, filter: &Filter) -> Result<Evaluation> {
         let mut mask = RowMask::none(self.rows());
         for (at, row) in self.rows.iter().enumerate() {
             if filter.matches(&row.metadata) {
                 mask.insert(RowId(at as u32));
             }
         }
-        Ok(mask)
+        Ok(Evaluation {
+            mask,
+            rows_read: self.rows.len() as u64,
+            unindexed: BTreeSet::new(),
+        })
+    }
+
+    fn estimate(&self, filter: &Filter) -> Estimate {
+        let matching = self.rows.iter().filter(|row| filter.matches(&row.metadata));
+        Estimate::exact(matching.count() as u32)
     }
 
     fn index(&self) -> Option<&dyn AnnIndex> {

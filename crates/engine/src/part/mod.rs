@@ -8,10 +8,10 @@ pub(crate) use block::{Block, BlockBuilder};
 pub(crate) use sketching::Sketching;
 pub(crate) use view::View;
 
-use vecdb_filter::{Filter, Metadata};
+use vecdb_filter::{Estimate, Evaluation, Filter, Metadata};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
-use vecdb_vector::{ElementType, Metric, RowId, RowMask, VectorRows};
+use vecdb_vector::{ElementType, Metric, RowId, VectorRows};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::point::PointId;
@@ -25,7 +25,9 @@ pub(crate) trait Part: Send + Sync {
     fn id(&self, row: RowId) -> Result<PointId>;
     fn metadata(&self, row: RowId) -> Result<Metadata>;
     /// The rows that `filter` accepts, dead ones included.
-    fn evaluate(&self, filter: &Filter) -> Result<RowMask>;
+    fn evaluate(&self, filter: &Filter) -> Result<Evaluation>;
+    /// How many rows `filter` will accept, about.
+    fn estimate(&self, filter: &Filter) -> Estimate;
     /// The index over these rows, if there is one; without, they are scanned.
     fn index(&self) -> Option<&dyn AnnIndex>;
     /// Sketches of the rows, where there are any and no index.

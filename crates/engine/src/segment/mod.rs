@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use vecdb_filter::{FieldIndexes, Filter, Metadata, decode_metadata};
+use vecdb_filter::{Estimate, Evaluation, FieldIndexes, Filter, Metadata, decode_metadata};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
 use vecdb_storage::{Access, Blob, Disk, Section};
@@ -261,6 +261,14 @@ impl Segment {
         bytes.read(start as usize..end as usize)
     }
 
+    fn metadata_bytes(&self, row: RowId) -> Result<&[u8]> {
+        self.item(
+            &self.metadata_offsets,
+            &self.metadata_bytes,
+            self.checked_row(row)?,
+        )
+    }
+
     /// How the vectors and the index are about to be read.
     pub(crate) fn advise(&self, access: Access) {
         std::iter::once(&self.vectors)
@@ -302,12 +310,16 @@ impl Segment {
         let mut checks = 0;
         for row in (0..self.entry.rows).step_by(step.max(1)).map(RowId) {
             for (name, value) in self.metadata(row)? {
+                let Some(by_value) = self.fields.is_by_value(&name) else {
+                    continue;
+                };
                 let filter = match &value {
                     vecdb_filter::Value::Array(_) => Filter::Exists(name.clone(), true),
-                    value => Filter::Eq(name.clone(), value.clone()),
+                    value if by_value => Filter::Eq(name.clone(), value.clone()),
+                    _ => Filter::Exists(name.clone(), true),
                 };
                 checks += 1;
-                if !self.fields.evaluate(&filter)?.contains(row) {
+                if !self.evaluate(&filter)?.mask.contains(row) {
                     return Err(self.damaged(format_args!(
                         "row {} is missing from the index of field {name:?}",
                         row.0
@@ -359,16 +371,16 @@ impl Part for Segment {
     }
 
     fn metadata(&self, row: RowId) -> Result<Metadata> {
-        let bytes = self.item(
-            &self.metadata_offsets,
-            &self.metadata_bytes,
-            self.checked_row(row)?,
-        )?;
-        Ok(decode_metadata(bytes)?)
+        Ok(decode_metadata(self.metadata_bytes(row)?)?)
     }
 
-    fn evaluate(&self, filter: &Filter) -> Result<RowMask> {
-        Ok(self.fields.evaluate(filter)?)
+    fn evaluate(&self, filter: &Filter) -> Result<Evaluation> {
+        self.fields
+            .evaluate(filter, &|row| self.metadata_bytes(row))
+    }
+
+    fn estimate(&self, filter: &Filter) -> Estimate {
+        self.fields.estimate(filter)
     }
 
     fn index(&self) -> Option<&dyn AnnIndex> {

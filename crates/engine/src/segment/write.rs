@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use vecdb_filter::{FieldIndexBuilder, encode_metadata};
+use vecdb_filter::{FieldIndexBuilder, MetadataSchema, encode_metadata};
 use vecdb_index::BuiltIndex;
 use vecdb_storage::{Disk, SectionWriter};
 use vecdb_vector::{RowId, RowMask, inverse_norm};
@@ -30,6 +30,7 @@ pub(crate) struct SegmentWriter<'a> {
     pub(crate) disk: &'a Arc<dyn Disk>,
     pub(crate) folder: &'a Path,
     pub(crate) layout: Layout,
+    pub(crate) fields: &'a MetadataSchema,
     pub(crate) parts: &'a [&'a dyn Part],
     pub(crate) order: &'a [SourceRow],
 }
@@ -166,7 +167,7 @@ impl SegmentWriter<'_> {
 
     fn write_metadata(&self, out: &mut SectionWriter) -> Result<()> {
         let mut offsets = Vec::with_capacity((self.order.len() + 1) * 8);
-        let mut fields = FieldIndexBuilder::new(self.order.len() as u32);
+        let mut fields = FieldIndexBuilder::new(self.order.len() as u32, self.fields);
         let (mut end, mut bytes) = (0u64, Vec::new());
         out.begin(METADATA_BYTES)?;
         for (row, &source) in self.order.iter().enumerate() {

@@ -4,7 +4,7 @@ use super::parse::{check_count, check_depth};
 use super::{Bound, Filter};
 use crate::error::{FilterError, quoted};
 use crate::nearest::nearest;
-use crate::schema::{Field, FieldKind, MetadataSchema};
+use crate::schema::{Field, FieldKind, MetadataSchema, parse_uuid};
 use crate::value::{Value, datetime};
 
 impl Filter {
@@ -43,6 +43,10 @@ impl Filter {
             let fitted = values.iter().map(|value| target.fit(operator, value));
             Ok::<_, FilterError>((field.clone(), fitted.collect::<Result<Vec<_>, _>>()?))
         };
+        let of_text = |field: &String, operator| {
+            lookup(schema, field)?.fit_kind(operator, "texts", FieldKind::is_text)?;
+            Ok::<_, FilterError>(self.clone())
+        };
         Ok(match self {
             Filter::All => Filter::All,
             Filter::Eq(field, value) => one(field, "$eq", value).map(|(f, v)| Filter::Eq(f, v))?,
@@ -64,6 +68,16 @@ impl Filter {
             }
             Filter::Nin(field, values) => {
                 several(field, "$nin", values).map(|(f, v)| Filter::Nin(f, v))?
+            }
+            Filter::StartsWith(field, _) => of_text(field, "$startsWith")?,
+            Filter::Contains(field, _) => of_text(field, "$contains")?,
+            Filter::Text(field, _) => of_text(field, "$text")?,
+            Filter::Phrase(field, _) => of_text(field, "$phrase")?,
+            Filter::GeoWithin(field, _) => {
+                lookup(schema, field)?.fit_kind("$geoWithin", "points on the earth", |kind| {
+                    kind == FieldKind::Geo
+                })?;
+                self.clone()
             }
             Filter::Exists(field, exists) => {
                 lookup(schema, field)?;
@@ -129,6 +143,10 @@ impl Target<'_> {
             (Some(FieldKind::DateTime), Value::String(text)) => datetime::parse(text)
                 .map(Value::DateTime)
                 .map_err(|what| self.mismatch(format!("{operator}: {what}"))),
+            (Some(FieldKind::Uuid), Value::String(text)) => parse_uuid(text)
+                .map(Value::String)
+                .map_err(|what| self.mismatch(format!("{operator}: {what}"))),
+            (Some(FieldKind::Text), Value::String(_)) => Ok(literal.clone()),
             (Some(kind), literal) if literal.kind() == Some(kind) => Ok(literal.clone()),
             (Some(kind), literal) => Err(self.mismatch(format!(
                 "{operator} cannot compare it with the {} {}; give {}",
@@ -139,6 +157,21 @@ impl Target<'_> {
         }
     }
 
+    /// Whether an operator that is for one class of values is given such a field.
+    fn fit_kind(
+        &self,
+        operator: &str,
+        class: &str,
+        fits: impl Fn(FieldKind) -> bool,
+    ) -> Result<(), FilterError> {
+        match self.field.kind {
+            Some(kind) if !fits(kind) => {
+                Err(self.mismatch(format!("{operator} is for fields of {class}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the field and the literal have an order at all.
     fn fit_order(&self, bound: Bound, literal: &Value) -> Result<(), FilterError> {
         let operator = bound.operator();
@@ -146,6 +179,11 @@ impl Target<'_> {
             return Err(self.mismatch(format!(
                 "{operator} needs an order, which true and false ({}) have not; use $eq or $ne",
                 literal.excerpt()
+            )));
+        }
+        if self.field.kind == Some(FieldKind::Geo) || matches!(literal, Value::Geo(_)) {
+            return Err(self.mismatch(format!(
+                "{operator} needs an order, which points on the earth have not; use $geoWithin"
             )));
         }
         if *literal == Value::Null {
@@ -168,6 +206,8 @@ fn example(kind: FieldKind) -> &'static str {
         FieldKind::Bool => "true or false",
         FieldKind::Int | FieldKind::Float => "a number",
         FieldKind::DateTime => "a date-time such as \"2026-01-31T12:30:00Z\"",
-        FieldKind::String => "text in quotes",
+        FieldKind::String | FieldKind::Text => "text in quotes",
+        FieldKind::Uuid => "a UUID such as \"67e55044-10b1-426f-9247-bb680e5fe0c8\"",
+        FieldKind::Geo => "a point on the earth",
     }
 }

@@ -20,6 +20,13 @@ impl Filter {
             Filter::Lte(field, value) => condition(field, "$lte", value.to_json()),
             Filter::In(field, literals) => condition(field, "$in", Json::Array(values(literals))),
             Filter::Nin(field, literals) => condition(field, "$nin", Json::Array(values(literals))),
+            Filter::StartsWith(field, text) => {
+                condition(field, "$startsWith", text.as_str().into())
+            }
+            Filter::Contains(field, text) => condition(field, "$contains", text.as_str().into()),
+            Filter::Text(field, query) => condition(field, "$text", query.text().into()),
+            Filter::Phrase(field, query) => condition(field, "$phrase", query.text().into()),
+            Filter::GeoWithin(field, area) => condition(field, "$geoWithin", area.to_json()),
             Filter::Exists(field, exists) => condition(field, "$exists", Json::Bool(*exists)),
             Filter::And(parts) => object("$and", list(parts)),
             Filter::Or(parts) => object("$or", list(parts)),

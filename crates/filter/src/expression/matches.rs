@@ -7,28 +7,94 @@ use std::cmp::Ordering;
 impl Filter {
     /// Whether a point with this metadata is meant.
     pub fn matches(&self, metadata: &Metadata) -> bool {
-        let ordered = |field: &String, literal: &Value, bound: Bound| {
-            metadata.get(field).is_some_and(|value| {
-                value
-                    .elements()
-                    .iter()
-                    .any(|element| bound.holds(element, literal))
-            })
-        };
         match self {
             Filter::All => true,
-            Filter::Eq(field, literal) => equals(metadata.get(field), literal),
-            Filter::Ne(field, literal) => !equals(metadata.get(field), literal),
-            Filter::Gt(field, literal) => ordered(field, literal, Bound::Gt),
-            Filter::Gte(field, literal) => ordered(field, literal, Bound::Gte),
-            Filter::Lt(field, literal) => ordered(field, literal, Bound::Lt),
-            Filter::Lte(field, literal) => ordered(field, literal, Bound::Lte),
-            Filter::In(field, literals) => equals_any(metadata.get(field), literals),
-            Filter::Nin(field, literals) => !equals_any(metadata.get(field), literals),
-            Filter::Exists(field, exists) => metadata.contains_key(field) == *exists,
             Filter::And(parts) => parts.iter().all(|part| part.matches(metadata)),
             Filter::Or(parts) => parts.iter().any(|part| part.matches(metadata)),
             Filter::Not(part) => !part.matches(metadata),
+            condition => {
+                let field = condition.field().unwrap_or_default();
+                condition.holds_for(metadata.get(field))
+            }
+        }
+    }
+
+    /// The conditions on fields that it is made of, in order.
+    pub fn conditions(&self) -> Vec<&Filter> {
+        match self {
+            Filter::All => Vec::new(),
+            Filter::And(parts) | Filter::Or(parts) => {
+                parts.iter().flat_map(Filter::conditions).collect()
+            }
+            Filter::Not(part) => part.conditions(),
+            condition => vec![condition],
+        }
+    }
+
+    /// The field of a condition; none for what joins conditions.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Filter::All | Filter::And(_) | Filter::Or(_) | Filter::Not(_) => None,
+            Filter::Eq(field, _)
+            | Filter::Ne(field, _)
+            | Filter::Gt(field, _)
+            | Filter::Gte(field, _)
+            | Filter::Lt(field, _)
+            | Filter::Lte(field, _)
+            | Filter::In(field, _)
+            | Filter::Nin(field, _)
+            | Filter::StartsWith(field, _)
+            | Filter::Contains(field, _)
+            | Filter::Text(field, _)
+            | Filter::Phrase(field, _)
+            | Filter::GeoWithin(field, _)
+            | Filter::Exists(field, _) => Some(field),
+        }
+    }
+
+    /// Whether a condition holds for its field's value, none where the field is missing. What joins conditions holds
+    /// for nothing.
+    pub(crate) fn holds_for(&self, value: Option<&Value>) -> bool {
+        let elements = value.map_or(&[][..], Value::elements);
+        let ordered = |literal: &Value, bound: Bound| {
+            elements.iter().any(|element| bound.holds(element, literal))
+        };
+        let has_text = |test: &dyn Fn(&str) -> bool| {
+            elements.iter().any(|element| match element {
+                Value::String(text) => test(text),
+                _ => false,
+            })
+        };
+        match self {
+            Filter::All | Filter::And(_) | Filter::Or(_) | Filter::Not(_) => false,
+            Filter::Eq(_, literal) => equals(value, literal),
+            Filter::Ne(_, literal) => !equals(value, literal),
+            Filter::Gt(_, literal) => ordered(literal, Bound::Gt),
+            Filter::Gte(_, literal) => ordered(literal, Bound::Gte),
+            Filter::Lt(_, literal) => ordered(literal, Bound::Lt),
+            Filter::Lte(_, literal) => ordered(literal, Bound::Lte),
+            Filter::In(_, literals) => equals_any(value, literals),
+            Filter::Nin(_, literals) => !equals_any(value, literals),
+            Filter::StartsWith(..)
+            | Filter::Contains(..)
+            | Filter::Text(..)
+            | Filter::Phrase(..) => has_text(&|text| self.holds_for_text(text)),
+            Filter::GeoWithin(_, area) => elements.iter().any(|element| match element {
+                Value::Geo(point) => area.contains(*point),
+                _ => false,
+            }),
+            Filter::Exists(_, exists) => value.is_some() == *exists,
+        }
+    }
+
+    /// Whether a condition on texts holds for this one.
+    pub(crate) fn holds_for_text(&self, text: &str) -> bool {
+        match self {
+            Filter::StartsWith(_, prefix) => text.starts_with(prefix),
+            Filter::Contains(_, part) => text.contains(part),
+            Filter::Text(_, query) => query.all_in(text),
+            Filter::Phrase(_, query) => query.phrase_in(text),
+            _ => false,
         }
     }
 }

@@ -7,6 +7,8 @@
 //!   Text orders byte by byte. `-0.0` equals `0.0`. Truth values have no order.
 //! - Missing fields satisfy no comparison. `$eq: null` holds for null, for missing, and for an array
 //!   with a null in it. `$exists` asks whether the field is there, be it null.
+//! - `$startsWith` and `$contains` look at the bytes of texts, `$text` and `$phrase` at their words; `$geoWithin` at points
+//!   on the earth. One element must satisfy them by itself.
 //! - `$ne`, `$nin` and `$not` are the negation of their positive form: missing fields satisfy them.
 //!
 //! JSON form and builder make the same [`Filter`]; [`Filter::check`] then holds it against a schema.
@@ -20,6 +22,8 @@ mod parse;
 mod tests;
 
 use crate::error::FilterError;
+use crate::geo::GeoArea;
+use crate::text::TextQuery;
 use crate::value::Value;
 
 /// Deepest nesting of `$and`, `$or`, `$not`, counting implicit ands.
@@ -50,6 +54,16 @@ pub enum Filter {
     In(String, Vec<Value>),
     /// Not `In`.
     Nin(String, Vec<Value>),
+    /// The field has a text that begins with this one.
+    StartsWith(String, String),
+    /// The field has a text in which this one occurs.
+    Contains(String, String),
+    /// The field has a text with all these words.
+    Text(String, TextQuery),
+    /// The field has a text with these words one after the other.
+    Phrase(String, TextQuery),
+    /// The field has a point in this area.
+    GeoWithin(String, GeoArea),
     /// Whether the field is there, be it null.
     Exists(String, bool),
     /// All of these; of none: every point.
@@ -125,6 +139,54 @@ impl Filter {
         values: impl IntoIterator<Item = V>,
     ) -> Filter {
         Filter::Nin(field.into(), values.into_iter().map(Into::into).collect())
+    }
+
+    /// `field` has all of `values` among its elements.
+    pub fn all<V: Into<Value>>(
+        field: impl Into<String>,
+        values: impl IntoIterator<Item = V>,
+    ) -> Filter {
+        let field = field.into();
+        let parts = values
+            .into_iter()
+            .map(|value| Filter::eq(field.clone(), value));
+        Filter::And(parts.collect())
+    }
+
+    /// `field` begins with `text`.
+    pub fn starts_with(field: impl Into<String>, text: impl Into<String>) -> Filter {
+        Filter::StartsWith(field.into(), text.into())
+    }
+
+    /// `text` occurs in `field`.
+    pub fn contains(field: impl Into<String>, text: impl Into<String>) -> Filter {
+        Filter::Contains(field.into(), text.into())
+    }
+
+    /// `field` has all the words of `text`, in any order; `word*` stands for all words that begin so.
+    ///
+    /// # Errors
+    /// A text without words.
+    pub fn text(field: impl Into<String>, text: impl Into<String>) -> Result<Filter, FilterError> {
+        let query = TextQuery::new(text).map_err(FilterError::BadFilter)?;
+        Ok(Filter::Text(field.into(), query))
+    }
+
+    /// `field` has the words of `text` one after the other.
+    ///
+    /// # Errors
+    /// A text without words.
+    pub fn phrase(
+        field: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Result<Filter, FilterError> {
+        let query = TextQuery::new(text).map_err(FilterError::BadFilter)?;
+        Ok(Filter::Phrase(field.into(), query))
+    }
+
+    /// `field` has a point in `area`.
+    pub fn geo_within(field: impl Into<String>, area: GeoArea) -> Filter {
+        Filter::GeoWithin(field.into(), area)
     }
 
     /// Whether `field` is there.

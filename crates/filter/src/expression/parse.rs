@@ -6,14 +6,31 @@
 
 use super::{DEPTH_MAX, Filter, IN_VALUES_MAX, json_text};
 use crate::error::{FilterError, excerpt, quoted};
+use crate::geo::{GeoArea, GeoPoint};
 use crate::nearest::nearest;
+use crate::text::TextQuery;
 use crate::value::Value;
 use crate::value::json_type;
 use serde_json::{Map, Value as Json};
 
 const LOGICAL: [&str; 3] = ["$and", "$or", "$not"];
-const FIELD_OPERATORS: [&str; 10] = [
-    "$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$in", "$nin", "$exists", "$not",
+const FIELD_OPERATORS: [&str; 16] = [
+    "$eq",
+    "$ne",
+    "$gt",
+    "$gte",
+    "$lt",
+    "$lte",
+    "$in",
+    "$nin",
+    "$all",
+    "$exists",
+    "$startsWith",
+    "$contains",
+    "$text",
+    "$phrase",
+    "$geoWithin",
+    "$not",
 ];
 
 impl Filter {
@@ -101,6 +118,9 @@ fn list(operator: &str, json: &Json, depth: usize) -> Result<Vec<Filter>, Filter
 fn conditions(field: &str, json: &Json, depth: usize) -> Result<Filter, FilterError> {
     check_depth(depth)?;
     match json {
+        point if GeoPoint::of_json(point).is_some() => {
+            Ok(Filter::Eq(field.to_owned(), literal(field, "$eq", point)?))
+        }
         Json::Object(operators) if operators.is_empty() => Err(FilterError::BadFilter(format!(
             "field {} is compared with {{}}; give a value or operators such as {{\"$lt\": 100}}",
             quoted(field)
@@ -140,6 +160,27 @@ fn condition(
         "$lte" => ordered(Filter::Lte, "$lte"),
         "$in" => literals(field, "$in", operand).map(|all| Filter::In(field.to_owned(), all)),
         "$nin" => literals(field, "$nin", operand).map(|all| Filter::Nin(field.to_owned(), all)),
+        "$all" => {
+            check_depth(depth + 1)?;
+            match literals(field, "$all", operand)? {
+                all if all.is_empty() => Err(bad_operand(
+                    field,
+                    "$all",
+                    "a list of at least one value",
+                    operand,
+                )),
+                all => Ok(Filter::all(field, all)),
+            }
+        }
+        "$startsWith" => Ok(Filter::starts_with(field, text(field, operator, operand)?)),
+        "$contains" => Ok(Filter::contains(field, text(field, operator, operand)?)),
+        "$text" => query(field, operator, operand).map(|q| Filter::Text(field.to_owned(), q)),
+        "$phrase" => query(field, operator, operand).map(|q| Filter::Phrase(field.to_owned(), q)),
+        "$geoWithin" => GeoArea::of_json(operand)
+            .map(|area| Filter::geo_within(field, area))
+            .map_err(|what| {
+                FilterError::BadFilter(format!("$geoWithin of field {}: {what}", quoted(field)))
+            }),
         "$exists" => match operand {
             Json::Bool(exists) => Ok(Filter::Exists(field.to_owned(), *exists)),
             other => Err(bad_operand(field, "$exists", "true or false", other)),
@@ -158,9 +199,10 @@ fn condition(
         operator if operator.starts_with('$') => Err(unknown_operator(operator, &FIELD_OPERATORS)),
         key => Err(FilterError::BadFilter(format!(
             "field {} is compared with an object that has the key {}; \
-             operators begin with $ and metadata holds no nested objects",
+             operators begin with $; for a field inside an object write its path, {}",
             quoted(field),
-            quoted(key)
+            quoted(key),
+            quoted(&format!("{field}.{key}"))
         ))),
     }
 }
@@ -173,7 +215,9 @@ fn literal(field: &str, operator: &'static str, json: &Json) -> Result<Value, Fi
             "a single value (an array field matches if any element does; for several use $in)",
             json,
         )),
-        Json::Object(_) => Err(bad_operand(field, operator, "a single value", json)),
+        Json::Object(_) if GeoPoint::of_json(json).is_none() => {
+            Err(bad_operand(field, operator, "a single value", json))
+        }
         scalar => Value::from_json(scalar).map_err(|error| match error {
             FilterError::BadMetadata { what, .. } => {
                 FilterError::BadFilter(format!("{operator} of field {}: {what}", quoted(field)))
@@ -181,6 +225,18 @@ fn literal(field: &str, operator: &'static str, json: &Json) -> Result<Value, Fi
             other => other,
         }),
     }
+}
+
+/// The text that a text operator takes.
+fn text<'a>(field: &str, operator: &str, json: &'a Json) -> Result<&'a str, FilterError> {
+    json.as_str()
+        .ok_or_else(|| bad_operand(field, operator, "text", json))
+}
+
+fn query(field: &str, operator: &str, json: &Json) -> Result<TextQuery, FilterError> {
+    TextQuery::new(text(field, operator, json)?).map_err(|what| {
+        FilterError::BadFilter(format!("{operator} of field {}: {what}", quoted(field)))
+    })
 }
 
 fn literals(field: &str, operator: &'static str, json: &Json) -> Result<Vec<Value>, FilterError> {

@@ -8,9 +8,10 @@ use super::posting::Posting;
 use super::terms::{TermRun, term_of};
 use super::{DIRECTORY_SECTION, misuse, section_name};
 use crate::error::FilterError;
-use crate::schema::FieldKind;
+use crate::schema::{FieldKind, MetadataSchema};
+use crate::text::words;
 use crate::value::{Metadata, Value, validate_name};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use vecdb_storage::SectionWriter;
 use vecdb_vector::RowId;
 
@@ -22,7 +23,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub struct FieldIndexBuilder {
     rows: u32,
     next: u32,
+    schema: MetadataSchema,
     fields: BTreeMap<String, FieldRows>,
+    unindexed: BTreeSet<String>,
 }
 
 /// What one field has in which rows.
@@ -31,6 +34,8 @@ struct FieldRows {
     present: Vec<u32>,
     nulls: Vec<u32>,
     elements_max: u32,
+    /// Index the words of texts, not the texts.
+    words: bool,
     numbers: BTreeMap<FieldKind, Vec<(u64, u32)>>,
     terms: BTreeMap<FieldKind, Terms>,
 }
@@ -43,12 +48,14 @@ struct Terms {
 }
 
 impl FieldIndexBuilder {
-    /// For a segment of so many rows.
-    pub fn new(rows: u32) -> Self {
+    /// For a segment of so many rows. The schema says which fields are indexed by their words, and which not at all.
+    pub fn new(rows: u32, schema: &MetadataSchema) -> Self {
         FieldIndexBuilder {
             rows,
             next: 0,
+            schema: schema.clone(),
             fields: BTreeMap::new(),
+            unindexed: BTreeSet::new(),
         }
     }
 
@@ -73,9 +80,23 @@ impl FieldIndexBuilder {
         }
         self.next = row + 1;
         for (name, value) in metadata {
-            match self.fields.get_mut(name) {
-                Some(field) => field.add(row, value),
-                None => self.fields.entry(name.clone()).or_default().add(row, value),
+            if self.unindexed.contains(name) {
+                continue;
+            }
+            if let Some(field) = self.fields.get_mut(name) {
+                field.add(row, value);
+            } else {
+                let known = self.schema.field(name).copied().unwrap_or_default();
+                if known.unindexed {
+                    self.unindexed.insert(name.clone());
+                    continue;
+                }
+                let mut field = FieldRows {
+                    words: known.kind == Some(FieldKind::Text),
+                    ..FieldRows::default()
+                };
+                field.add(row, value);
+                self.fields.insert(name.clone(), field);
             }
         }
         Ok(())
@@ -98,7 +119,8 @@ impl FieldIndexBuilder {
             writer.flush()?;
             out.end()?;
         }
-        out.add(DIRECTORY_SECTION, &directory::encode(self.rows, &entries))?;
+        let directory = directory::encode(self.rows, &entries, self.unindexed.iter());
+        out.add(DIRECTORY_SECTION, &directory)?;
         Ok(())
     }
 }
@@ -115,7 +137,13 @@ impl FieldRows {
 
     /// Adds an element; false if it is known to stand in the row already.
     fn add_element(&mut self, row: u32, element: &Value) -> bool {
-        if let Some((kind, key)) = key_of(element) {
+        if self.words
+            && let Value::String(text) = element
+        {
+            let terms = self.terms.entry(FieldKind::Text).or_default();
+            words(text).for_each(|word| terms.add(row, word.as_bytes()));
+            true
+        } else if let Some((kind, key)) = key_of(element) {
             self.numbers.entry(kind).or_default().push((key, row));
             true
         } else if let Some((kind, term)) = term_of(element) {
@@ -142,12 +170,17 @@ impl FieldRows {
             runs.push(Run::Numbers(write_numbers(kind, pairs, out)?));
         }
         for (kind, terms) in self.terms {
+            // Texts can be without any word.
+            if terms.pairs.is_empty() {
+                continue;
+            }
             runs.push(Run::Terms(terms.write(kind, rows, out)?));
         }
         runs.sort_by_key(Run::kind);
         Ok(FieldEntry {
             name,
             elements_max: self.elements_max.max(1),
+            words: self.words,
             present,
             nulls,
             runs,

@@ -1,9 +1,11 @@
 //! The directory of field indexes: what each field has and where it lies.
 //!
-//! `format` (u8, 1), `rows` (u32), count of fields, then per field in ascending order of names: name,
-//! most elements of one row, the postings of present and null rows (count, offset each), count of runs,
-//! and per run in order of kinds: kind (u8: 0 bool, 1 int, 2 float, 3 date-time, 4 string), pairs,
-//! different values, offset of the keys or of the terms, and for terms the offset of the table.
+//! `format` (u8, 1 or 2), `rows` (u32), count of fields, then per field in ascending order of names: name,
+//! most elements of one row, from format 2 on whether its words are indexed instead of its values (u8, 0 or 1),
+//! the postings of present and null rows (count, offset each), count of runs,
+//! and per run in order of kinds: kind (u8: 0 bool, 1 int, 2 float, 3 date-time, 4 string, 5 word, 6 point on the
+//! earth), pairs, different values, offset of the keys or of the terms, and for terms the offset of the table.
+//! From format 2 on, the count of fields that rows have but nobody indexed, and their names in ascending order.
 //! Counts and offsets are varints; no offset is followed here, only when its rows are asked for.
 
 use super::field_bytes::FieldBytes;
@@ -12,9 +14,10 @@ use super::posting::Posting;
 use super::terms::TermRun;
 use crate::error::FilterError;
 use crate::schema::FieldKind;
+use std::collections::BTreeSet;
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// What the directory says of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(super) struct FieldEntry {
     pub(super) name: String,
     /// Most different elements (nulls included) that a row has; at least 1.
     pub(super) elements_max: u32,
+    /// The words of its texts are indexed, not the texts.
+    pub(super) words: bool,
     pub(super) present: Posting,
     pub(super) nulls: Posting,
     pub(super) runs: Vec<Run>,
@@ -59,11 +64,16 @@ impl Run {
     }
 }
 
-pub(super) fn encode(rows: u32, entries: &[FieldEntry]) -> Vec<u8> {
+pub(super) fn encode<'a>(
+    rows: u32,
+    entries: &[FieldEntry],
+    unindexed: impl ExactSizeIterator<Item = &'a String>,
+) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.u8(FORMAT).u32(rows).varint(entries.len() as u64);
     for entry in entries {
         writer.str(&entry.name).varint(entry.elements_max.into());
+        writer.u8(entry.words.into());
         for posting in [entry.present, entry.nulls] {
             writer.varint(posting.count.into()).varint(posting.offset);
         }
@@ -77,22 +87,34 @@ pub(super) fn encode(rows: u32, entries: &[FieldEntry]) -> Vec<u8> {
             };
         }
     }
+    writer.varint(unindexed.len() as u64);
+    for name in unindexed {
+        writer.str(name);
+    }
     writer.into_vec()
 }
 
+/// What a directory says.
+#[derive(Debug)]
+pub(super) struct Directory {
+    pub(super) entries: Vec<FieldEntry>,
+    /// Fields that rows have and that are not indexed.
+    pub(super) unindexed: BTreeSet<String>,
+}
+
 /// Reads the directory of a segment of `rows` rows.
-pub(super) fn decode(bytes: &FieldBytes, rows: u32) -> Result<Vec<FieldEntry>, FilterError> {
+pub(super) fn decode(bytes: &FieldBytes, rows: u32) -> Result<Directory, FilterError> {
     let content = bytes.slice(0, bytes.len())?;
     decode_entries(content, rows)
         .map_err(|BytesError { offset, what }| bytes.corrupt(offset as u64, what))
 }
 
-fn decode_entries(content: &[u8], rows: u32) -> Result<Vec<FieldEntry>, BytesError> {
+fn decode_entries(content: &[u8], rows: u32) -> Result<Directory, BytesError> {
     let mut reader = Reader::new(content);
     let format = reader.u8()?;
-    if format != FORMAT {
+    if !(1..=FORMAT).contains(&format) {
         return Err(reader.error(format!(
-            "format {format} of the directory, where {FORMAT} is known"
+            "format {format} of the directory, where 1 to {FORMAT} are known"
         )));
     }
     let written_for = reader.u32()?;
@@ -104,22 +126,39 @@ fn decode_entries(content: &[u8], rows: u32) -> Result<Vec<FieldEntry>, BytesErr
     let mut entries: Vec<FieldEntry> = Vec::new();
     // A field takes seven bytes at least.
     for _ in 0..reader.count(7)? {
-        let entry = decode_entry(&mut reader, rows)?;
+        let entry = decode_entry(&mut reader, format, rows)?;
         if entries.last().is_some_and(|last| last.name >= entry.name) {
             return Err(reader.error("the fields are not in ascending order"));
         }
         entries.push(entry);
     }
+    let mut unindexed = BTreeSet::new();
+    if format > 1 {
+        for _ in 0..reader.count(1)? {
+            let name = reader.str()?.to_owned();
+            if unindexed.last().is_some_and(|last| *last >= name) {
+                return Err(reader.error("the names are not in ascending order"));
+            }
+            unindexed.insert(name);
+        }
+    }
     reader.finish()?;
-    Ok(entries)
+    Ok(Directory { entries, unindexed })
 }
 
-fn decode_entry(reader: &mut Reader<'_>, rows: u32) -> Result<FieldEntry, BytesError> {
+fn decode_entry(reader: &mut Reader<'_>, format: u8, rows: u32) -> Result<FieldEntry, BytesError> {
     let name = reader.str()?.to_owned();
     let elements_max = match reader.varint()?.try_into() {
         Ok(elements_max) if elements_max >= 1 => elements_max,
         _ => return Err(reader.error("an impossible number of elements in a row")),
     };
+    let words = match format {
+        1 => 0,
+        _ => reader.u8()?,
+    };
+    if words > 1 {
+        return Err(reader.error(format!("{words} where 0 or 1 belongs")));
+    }
     let present = decode_posting(reader, rows)?;
     let nulls = decode_posting(reader, present.count)?;
     let mut runs: Vec<Run> = Vec::new();
@@ -133,6 +172,7 @@ fn decode_entry(reader: &mut Reader<'_>, rows: u32) -> Result<FieldEntry, BytesE
     Ok(FieldEntry {
         name,
         elements_max,
+        words: words == 1,
         present,
         nulls,
         runs,
@@ -150,7 +190,7 @@ fn decode_posting(reader: &mut Reader<'_>, count_max: u32) -> Result<Posting, By
 
 fn decode_run(reader: &mut Reader<'_>) -> Result<Run, BytesError> {
     let number = reader.u8()?;
-    let Some(kind) = FieldKind::ALL
+    let Some(kind) = RUN_KINDS
         .into_iter()
         .find(|kind| kind_number(*kind) == number)
     else {
@@ -163,21 +203,36 @@ fn decode_run(reader: &mut Reader<'_>) -> Result<Run, BytesError> {
     }
     let at = reader.varint()?;
     Ok(match kind {
-        FieldKind::Bool | FieldKind::String => Run::Terms(TermRun {
-            kind,
-            terms_at: at,
-            table_at: reader.varint()?,
-            entries,
-            distinct,
-        }),
-        FieldKind::Int | FieldKind::Float | FieldKind::DateTime => Run::Numbers(NumberRun {
-            kind,
-            at,
-            entries,
-            distinct,
-        }),
+        FieldKind::Bool | FieldKind::String | FieldKind::Text | FieldKind::Uuid => {
+            Run::Terms(TermRun {
+                kind,
+                terms_at: at,
+                table_at: reader.varint()?,
+                entries,
+                distinct,
+            })
+        }
+        FieldKind::Int | FieldKind::Float | FieldKind::DateTime | FieldKind::Geo => {
+            Run::Numbers(NumberRun {
+                kind,
+                at,
+                entries,
+                distinct,
+            })
+        }
     })
 }
+
+/// The kinds that have runs: unique identifiers are strings.
+const RUN_KINDS: [FieldKind; 7] = [
+    FieldKind::Bool,
+    FieldKind::Int,
+    FieldKind::Float,
+    FieldKind::DateTime,
+    FieldKind::String,
+    FieldKind::Text,
+    FieldKind::Geo,
+];
 
 /// The number of a kind on disk; never to be changed.
 fn kind_number(kind: FieldKind) -> u8 {
@@ -186,6 +241,8 @@ fn kind_number(kind: FieldKind) -> u8 {
         FieldKind::Int => 1,
         FieldKind::Float => 2,
         FieldKind::DateTime => 3,
-        FieldKind::String => 4,
+        FieldKind::String | FieldKind::Uuid => 4,
+        FieldKind::Text => 5,
+        FieldKind::Geo => 6,
     }
 }

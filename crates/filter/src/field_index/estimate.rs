@@ -5,9 +5,13 @@
 
 use super::FieldIndex;
 use super::FieldIndexes;
+use super::directory::Run;
 use super::spans::{Comparison, Test};
 use crate::error::FilterError;
 use crate::expression::{DEPTH_MAX, Filter};
+
+/// One in so many of the rows that have a field is taken to satisfy a condition of which nothing is known.
+const LIKELY_SHARE: u32 = 10;
 
 /// Bounds on the number of rows that match, and a guess between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,15 @@ impl FieldIndexes {
         if depth > DEPTH_MAX {
             return Estimate::unknown(rows);
         }
+        if filter
+            .field()
+            .is_some_and(|field| self.unindexed.contains(field))
+        {
+            return Estimate::unknown(rows);
+        }
+        if let Some(estimate) = self.estimate_condition(filter) {
+            return estimate;
+        }
         if let Some(comparison) = Comparison::of(filter) {
             let estimate = match self.fields.get(comparison.field) {
                 Some(field) => field
@@ -125,6 +138,49 @@ impl FieldIndexes {
             }
             // All; comparisons were answered above.
             _ => Estimate::exact(rows),
+        }
+    }
+}
+
+impl FieldIndexes {
+    /// The estimate of a condition that is no comparison of values, or asks a field for more than its words.
+    fn estimate_condition(&self, filter: &Filter) -> Option<Estimate> {
+        let field = self.fields.get(filter.field()?);
+        let Some(field) = field else {
+            let count = if filter.holds_for(None) { self.rows } else { 0 };
+            return Some(Estimate::exact(count));
+        };
+        let present = field.entry.present.count;
+        let some_of = |most: u32| Estimate {
+            min: 0,
+            max: most,
+            // A guess: such conditions are asked to find little.
+            likely: most.min(present / LIKELY_SHARE),
+        };
+        match filter {
+            Filter::Exists(..) => None,
+            Filter::GeoWithin(_, area) => {
+                let most = field.entry.runs.iter().map(|run| match run {
+                    Run::Numbers(run) => run.geo_count_max(&field.bytes, area).unwrap_or(u64::MAX),
+                    Run::Terms(_) => 0,
+                });
+                let most = most.fold(0, u64::saturating_add);
+                let most = u32::try_from(most).unwrap_or(present).min(present);
+                Some(Estimate {
+                    likely: most,
+                    ..some_of(most)
+                })
+            }
+            Filter::Text(_, query) | Filter::Phrase(_, query) if field.entry.words => {
+                let most = field.words_count_max(query.words()).unwrap_or(present);
+                Some(Estimate {
+                    likely: most / 2,
+                    ..some_of(most)
+                })
+            }
+            Filter::Contains(..) | Filter::Text(..) | Filter::Phrase(..) => Some(some_of(present)),
+            _ if field.entry.words => Some(Estimate::unknown(self.rows)),
+            _ => None,
         }
     }
 }

@@ -6,41 +6,76 @@ use super::spans::{Comparison, Span, Test};
 use super::{FieldIndex, FieldIndexes};
 use crate::error::FilterError;
 use crate::expression::{DEPTH_MAX, Filter};
-use vecdb_vector::RowMask;
+use crate::value::decode_field;
+use std::collections::BTreeSet;
+use vecdb_vector::{RowId, RowMask};
+
+/// The rows that match a filter, and what it took to know.
+#[derive(Clone, Debug)]
+pub struct Evaluation {
+    /// The rows, deleted rows of the segment among them.
+    pub mask: RowMask,
+    /// Rows whose metadata was read because no index could tell.
+    pub rows_read: u64,
+    /// Fields of the filter that are not indexed.
+    pub unindexed: BTreeSet<String>,
+}
 
 impl FieldIndexes {
-    /// The rows that match a filter, deleted rows of the segment among them.
+    /// The rows that match a filter, deleted rows of the segment among them. `read` gives the metadata of a row as
+    /// [`encode_metadata`](crate::encode_metadata) wrote it, where no index can tell.
     ///
     /// Pass the filter through [`Filter::check`] first: evaluated as it is, a date-time written as
     /// text matches nothing.
     ///
     /// # Errors
-    /// Corrupt bytes, and nesting deeper than [`DEPTH_MAX`].
-    pub fn evaluate(&self, filter: &Filter) -> Result<RowMask, FilterError> {
-        self.mask(filter, 1)
+    /// Corrupt bytes, nesting deeper than [`DEPTH_MAX`], and those of `read`.
+    pub fn evaluate<'a, E: From<FilterError>>(
+        &self,
+        filter: &Filter,
+        read: &dyn Fn(RowId) -> Result<&'a [u8], E>,
+    ) -> Result<Evaluation, E> {
+        let mut evaluator = Evaluator {
+            indexes: self,
+            read,
+            rows_read: 0,
+            unindexed: BTreeSet::new(),
+        };
+        let mask = evaluator.mask(filter, None, 1)?;
+        Ok(Evaluation {
+            mask,
+            rows_read: evaluator.rows_read,
+            unindexed: evaluator.unindexed,
+        })
     }
+}
 
-    fn mask(&self, filter: &Filter, depth: usize) -> Result<RowMask, FilterError> {
+struct Evaluator<'e, 'a, E> {
+    indexes: &'e FieldIndexes,
+    read: &'e dyn Fn(RowId) -> Result<&'a [u8], E>,
+    rows_read: u64,
+    unindexed: BTreeSet<String>,
+}
+
+impl<E: From<FilterError>> Evaluator<'_, '_, E> {
+    /// The matching rows, right for the rows `within`, or for all; what it says of others means nothing.
+    fn mask(
+        &mut self,
+        filter: &Filter,
+        within: Option<&RowMask>,
+        depth: usize,
+    ) -> Result<RowMask, E> {
         if depth > DEPTH_MAX {
-            return Err(FilterError::TooDeep { limit: DEPTH_MAX });
+            return Err(FilterError::TooDeep { limit: DEPTH_MAX }.into());
         }
-        if let Some(comparison) = Comparison::of(filter) {
-            let mask = self.comparison(&comparison)?;
-            return Ok(if comparison.negated { mask.not() } else { mask });
-        }
+        let rows = self.indexes.rows;
         match filter {
-            Filter::Exists(field, exists) => {
-                let present = match self.fields.get(field) {
-                    Some(field) => field.present(self.rows)?,
-                    None => RowMask::none(self.rows),
-                };
-                Ok(if *exists { present } else { present.not() })
-            }
-            Filter::Not(part) => Ok(self.mask(part, depth + 1)?.not()),
+            Filter::All => Ok(RowMask::all(rows)),
+            Filter::Not(part) => Ok(self.mask(part, within, depth + 1)?.not()),
             Filter::And(parts) => {
-                let mut all = RowMask::all(self.rows);
-                for part in self.by_size(parts) {
-                    let mask = self.mask(part, depth + 1)?;
+                let mut all = within.cloned().unwrap_or_else(|| RowMask::all(rows));
+                for part in self.by_cost(parts) {
+                    let mask = self.mask(part, Some(&all), depth + 1)?;
                     all = if all.is_all() { mask } else { all.and(&mask) };
                     if all.is_none() {
                         break;
@@ -49,9 +84,9 @@ impl FieldIndexes {
                 Ok(all)
             }
             Filter::Or(parts) => {
-                let mut any = RowMask::none(self.rows);
-                for part in self.by_size(parts).into_iter().rev() {
-                    let mask = self.mask(part, depth + 1)?;
+                let mut any = RowMask::none(rows);
+                for part in self.by_cost(parts).into_iter().rev() {
+                    let mask = self.mask(part, within, depth + 1)?;
                     any = if any.is_none() { mask } else { any.or(&mask) };
                     if any.is_all() {
                         break;
@@ -59,56 +94,167 @@ impl FieldIndexes {
                 }
                 Ok(any)
             }
-            // All; comparisons were answered above.
-            _ => Ok(RowMask::all(self.rows)),
+            condition => self.condition(condition, within),
         }
     }
 
-    /// The parts, those with the fewest rows first.
-    fn by_size<'a>(&self, parts: &'a [Filter]) -> Vec<&'a Filter> {
+    /// The parts, those first that need no row to be read, of these those with the fewest rows.
+    fn by_cost<'f>(&self, parts: &'f [Filter]) -> Vec<&'f Filter> {
         let mut ordered: Vec<&Filter> = parts.iter().collect();
         if parts.len() > 1 {
-            ordered.sort_by_cached_key(|part| self.estimate(part).likely);
+            ordered.sort_by_cached_key(|part| {
+                (
+                    self.indexes.reads_rows(part),
+                    self.indexes.estimate(part).likely,
+                )
+            });
         }
         ordered
     }
 
-    /// The rows of a comparison without its negation.
-    fn comparison(&self, comparison: &Comparison<'_>) -> Result<RowMask, FilterError> {
-        let test = comparison.test;
-        let Some(field) = self.fields.get(comparison.field) else {
-            return Ok(if test.holds_for_null() {
-                RowMask::all(self.rows)
+    fn condition(&mut self, condition: &Filter, within: Option<&RowMask>) -> Result<RowMask, E> {
+        let indexes = self.indexes;
+        let rows = indexes.rows;
+        let name = condition.field().unwrap_or_default();
+        if indexes.unindexed.contains(name) {
+            self.unindexed.insert(name.to_owned());
+            return self.read_rows(
+                condition,
+                within.cloned().unwrap_or_else(|| RowMask::all(rows)),
+            );
+        }
+        let Some(field) = indexes.fields.get(name) else {
+            return Ok(if condition.holds_for(None) {
+                RowMask::all(rows)
             } else {
-                RowMask::none(self.rows)
+                RowMask::none(rows)
             });
         };
-        let spans = field.spans(test)?;
-        if let (Test::Order(..), [span]) = (test, spans.as_slice())
-            && let Some(mask) = field.complement(*span, self.rows)?
-        {
-            return Ok(mask);
+        match condition {
+            Filter::Exists(_, exists) => {
+                let present = field.present(rows)?;
+                Ok(if *exists { present } else { present.not() })
+            }
+            condition if field.entry.words => self.condition_on_words(field, condition, within),
+            Filter::Contains(..) | Filter::Text(..) | Filter::Phrase(..) => {
+                Ok(field.rows_of(&field.spans_of_texts(condition)?, rows)?)
+            }
+            Filter::GeoWithin(_, area) => {
+                let mut collector = RowCollector::new(rows, 0);
+                for run in &field.entry.runs {
+                    if let Run::Numbers(run) = run {
+                        run.collect_geo(&field.bytes, area, &mut collector)?;
+                    }
+                }
+                Ok(collector.into_mask())
+            }
+            condition => match Comparison::of(condition) {
+                Some(comparison) => {
+                    let mask = field.comparison(comparison.test, rows)?;
+                    Ok(if comparison.negated { mask.not() } else { mask })
+                }
+                None => Ok(RowMask::none(rows)),
+            },
         }
-        let mut expected = 0u64;
-        for span in &spans {
-            expected = expected.saturating_add(field.count(*span)?);
+    }
+
+    /// A condition on a field of which the words are indexed: those tell which rows are worth reading.
+    fn condition_on_words(
+        &mut self,
+        field: &FieldIndex,
+        condition: &Filter,
+        within: Option<&RowMask>,
+    ) -> Result<RowMask, E> {
+        let rows = self.indexes.rows;
+        let one_text_a_row = field.entry.elements_max == 1;
+        let (candidates, exact) = match condition {
+            Filter::Text(_, query) => (
+                Some(field.rows_of_words(query.words(), rows)?),
+                one_text_a_row,
+            ),
+            Filter::Phrase(_, query) => {
+                let exact = one_text_a_row && query.words().len() == 1;
+                (Some(field.rows_of_words(query.words(), rows)?), exact)
+            }
+            Filter::StartsWith(..) | Filter::Contains(..) => (Some(field.present(rows)?), false),
+            _ => (None, false),
+        };
+        let candidates = match (candidates, within) {
+            (Some(candidates), _) if exact => return Ok(candidates),
+            (Some(candidates), Some(within)) => candidates.and(within),
+            (Some(candidates), None) => candidates,
+            (None, within) => within.cloned().unwrap_or_else(|| RowMask::all(rows)),
+        };
+        self.read_rows(condition, candidates)
+    }
+
+    /// Those of the candidates that satisfy a condition, by reading them.
+    fn read_rows(&mut self, condition: &Filter, mut candidates: RowMask) -> Result<RowMask, E> {
+        let name = condition.field().unwrap_or_default();
+        let asked: Vec<RowId> = candidates.iter().collect();
+        for row in asked {
+            self.rows_read += 1;
+            let value = decode_field((self.read)(row)?, name)?;
+            if !condition.holds_for(value.as_ref()) {
+                candidates.remove(row);
+            }
         }
-        let mut collector = RowCollector::new(self.rows, expected);
-        for span in spans {
-            field.collect(span, self.rows, &mut collector)?;
+        Ok(candidates)
+    }
+}
+
+impl FieldIndexes {
+    /// Whether the evaluation of a filter will read rows.
+    fn reads_rows(&self, filter: &Filter) -> bool {
+        match filter {
+            Filter::All | Filter::Exists(..) => false,
+            Filter::And(parts) | Filter::Or(parts) => {
+                parts.iter().any(|part| self.reads_rows(part))
+            }
+            Filter::Not(part) => self.reads_rows(part),
+            condition => {
+                let name = condition.field().unwrap_or_default();
+                self.unindexed.contains(name)
+                    || self.fields.get(name).is_some_and(|field| {
+                        field.entry.words && !matches!(condition, Filter::Text(..))
+                    })
+            }
         }
-        let mask = collector.into_mask();
-        if !test.holds_for_null() {
-            return Ok(mask);
-        }
-        let null = field.entry.nulls.mask(&field.bytes, self.rows)?;
-        Ok(mask.or(&null).or(&field.present(self.rows)?.not()))
     }
 }
 
 impl FieldIndex {
     fn present(&self, rows: u32) -> Result<RowMask, FilterError> {
         self.entry.present.mask(&self.bytes, rows)
+    }
+
+    /// The rows of a comparison without its negation.
+    fn comparison(&self, test: Test<'_>, rows: u32) -> Result<RowMask, FilterError> {
+        let spans = self.spans(test)?;
+        if let (Test::Order(..), [span]) = (test, spans.as_slice())
+            && let Some(mask) = self.complement(*span, rows)?
+        {
+            return Ok(mask);
+        }
+        let mask = self.rows_of(&spans, rows)?;
+        if !test.holds_for_null() {
+            return Ok(mask);
+        }
+        let null = self.entry.nulls.mask(&self.bytes, rows)?;
+        Ok(mask.or(&null).or(&self.present(rows)?.not()))
+    }
+
+    /// The rows of some spans.
+    pub(super) fn rows_of(&self, spans: &[Span], rows: u32) -> Result<RowMask, FilterError> {
+        let mut expected = 0u64;
+        for span in spans {
+            expected = expected.saturating_add(self.count(*span)?);
+        }
+        let mut collector = RowCollector::new(rows, expected);
+        for span in spans {
+            self.collect(*span, rows, &mut collector)?;
+        }
+        Ok(collector.into_mask())
     }
 
     /// A range that covers most rows, from the fewer rows it leaves out. None where that is not

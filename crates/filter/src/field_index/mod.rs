@@ -5,8 +5,9 @@
 //! Numbers are little-endian. A field section holds, at the places the directory names:
 //! - two postings ([`posting`]): the rows that have the field, and those where it is null or has a
 //!   null element;
-//! - per kind of value that occurs a run: for integers, floats and date-times sorted (value, row)
-//!   pairs ([`numbers`]), for texts and truth values a sorted dictionary with postings ([`terms`]).
+//! - per kind of value that occurs a run: for integers, floats, date-times and points on the earth sorted
+//!   (value, row) pairs ([`numbers`]), for texts and truth values a sorted dictionary with postings ([`terms`]).
+//!   Of a field declared as text the dictionary holds the words.
 //!
 //! A field that was widened from integer to float has both runs, so no value is ever rounded.
 //!
@@ -14,7 +15,8 @@
 //! Opening reads the directory only: its cost grows with the number of fields, not of rows. Blocks
 //! are checked against their checksums before first use; every offset and row read is compared with
 //! its bounds, and what does not fit is [`FilterError::Corrupt`]. [`FieldIndexes::evaluate`] gives
-//! exactly the rows for which [`Filter::matches`](crate::Filter::matches) is true.
+//! exactly the rows for which [`Filter::matches`](crate::Filter::matches) is true; where an index cannot tell
+//! (phrases, fields without index), it reads the rows in question.
 
 mod builder;
 mod collector;
@@ -26,18 +28,20 @@ mod numbers;
 mod posting;
 mod spans;
 mod terms;
+mod words;
 
 use crate::error::{FilterError, quoted};
 use crate::schema::FieldKind;
 use crate::value::Value;
-use directory::{FieldEntry, Run};
+use directory::{Directory, FieldEntry, Run};
 use field_bytes::FieldBytes;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use vecdb_storage::SectionFile;
 
 pub use builder::FieldIndexBuilder;
 pub use estimate::Estimate;
+pub use evaluate::Evaluation;
 
 const DIRECTORY_SECTION: &str = "fields";
 
@@ -46,6 +50,8 @@ const DIRECTORY_SECTION: &str = "fields";
 pub struct FieldIndexes {
     rows: u32,
     fields: BTreeMap<String, FieldIndex>,
+    /// Fields that rows have and that are not indexed.
+    unindexed: BTreeSet<String>,
 }
 
 /// The index of one field.
@@ -79,13 +85,18 @@ impl FieldIndexes {
     /// A missing or damaged directory, or one made for another number of rows.
     pub fn open(file: &SectionFile, rows: u32) -> Result<FieldIndexes, FilterError> {
         let directory = FieldBytes::new("(directory)", file.section(DIRECTORY_SECTION)?);
+        let Directory { entries, unindexed } = directory::decode(&directory, rows)?;
         let mut fields = BTreeMap::new();
-        for entry in directory::decode(&directory, rows)? {
+        for entry in entries {
             let section = file.section(&section_name(&entry.name))?;
             let bytes = FieldBytes::new(&entry.name, section);
             fields.insert(entry.name.clone(), FieldIndex { entry, bytes });
         }
-        Ok(FieldIndexes { rows, fields })
+        Ok(FieldIndexes {
+            rows,
+            fields,
+            unindexed,
+        })
     }
 
     /// Rows of the segment.
@@ -98,8 +109,23 @@ impl FieldIndexes {
         self.fields.values().map(|field| field.entry.info())
     }
 
+    /// Whether a field's rows can be told by its values, without reading them; none where it is not indexed at all.
+    pub fn is_by_value(&self, field: &str) -> Option<bool> {
+        let words = self
+            .fields
+            .get(field)
+            .is_some_and(|field| field.entry.words);
+        (!self.unindexed.contains(field)).then_some(!words)
+    }
+
+    /// Fields that rows have and that are not indexed, in order of their names.
+    pub fn unindexed(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.unindexed.iter().map(String::as_str)
+    }
+
     /// The most frequent values of a field with the number of rows that have them; the more frequent
-    /// first, ties in order of value. Empty for a field that no row has. Nulls are not listed.
+    /// first, ties in order of value. Empty for a field that no row has. Nulls are not
+    /// listed; of a field declared as text it is the words.
     ///
     /// # Errors
     /// Corrupt bytes.

@@ -1,4 +1,4 @@
-//! Sorted numbers: the index of integers, floats and date-times.
+//! Sorted numbers: the index of integers, floats, date-times and points on the earth.
 //!
 //! All (value, row) pairs in ascending order, first the values as u64 keys that sort as the values do,
 //! then the rows as u32. A comparison is one binary search on the mapped keys; its rows lie together.
@@ -7,6 +7,7 @@
 use super::collector::RowCollector;
 use super::field_bytes::{FieldBytes, partition_point};
 use crate::error::FilterError;
+use crate::geo::{GeoArea, GeoPoint, cover};
 use crate::schema::FieldKind;
 use crate::value::Value;
 use crate::value::compare::compare;
@@ -31,6 +32,7 @@ pub(super) fn key_of(value: &Value) -> Option<(FieldKind, u64)> {
     match value {
         Value::Int(int) => Some((FieldKind::Int, *int as u64 ^ SIGN)),
         Value::DateTime(micros) => Some((FieldKind::DateTime, *micros as u64 ^ SIGN)),
+        Value::Geo(point) => Some((FieldKind::Geo, point.key())),
         Value::Float(float) if !float.is_nan() => {
             // Adding zero turns -0.0 into 0.0.
             let bits = (float + 0.0).to_bits();
@@ -41,15 +43,17 @@ pub(super) fn key_of(value: &Value) -> Option<(FieldKind, u64)> {
     }
 }
 
-fn value_of(kind: FieldKind, key: u64) -> Value {
-    match kind {
+/// The value of a key; none for keys that no value has.
+fn value_of(kind: FieldKind, key: u64) -> Option<Value> {
+    Some(match kind {
         FieldKind::Float => {
             let flipped = if key & SIGN == 0 { u64::MAX } else { SIGN };
             Value::Float(f64::from_bits(key ^ flipped))
         }
         FieldKind::DateTime => Value::DateTime((key ^ SIGN) as i64),
+        FieldKind::Geo => Value::Geo(GeoPoint::of_key(key)?),
         _ => Value::Int((key ^ SIGN) as i64),
-    }
+    })
 }
 
 impl NumberRun {
@@ -60,13 +64,15 @@ impl NumberRun {
         bytes: &FieldBytes,
         literal: &Value,
     ) -> Result<Option<(u64, u64)>, FilterError> {
-        let probe = value_of(self.kind, SIGN);
-        if compare(&probe, literal).is_none() {
+        let probe = match self.kind {
+            FieldKind::Geo => GeoPoint::from_steps(0, 0).map(Value::Geo),
+            kind => value_of(kind, SIGN),
+        };
+        if probe.and_then(|probe| compare(&probe, literal)).is_none() {
             return Ok(None);
         }
         let order = |index| {
-            let key = self.key(bytes, index)?;
-            compare(&value_of(self.kind, key), literal)
+            compare(&self.value(bytes, index)?, literal)
                 .ok_or_else(|| bytes.corrupt(self.at, format!("key {index} is not a number")))
         };
         let first = partition_point(self.entries, |i| Ok(order(i)? == Ordering::Less))?;
@@ -107,7 +113,67 @@ impl NumberRun {
 
     /// The value of an entry.
     pub(super) fn value(&self, bytes: &FieldBytes, index: u64) -> Result<Value, FilterError> {
-        Ok(value_of(self.kind, self.key(bytes, index)?))
+        value_of(self.kind, self.key(bytes, index)?)
+            .ok_or_else(|| bytes.corrupt(self.at, format!("key {index} is no {}", self.kind)))
+    }
+
+    /// Entries that may lie in an area, as ranges `first..last`.
+    fn geo_ranges(
+        &self,
+        bytes: &FieldBytes,
+        area: &GeoArea,
+    ) -> Result<Vec<(u64, u64)>, FilterError> {
+        if self.kind != FieldKind::Geo {
+            return Ok(Vec::new());
+        }
+        let mut from = 0;
+        let mut ranges = Vec::new();
+        for (low, high) in cover(area) {
+            let rest = self.entries - from;
+            let first = from + partition_point(rest, |i| Ok(self.key(bytes, from + i)? < low))?;
+            let rest = self.entries - first;
+            let last = first + partition_point(rest, |i| Ok(self.key(bytes, first + i)? <= high))?;
+            from = last;
+            if first < last {
+                ranges.push((first, last));
+            }
+        }
+        Ok(ranges)
+    }
+
+    /// No more entries lie in the area.
+    pub(super) fn geo_count_max(
+        &self,
+        bytes: &FieldBytes,
+        area: &GeoArea,
+    ) -> Result<u64, FilterError> {
+        let ranges = self.geo_ranges(bytes, area)?;
+        Ok(ranges.iter().map(|(first, last)| last - first).sum())
+    }
+
+    /// Adds the rows of the points in an area.
+    pub(super) fn collect_geo(
+        &self,
+        bytes: &FieldBytes,
+        area: &GeoArea,
+        collector: &mut RowCollector,
+    ) -> Result<(), FilterError> {
+        let rows_at = bytes.offset(self.at, self.entries, KEY_BYTES)?;
+        for (first, last) in self.geo_ranges(bytes, area)? {
+            let keys_from = bytes.offset(self.at, first, KEY_BYTES)?;
+            let keys = bytes.slice(keys_from, bytes.offset(0, last - first, KEY_BYTES)?)?;
+            for (key, index) in keys.as_chunks().0.iter().zip(first..) {
+                let key = u64::from_le_bytes(*key);
+                let point = GeoPoint::of_key(key).ok_or_else(|| {
+                    bytes.corrupt(keys_from, format!("{key:#x} is no point on the earth"))
+                })?;
+                if area.contains(point) {
+                    let row_at = bytes.offset(rows_at, index, ROW_BYTES)?;
+                    collector.add_bytes(bytes, row_at, 1)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn key(&self, bytes: &FieldBytes, index: u64) -> Result<u64, FilterError> {
@@ -148,7 +214,7 @@ mod tests {
                 .collect();
             assert!(keys.is_sorted_by(|a, b| a < b), "{kind}");
             for (key, value) in keys.iter().zip(&values) {
-                assert_eq!(value_of(kind, *key), *value);
+                assert_eq!(value_of(kind, *key).as_ref(), Some(value));
             }
         }
         assert_eq!(key_of(&Value::Float(-0.0)), key_of(&Value::Float(0.0)));

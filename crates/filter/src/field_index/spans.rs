@@ -5,6 +5,7 @@ use super::collector::RowCollector;
 use super::directory::Run;
 use crate::error::FilterError;
 use crate::expression::{Bound, Filter};
+use crate::schema::FieldKind;
 use crate::value::Value;
 
 /// The positive part of a comparison.
@@ -14,6 +15,8 @@ pub(super) enum Test<'a> {
     In(&'a [Value]),
     /// An element lies on one side of this.
     Order(Bound, &'a Value),
+    /// An element is a text that begins with this.
+    Prefix(&'a str),
 }
 
 /// A comparison of one field, and whether it is negated.
@@ -44,9 +47,16 @@ impl<'a> Comparison<'a> {
             Filter::Gte(field, value) => (field, Test::Order(Bound::Gte, value), false),
             Filter::Lt(field, value) => (field, Test::Order(Bound::Lt, value), false),
             Filter::Lte(field, value) => (field, Test::Order(Bound::Lte, value), false),
-            Filter::All | Filter::Exists(..) | Filter::And(_) | Filter::Or(_) | Filter::Not(_) => {
-                return None;
-            }
+            Filter::StartsWith(field, prefix) => (field, Test::Prefix(prefix), false),
+            Filter::All
+            | Filter::Contains(..)
+            | Filter::Text(..)
+            | Filter::Phrase(..)
+            | Filter::GeoWithin(..)
+            | Filter::Exists(..)
+            | Filter::And(_)
+            | Filter::Or(_)
+            | Filter::Not(_) => return None,
         };
         Some(Comparison {
             field,
@@ -61,7 +71,7 @@ impl Test<'_> {
     pub(super) fn holds_for_null(self) -> bool {
         match self {
             Test::In(values) => values.contains(&Value::Null),
-            Test::Order(..) => false,
+            Test::Order(..) | Test::Prefix(_) => false,
         }
     }
 }
@@ -92,6 +102,14 @@ impl FieldIndex {
                         }
                     }
                 }
+                Test::Prefix(prefix) => {
+                    if let Run::Terms(run) = run
+                        && run.kind == FieldKind::String
+                    {
+                        let (first, last) = run.prefix_range(&self.bytes, prefix.as_bytes())?;
+                        push(first, last);
+                    }
+                }
                 Test::Order(_, Value::Bool(_)) => {}
                 Test::Order(bound, value) => {
                     if let Some((first, last)) = self.equal_range(run, value)? {
@@ -107,6 +125,31 @@ impl FieldIndex {
         }
         spans.sort_unstable();
         spans.dedup();
+        Ok(spans)
+    }
+
+    /// The parts of the dictionary whose texts a condition holds for: not empty, disjoint, in order.
+    pub(super) fn spans_of_texts(&self, condition: &Filter) -> Result<Vec<Span>, FilterError> {
+        let mut spans: Vec<Span> = Vec::new();
+        for (at, run) in self.entry.runs.iter().enumerate() {
+            let Run::Terms(terms) = run else { continue };
+            if terms.kind != FieldKind::String {
+                continue;
+            }
+            for index in 0..terms.distinct {
+                if !condition.holds_for_text(terms.text(&self.bytes, index)?) {
+                    continue;
+                }
+                match spans.last_mut() {
+                    Some(span) if span.run == at && span.last == index => span.last += 1,
+                    _ => spans.push(Span {
+                        run: at,
+                        first: index,
+                        last: index + 1,
+                    }),
+                }
+            }
+        }
         Ok(spans)
     }
 

@@ -56,9 +56,41 @@ impl TermRun {
         let Some((_, wanted)) = term_of(literal).filter(|(kind, _)| *kind == self.kind) else {
             return Ok(None);
         };
+        self.term_range(bytes, wanted).map(Some)
+    }
+
+    /// The terms that begin with a prefix as `first..last`.
+    pub(super) fn prefix_range(
+        &self,
+        bytes: &FieldBytes,
+        prefix: &[u8],
+    ) -> Result<(u64, u64), FilterError> {
+        let first = partition_point(self.distinct, |i| Ok(self.term(bytes, i)? < prefix))?;
+        let count = partition_point(self.distinct - first, |i| {
+            Ok(self.term(bytes, first + i)?.starts_with(prefix))
+        })?;
+        Ok((first, first + count))
+    }
+
+    /// The term `wanted` as `first..last` (one or none).
+    pub(super) fn term_range(
+        &self,
+        bytes: &FieldBytes,
+        wanted: &[u8],
+    ) -> Result<(u64, u64), FilterError> {
         let first = partition_point(self.distinct, |i| Ok(self.term(bytes, i)? < wanted))?;
         let found = first < self.distinct && self.term(bytes, first)? == wanted;
-        Ok(Some((first, first + u64::from(found))))
+        Ok((first, first + u64::from(found)))
+    }
+
+    /// A term as text.
+    pub(super) fn text<'a>(
+        &self,
+        bytes: &'a FieldBytes,
+        index: u64,
+    ) -> Result<&'a str, FilterError> {
+        std::str::from_utf8(self.term(bytes, index)?)
+            .map_err(|_| bytes.corrupt(self.terms_at, format!("term {index} is not UTF-8")))
     }
 
     /// Pairs of the terms `first..last`.
@@ -104,9 +136,7 @@ impl TermRun {
         match (self.kind, term) {
             (FieldKind::Bool, [0]) => Ok(Value::Bool(false)),
             (FieldKind::Bool, [1]) => Ok(Value::Bool(true)),
-            (FieldKind::String, text) => std::str::from_utf8(text)
-                .map(Value::from)
-                .map_err(|_| bytes.corrupt(self.terms_at, format!("term {index} is not UTF-8"))),
+            (FieldKind::String | FieldKind::Text, _) => self.text(bytes, index).map(Value::from),
             _ => Err(bytes.corrupt(self.terms_at, format!("term {index} is no truth value"))),
         }
     }

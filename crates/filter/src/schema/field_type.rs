@@ -21,19 +21,33 @@ pub enum FieldKind {
     DateTime,
     /// UTF-8 text, compared byte by byte.
     String,
+    /// UTF-8 text of which the words are indexed. By declaration only.
+    Text,
+    /// Universally unique identifiers: text in their usual form, in lower case. By declaration only.
+    Uuid,
+    /// Points on the earth.
+    Geo,
 }
 
 impl FieldKind {
     /// All kinds.
-    pub const ALL: [FieldKind; 5] = [
+    pub const ALL: [FieldKind; 8] = [
         FieldKind::Bool,
         FieldKind::Int,
         FieldKind::Float,
         FieldKind::DateTime,
         FieldKind::String,
+        FieldKind::Text,
+        FieldKind::Uuid,
+        FieldKind::Geo,
     ];
 
-    /// The name used in text: `bool`, `int`, `float`, `datetime`, `string`.
+    /// Whether the values are texts.
+    pub fn is_text(self) -> bool {
+        matches!(self, FieldKind::String | FieldKind::Text | FieldKind::Uuid)
+    }
+
+    /// The name used in text: `bool`, `int`, `float`, `datetime`, `string`, `text`, `uuid`, `geo`.
     pub fn name(self) -> &'static str {
         match self {
             FieldKind::Bool => "bool",
@@ -41,6 +55,9 @@ impl FieldKind {
             FieldKind::Float => "float",
             FieldKind::DateTime => "datetime",
             FieldKind::String => "string",
+            FieldKind::Text => "text",
+            FieldKind::Uuid => "uuid",
+            FieldKind::Geo => "geo",
         }
     }
 }

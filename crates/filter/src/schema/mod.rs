@@ -3,13 +3,13 @@
 //! A field's type is declared, or inferred from the first value that shows it. From then on an integer
 //! field may widen to float (unless declared); every other change of type is an error. A field seen
 //! only as null, or only as an empty array, is known without a full type. Strings are never taken for
-//! date-times by themselves: that needs a declaration.
+//! date-times or unique identifiers by themselves, nor are their words indexed: that needs a declaration.
 
 mod field_type;
 #[cfg(test)]
 mod tests;
 
-use crate::error::FilterError;
+use crate::error::{FilterError, quoted};
 use crate::value::{Metadata, Value, compare, datetime, validate_name};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +39,9 @@ pub struct Field {
     /// Whether a person declared it; declared fields never widen.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub declared: bool,
+    /// Whether no index is kept of it: filters on it read the rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unindexed: bool,
 }
 
 impl MetadataSchema {
@@ -89,13 +92,15 @@ impl MetadataSchema {
             kind: Some(field_type.kind),
             array: Some(field_type.array),
             declared: true,
+            unindexed: known.unindexed,
         };
         self.put(BTreeMap::from([(name, field)]))
     }
 
     /// Checks the metadata of one point, learns from it, and returns it in the form to be stored:
     /// integers become floats in float fields where the float is exactly equal (others stay integers;
-    /// filters compare both exactly), RFC 3339 texts become date-times where these are declared.
+    /// filters compare both exactly), RFC 3339 texts become date-times and unique identifiers take their
+    /// usual form where these are declared.
     ///
     /// # Errors
     /// Values that contradict a field's type, that are not finite or out of range, bad names, too many
@@ -165,7 +170,10 @@ impl Field {
                 (Some(known), given) if known == given => known,
                 (Some(FieldKind::Int), FieldKind::Float) if !self.declared => FieldKind::Float,
                 (Some(FieldKind::Float), FieldKind::Int) => FieldKind::Float,
-                (Some(FieldKind::DateTime), FieldKind::String) => FieldKind::DateTime,
+                (
+                    Some(known @ (FieldKind::DateTime | FieldKind::Text | FieldKind::Uuid)),
+                    FieldKind::String,
+                ) => known,
                 _ => return Err(self.conflict(name, value)),
             });
         }
@@ -192,6 +200,13 @@ impl Field {
                     what,
                 })?,
             ),
+            (Some(FieldKind::Uuid), Value::String(text)) => {
+                let uuid = parse_uuid(text).map_err(|what| FilterError::BadMetadata {
+                    path: name.to_owned(),
+                    what,
+                })?;
+                Value::String(uuid)
+            }
             (_, value) => value.clone(),
         })
     }
@@ -205,4 +220,16 @@ impl Field {
             value: value.excerpt(),
         }
     }
+}
+
+/// A unique identifier in its usual form: 32 digits in lower case, parted by hyphens.
+pub(crate) fn parse_uuid(text: &str) -> Result<String, String> {
+    uuid::Uuid::try_parse(text)
+        .map(|uuid| uuid.hyphenated().to_string())
+        .map_err(|_| {
+            format!(
+                "{} is not a UUID; write it like \"67e55044-10b1-426f-9247-bb680e5fe0c8\"",
+                quoted(text)
+            )
+        })
 }

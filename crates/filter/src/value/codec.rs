@@ -3,10 +3,13 @@
 //! `count`, then per field in ascending order of names: name, value. Counts and lengths are LEB128
 //! varints, texts a length and UTF-8 bytes, as in [`vecdb_storage::bytes`]. A value is a tag byte and its payload:
 //! 0 null, 1 false, 2 true, 3 integer (zigzag varint), 4 float (8 bytes little endian),
-//! 5 date-time (zigzag varint), 6 text, 7 array (count, then values that are no arrays).
+//! 5 date-time (zigzag varint), 6 text, 7 array (count, then values that are no arrays), 8 point on the earth (latitude,
+//! longitude in steps of 10^-7 degrees, each a zigzag varint).
 
 use super::{Metadata, Value, datetime};
 use crate::error::FilterError;
+use crate::geo::GeoPoint;
+use std::cmp::Ordering;
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 
 const NULL: u8 = 0;
@@ -17,6 +20,7 @@ const FLOAT: u8 = 4;
 const DATE_TIME: u8 = 5;
 const STRING: u8 = 6;
 const ARRAY: u8 = 7;
+const GEO: u8 = 8;
 
 /// Appends the binary form of `metadata` to `out`.
 pub fn encode_metadata(metadata: &Metadata, out: &mut Vec<u8>) {
@@ -37,6 +41,26 @@ pub fn decode_metadata(bytes: &[u8]) -> Result<Metadata, FilterError> {
         offset: offset as u64,
         what,
     })
+}
+
+/// One field of what [`encode_metadata`] wrote, without the others; none if it is not there.
+///
+/// # Errors
+/// As [`decode_metadata`], as far as the bytes were read.
+pub(crate) fn decode_field(bytes: &[u8], wanted: &str) -> Result<Option<Value>, FilterError> {
+    let corrupt = |BytesError { offset, what }| FilterError::CorruptMetadata {
+        offset: offset as u64,
+        what,
+    };
+    let mut reader = Reader::new(bytes);
+    for _ in 0..reader.count(2).map_err(corrupt)? {
+        match reader.str().map_err(corrupt)?.cmp(wanted) {
+            Ordering::Less => skip_value(&mut reader, false).map_err(corrupt)?,
+            Ordering::Equal => return take_value(&mut reader, false).map(Some).map_err(corrupt),
+            Ordering::Greater => break,
+        }
+    }
+    Ok(None)
 }
 
 fn decode(bytes: &[u8]) -> Result<Metadata, BytesError> {
@@ -66,6 +90,14 @@ fn put_value(value: &Value, writer: &mut Writer) {
         Value::Float(float) => writer.u8(FLOAT).f64(*float),
         Value::DateTime(micros) => writer.u8(DATE_TIME).varint(zigzag(*micros)),
         Value::String(text) => writer.u8(STRING).str(text),
+        Value::Geo(point) => {
+            let (latitude, longitude) = point.steps();
+            let latitude = zigzag(latitude.into());
+            writer
+                .u8(GEO)
+                .varint(latitude)
+                .varint(zigzag(longitude.into()))
+        }
         Value::Array(items) => {
             writer.u8(ARRAY).varint(items.len() as u64);
             items.iter().for_each(|item| put_value(item, writer));
@@ -89,6 +121,17 @@ fn take_value(reader: &mut Reader<'_>, in_array: bool) -> Result<Value, BytesErr
             micros => return Err(reader.error(format!("date-time {micros} is out of range"))),
         },
         STRING => Value::String(reader.str()?.to_owned()),
+        GEO => {
+            let steps = [unzigzag(reader.varint()?), unzigzag(reader.varint()?)];
+            let point = match steps.map(i32::try_from) {
+                [Ok(latitude), Ok(longitude)] => GeoPoint::from_steps(latitude, longitude),
+                _ => None,
+            };
+            match point {
+                Some(point) => Value::Geo(point),
+                None => return Err(reader.error(format!("{steps:?} is no point on the earth"))),
+            }
+        }
         ARRAY if !in_array => {
             let count = reader.count(1)?;
             // Bounded by the bytes left, but a value takes more memory than a byte.
@@ -101,6 +144,34 @@ fn take_value(reader: &mut Reader<'_>, in_array: bool) -> Result<Value, BytesErr
         ARRAY => return Err(reader.error("an array inside an array")),
         tag => return Err(reader.error(format!("unknown value tag {tag}"))),
     })
+}
+
+/// Passes over a value that [`take_value`] would read.
+fn skip_value(reader: &mut Reader<'_>, in_array: bool) -> Result<(), BytesError> {
+    match reader.u8()? {
+        NULL | FALSE | TRUE => {}
+        INT | DATE_TIME => {
+            reader.varint()?;
+        }
+        GEO => {
+            reader.varint()?;
+            reader.varint()?;
+        }
+        FLOAT => {
+            reader.f64()?;
+        }
+        STRING => {
+            reader.str()?;
+        }
+        ARRAY if !in_array => {
+            for _ in 0..reader.count(1)? {
+                skip_value(reader, true)?;
+            }
+        }
+        ARRAY => return Err(reader.error("an array inside an array")),
+        tag => return Err(reader.error(format!("unknown value tag {tag}"))),
+    }
+    Ok(())
 }
 
 fn zigzag(value: i64) -> u64 {
@@ -124,6 +195,10 @@ mod tests {
             ("e".to_owned(), Value::DateTime(-1)),
             ("f".to_owned(), Value::from("\u{e9}t\u{e9}")),
             (
+                "f2".to_owned(),
+                Value::Geo(GeoPoint::new(-52.5, 13.4).unwrap()),
+            ),
+            (
                 "g".to_owned(),
                 Value::Array(vec![Value::Null, Value::from("x"), Value::Int(i64::MAX)]),
             ),
@@ -136,6 +211,10 @@ mod tests {
             let mut bytes = Vec::new();
             encode_metadata(&metadata, &mut bytes);
             assert_eq!(decode_metadata(&bytes).unwrap(), metadata);
+            for name in ["", "a", "b", "d", "e2", "f", "f2", "g", "z"] {
+                let field = decode_field(&bytes, name).unwrap();
+                assert_eq!(field.as_ref(), metadata.get(name), "{name}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The order of values, the same for the row-by-row oracle and for the indexes.
 //!
-//! Values of different classes (number, date-time, text, truth) have no order: neither equal nor less.
+//! Values of different classes (number, date-time, text, truth, point) have no order: neither equal nor less. Points
+//! have one for the sake of their index only.
 
 use super::Value;
 use std::cmp::Ordering;
@@ -15,6 +16,7 @@ pub(crate) fn compare(a: &Value, b: &Value) -> Option<Ordering> {
         (Value::Float(a), Value::Int(b)) => compare_int_float(*b, *a).map(Ordering::reverse),
         (Value::DateTime(a), Value::DateTime(b)) => Some(a.cmp(b)),
         (Value::String(a), Value::String(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (Value::Geo(a), Value::Geo(b)) => Some(a.key().cmp(&b.key())),
         _ => None,
     }
 }

@@ -1,17 +1,23 @@
 //! Values from and to JSON.
 //!
 //! JSON has no date-times: text becomes a date-time only where the schema declares one
-//! ([`MetadataSchema::observe`](crate::MetadataSchema::observe)); written out it is RFC 3339 again.
+//! ([`MetadataSchema::observe`](crate::MetadataSchema::observe)); written out it is RFC 3339 again. `{"lat": .., "lon":
+//! ..}` is a point on the earth.
+//!
+//! Any other object is a path: `{"size": {"width": 5}}` is the field `size.width`, and the field is written as an object
+//! again. An empty object is null.
 
 use super::{Metadata, NO_NESTED_ARRAYS, Value, datetime, validate_name};
 use crate::error::{FilterError, quoted};
+use crate::geo::GeoPoint;
 use serde_json::{Map, Value as Json};
+use std::collections::BTreeMap;
 
 impl Value {
     /// The value that a piece of JSON stands for.
     ///
     /// # Errors
-    /// Objects, arrays inside arrays, and integers that do not fit 64 signed bits.
+    /// Objects that are no point on the earth, arrays inside arrays, and integers that do not fit 64 signed bits.
     pub fn from_json(json: &Json) -> Result<Value, FilterError> {
         from_json_at(json, "value", false)
     }
@@ -28,6 +34,7 @@ impl Value {
                 datetime::format(*micros).map_or_else(|| Json::from(*micros), Json::String)
             }
             Value::String(text) => Json::String(text.clone()),
+            Value::Geo(point) => point.to_json(),
             Value::Array(items) => Json::Array(items.iter().map(Value::to_json).collect()),
         }
     }
@@ -40,13 +47,13 @@ impl Value {
 pub fn metadata_from_json(json: &Json) -> Result<Metadata, FilterError> {
     match json {
         Json::Null => Ok(Metadata::new()),
-        Json::Object(fields) => fields
-            .iter()
-            .map(|(name, json)| {
-                validate_name(name)?;
-                Ok((name.clone(), from_json_at(json, name, false)?))
-            })
-            .collect(),
+        Json::Object(fields) => {
+            let mut metadata = Metadata::new();
+            for (name, json) in fields {
+                put_path(json, name.clone(), &mut metadata)?;
+            }
+            Ok(metadata)
+        }
         other => Err(FilterError::BadMetadata {
             path: "of a point".to_owned(),
             what: format!(
@@ -57,14 +64,84 @@ pub fn metadata_from_json(json: &Json) -> Result<Metadata, FilterError> {
     }
 }
 
+/// Adds what stands at a path: a value, or the fields of an object.
+fn put_path(json: &Json, path: String, metadata: &mut Metadata) -> Result<(), FilterError> {
+    // Bounds the depth as well.
+    validate_name(&path)?;
+    if let Json::Object(fields) = json
+        && GeoPoint::of_json(json).is_none()
+        && !fields.is_empty()
+    {
+        for (name, json) in fields {
+            validate_name(name)?;
+            put_path(json, format!("{path}.{name}"), metadata)?;
+        }
+        return Ok(());
+    }
+    let value = match json {
+        Json::Object(fields) if fields.is_empty() => Value::Null,
+        json => from_json_at(json, &path, false)?,
+    };
+    if metadata.contains_key(&path) {
+        return Err(FilterError::BadMetadata {
+            path,
+            what: "the field is given twice, as a dotted name and as an object".to_owned(),
+        });
+    }
+    metadata.insert(path, value);
+    Ok(())
+}
+
 /// Metadata as a JSON object.
 pub fn metadata_to_json(metadata: &Metadata) -> Json {
-    Json::Object(
-        metadata
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_json()))
-            .collect::<Map<_, _>>(),
-    )
+    object(nest_metadata(metadata))
+}
+
+fn object(fields: BTreeMap<&str, MetadataNode<'_>>) -> Json {
+    let fields = fields.into_iter().map(|(name, node)| match node {
+        MetadataNode::Value(value) => (name.to_owned(), value.to_json()),
+        MetadataNode::Object(fields) => (name.to_owned(), object(fields)),
+    });
+    Json::Object(fields.collect::<Map<_, _>>())
+}
+
+/// What stands under a name once dotted names are taken apart.
+#[derive(Debug)]
+pub enum MetadataNode<'a> {
+    /// A value.
+    Value(&'a Value),
+    /// Further names.
+    Object(BTreeMap<&'a str, MetadataNode<'a>>),
+}
+
+/// Metadata with dotted names taken apart: `size.width` under `size`. A name stays whole from where its beginning is
+/// that of a value, and where a part would be empty.
+pub fn nest_metadata(metadata: &Metadata) -> BTreeMap<&str, MetadataNode<'_>> {
+    let mut root = BTreeMap::new();
+    for (name, value) in metadata {
+        if name.split('.').any(str::is_empty) {
+            root.insert(name.as_str(), MetadataNode::Value(value));
+        } else {
+            nest(&mut root, name, value);
+        }
+    }
+    root
+}
+
+// A name comes after those it continues, so an object is never in the way of a value.
+fn nest<'a>(fields: &mut BTreeMap<&'a str, MetadataNode<'a>>, name: &'a str, value: &'a Value) {
+    if let Some((first, rest)) = name.split_once('.')
+        && !matches!(fields.get(first), Some(MetadataNode::Value(_)))
+    {
+        let object = fields
+            .entry(first)
+            .or_insert_with(|| MetadataNode::Object(BTreeMap::new()));
+        if let MetadataNode::Object(inner) = object {
+            nest(inner, rest, value);
+        }
+    } else {
+        fields.insert(name, MetadataNode::Value(value));
+    }
 }
 
 fn from_json_at(json: &Json, path: &str, in_array: bool) -> Result<Value, FilterError> {
@@ -95,16 +172,22 @@ fn from_json_at(json: &Json, path: &str, in_array: bool) -> Result<Value, Filter
             .map(|(i, item)| from_json_at(item, &format!("{path}[{i}]"), true))
             .collect::<Result<_, _>>()
             .map(Value::Array),
-        Json::Object(fields) => {
-            let inner = fields.keys().next().map_or("", String::as_str);
-            refuse(
-                format!("{path}.{inner}"),
-                format!(
-                    "nested objects are not supported; use a flat field name such as {}",
-                    quoted(&format!("{path}_{inner}"))
-                ),
-            )
-        }
+        Json::Object(fields) => match GeoPoint::of_json(json) {
+            Some(point) => point
+                .map(Value::Geo)
+                .or_else(|what| refuse(path.to_owned(), what)),
+            None => {
+                let inner = fields.keys().next().map_or("", String::as_str);
+                refuse(
+                    path.to_owned(),
+                    format!(
+                        "an object with the key {} is no value here; objects stand in fields, not in arrays, and a \
+                         point on the earth is {{\"lat\": 52.5, \"lon\": 13.4}}",
+                        quoted(inner)
+                    ),
+                )
+            }
+        },
     }
 }
 
@@ -141,12 +224,44 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_paths() {
+        for json in [
+            json!({"a": {"b": {"c": 1, "d": [2]}, "e": "x"}, "f": 1}),
+            json!({"a": 1, "a.b": 2}),
+            json!({"a": {"b": 1, "b.c": 2}}),
+            json!({"a..b": 1, ".": 2}),
+            json!({"at": {"lat": 52.5, "lon": 13.4}, "all": [{"lat": 1.0, "lon": -2.0}]}),
+        ] {
+            let metadata = metadata_from_json(&json).unwrap();
+            assert_eq!(metadata_to_json(&metadata), json);
+        }
+        let metadata = metadata_from_json(&json!({"a": {"b": {"c": 1}}, "e": {}})).unwrap();
+        assert_eq!(metadata["a.b.c"], Value::Int(1));
+        assert_eq!(metadata["e"], Value::Null);
+        assert_eq!(
+            metadata_to_json(&Metadata::from([("x.y".to_owned(), Value::Int(1))])),
+            json!({"x": {"y": 1}})
+        );
+    }
+
+    #[test]
     fn refusals_name_the_path() {
         let cases = [
             (json!([1]), "must be a JSON object"),
-            (json!({"a": {"b": 1}}), "metadata a.b: nested objects"),
             (json!({"a": [1, [2]]}), "metadata a[1]: an array inside"),
-            (json!({"a": [1, {"z": 2}]}), "metadata a[1].z: nested"),
+            (
+                json!({"a": [1, {"z": 2}]}),
+                "metadata a[1]: an object with the key \"z\"",
+            ),
+            (
+                json!({"a": {"lat": 91, "lon": 0}}),
+                "metadata a: latitude 91",
+            ),
+            (json!({"a": {"b": {"$c": 1}}}), "must not begin with $"),
+            (
+                json!({"a.b": 1, "a": {"b": 1}}),
+                "a.b: the field is given twice",
+            ),
             (
                 json!({"a": 18_446_744_073_709_551_615u64}),
                 "18446744073709551615",

@@ -10,12 +10,14 @@ pub(crate) mod datetime;
 mod json;
 
 use crate::error::{FilterError, quoted};
+use crate::geo::GeoPoint;
 use crate::schema::FieldKind;
 use std::collections::BTreeMap;
 
+pub(crate) use codec::decode_field;
 pub use codec::{decode_metadata, encode_metadata};
 pub(crate) use json::json_type;
-pub use json::{metadata_from_json, metadata_to_json};
+pub use json::{MetadataNode, metadata_from_json, metadata_to_json, nest_metadata};
 
 /// The metadata of one point: field name to value.
 pub type Metadata = BTreeMap<String, Value>;
@@ -41,6 +43,8 @@ pub enum Value {
     DateTime(i64),
     /// UTF-8 text.
     String(String),
+    /// A point on the earth.
+    Geo(GeoPoint),
     /// Scalars and nulls, no arrays inside.
     Array(Vec<Value>),
 }
@@ -55,6 +59,7 @@ impl Value {
             Value::Float(_) => Some(FieldKind::Float),
             Value::DateTime(_) => Some(FieldKind::DateTime),
             Value::String(_) => Some(FieldKind::String),
+            Value::Geo(_) => Some(FieldKind::Geo),
         }
     }
 
@@ -183,6 +188,12 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(value: String) -> Self {
         Value::String(value)
+    }
+}
+
+impl From<GeoPoint> for Value {
+    fn from(value: GeoPoint) -> Self {
+        Value::Geo(value)
     }
 }
 

@@ -2,7 +2,10 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::Path;
-use vecdb_filter::{FieldIndexBuilder, FieldIndexes, Filter, Metadata, Value};
+use vecdb_filter::{
+    Evaluation, FieldIndexBuilder, FieldIndexes, Filter, FilterError, GeoArea, GeoPoint, Metadata,
+    MetadataSchema, Value, encode_metadata,
+};
 use vecdb_storage::{MemoryDisk, SectionFile, SectionWriter};
 use vecdb_vector::RowId;
 
@@ -50,7 +53,40 @@ impl Shape {
     }
 }
 
-const FIELDS: [&str; 6] = ["flag", "int", "float", "at", "text", "mixed"];
+const FIELDS: [&str; 9] = [
+    "flag", "int", "float", "at", "text", "mixed", "place", "words", "hidden",
+];
+
+/// The words of `words` are indexed, and of `hidden` nothing is.
+pub(crate) fn schema() -> MetadataSchema {
+    serde_json::from_value(serde_json::json!({"fields": {
+        "words": {"kind": "text", "declared": true},
+        "hidden": {"unindexed": true},
+    }}))
+    .unwrap()
+}
+
+/// Texts of which words and beginnings are shared.
+fn prose(random: &mut Random, distinct: usize) -> String {
+    const WORDS: [&str; 7] = [
+        "a",
+        "chess",
+        "Chess",
+        "check",
+        "engine",
+        "free",
+        "\u{e9}t\u{e9}",
+    ];
+    let words: Vec<&str> = (0..random.below(5))
+        .map(|_| WORDS[random.below(distinct.min(WORDS.len()))])
+        .collect();
+    words.join([" ", ", ", "-"][random.below(3)])
+}
+
+fn place(random: &mut Random, distinct: usize) -> GeoPoint {
+    let n = random.below(distinct) as f64;
+    GeoPoint::new((n * 7.3) % 180.0 - 90.0, (n * 31.7) % 360.0 - 180.0).unwrap()
+}
 
 fn scalar(random: &mut Random, field: &str, distinct: usize) -> Value {
     let n = random.below(distinct) as i64;
@@ -64,8 +100,10 @@ fn scalar(random: &mut Random, field: &str, distinct: usize) -> Value {
         },
         "at" => Value::DateTime((n - 4) * 1_000_000),
         "text" => Value::from(format!("{:x}", n.wrapping_mul(0x9e37) % 4_099)),
+        "place" => Value::Geo(place(random, distinct)),
+        "words" => Value::from(prose(random, distinct)),
         _ => {
-            let field = FIELDS[random.below(5)];
+            let field = FIELDS[[0, 1, 2, 3, 4, 6][random.below(6)]];
             scalar(random, field, distinct)
         }
     }
@@ -129,7 +167,34 @@ pub(crate) fn random_filter(random: &mut Random, shape: &Shape, depth: usize) ->
             .collect()
     };
     let name = field.to_owned();
-    match random.below(11) {
+    let part = |random: &mut Random| match random.below(3) {
+        0 => prose(random, shape.distinct),
+        1 => format!("{:x}", random.below(20)),
+        _ => "chess".to_owned(),
+    };
+    let operator = random.below(17);
+    // Mostly of fields that hold such values.
+    let name = match operator {
+        11..=15 if !random.one_in(6) => ["text", "words", "words"][random.below(3)].to_owned(),
+        16 if !random.one_in(6) => "place".to_owned(),
+        _ => name,
+    };
+    match operator {
+        11 => Filter::starts_with(name, part(random)),
+        12 => Filter::contains(name, part(random)),
+        13 => Filter::text(name, part(random)).unwrap_or(Filter::All),
+        14 => Filter::text(name, "che* a").unwrap(),
+        15 => Filter::phrase(name, part(random)).unwrap_or(Filter::All),
+        16 => {
+            let center = place(random, shape.distinct);
+            let radius = [0.0, 1e3, 1e6, 8e6][random.below(4)];
+            let other = place(random, shape.distinct);
+            let area = match random.below(2) {
+                0 => GeoArea::circle(center, radius),
+                _ => GeoArea::bounds(center, other).or(GeoArea::bounds(other, center)),
+            };
+            Filter::geo_within(name, area.unwrap())
+        }
         0 | 1 => Filter::Eq(name, value),
         2 => Filter::Ne(name, value),
         3 => Filter::Gt(name, value),
@@ -145,7 +210,7 @@ pub(crate) fn random_filter(random: &mut Random, shape: &Shape, depth: usize) ->
 
 /// Writes the indexes of these rows to `path`.
 pub(crate) fn write(disk: &MemoryDisk, path: &Path, points: &[Metadata]) {
-    let mut builder = FieldIndexBuilder::new(points.len() as u32);
+    let mut builder = FieldIndexBuilder::new(points.len() as u32, &schema());
     for (row, point) in points.iter().enumerate() {
         // Rows without metadata may be left out.
         if !point.is_empty() {
@@ -155,6 +220,23 @@ pub(crate) fn write(disk: &MemoryDisk, path: &Path, points: &[Metadata]) {
     let mut writer = SectionWriter::create(disk, path, KIND, 1).unwrap();
     builder.finish(&mut writer).unwrap();
     writer.finish().unwrap();
+}
+
+/// Evaluates a filter over rows with this metadata.
+pub(crate) fn evaluate(
+    indexes: &FieldIndexes,
+    points: &[Metadata],
+    filter: &Filter,
+) -> Result<Evaluation, FilterError> {
+    let encoded: Vec<Vec<u8>> = points
+        .iter()
+        .map(|point| {
+            let mut bytes = Vec::new();
+            encode_metadata(point, &mut bytes);
+            bytes
+        })
+        .collect();
+    indexes.evaluate(filter, &|row| Ok(encoded[row.0 as usize].as_slice()))
 }
 
 pub(crate) fn write_and_open(points: &[Metadata]) -> FieldIndexes {

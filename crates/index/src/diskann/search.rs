@@ -136,7 +136,7 @@ impl DiskAnn {
             (None, None) => EF_DEFAULT as usize,
         };
         let ef = ef.max(k);
-        let all = params.exact || k == 0 || ef as u64 * SHARE_SCANNED >= u64::from(allowed);
+        let all = params.is_exact() || k == 0 || ef as u64 * SHARE_SCANNED >= u64::from(allowed);
         if all && let Some(rows) = rows {
             let stats = search_exact(rows, query, k, mask, budget, scratch);
             scratch.top.drain_sorted_into(out);
@@ -173,9 +173,11 @@ impl DiskAnn {
                 distance_computations: compared,
                 nodes_visited: expanded,
                 hops: scratch.disk.trace.hops,
+                ..Counters::default()
             },
             truncated,
             exact: all && !truncated,
+            ..SearchStats::default()
         })
     }
 }

@@ -19,6 +19,7 @@ mod extend;
 pub(crate) mod insert;
 mod level;
 pub(crate) mod links;
+mod masked;
 pub(crate) mod pool;
 pub(crate) mod prune;
 pub(crate) mod recall;
@@ -36,21 +37,21 @@ use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 
 use crate::calibration::KnobForRecall;
 use crate::{
-    AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, Scratch, SearchParams, SearchStats,
-    VerifyReport,
+    AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, PlanCost, Scratch, SearchParams,
+    SearchStats, VerifyReport,
 };
 use insert::InsertScratch;
 pub(crate) use links::build_bytes;
 use links::{LinkTable, Links};
 pub(crate) use pool::{Pool, WalkHeap};
-pub use search::{EF_DEFAULT, MaskedStrategy, masked_strategy};
+pub use search::EF_DEFAULT;
 use search::{Graph, Request};
 use section::MappedLinks;
 pub use stats::HnswStats;
 pub(crate) use visited::Visited;
 
 /// The search knobs of this kind.
-pub(crate) const KNOBS: &[&str] = &["ef", "target_recall", "exact"];
+pub(crate) const KNOBS: &[&str] = &["ef", "target_recall", "plan", "exact"];
 
 /// An HNSW graph in memory, open to change.
 #[derive(Debug)]
@@ -201,7 +202,18 @@ fn describe(
 }
 
 macro_rules! graph_index {
-    ($graph:ty) => {
+    ($graph:ty, $links:ty) => {
+        impl $graph {
+            fn graph(&self) -> Graph<'_, $links> {
+                Graph {
+                    links: &self.links,
+                    metric: self.metric,
+                    present: self.limited_to(),
+                    ef_for_recall: self.ef_for_recall.as_ref(),
+                }
+            }
+        }
+
         impl AnnIndex for $graph {
             fn kind(&self) -> &'static str {
                 "hnsw"
@@ -226,12 +238,6 @@ macro_rules! graph_index {
                 scratch: &mut Scratch,
                 out: &mut Vec<Neighbor>,
             ) -> Result<SearchStats, IndexError> {
-                let graph = Graph {
-                    links: &self.links,
-                    metric: self.metric,
-                    present: self.limited_to(),
-                    ef_for_recall: self.ef_for_recall.as_ref(),
-                };
                 let request = Request {
                     rows,
                     query,
@@ -240,7 +246,11 @@ macro_rules! graph_index {
                     params,
                     budget,
                 };
-                graph.search(&request, scratch, out)
+                self.graph().search(&request, scratch, out)
+            }
+
+            fn plans(&self, allowed: u32, k: usize, params: &SearchParams) -> Vec<PlanCost> {
+                self.graph().plans(allowed, k, params)
             }
 
             fn memory_bytes(&self) -> u64 {
@@ -276,8 +286,8 @@ macro_rules! graph_index {
     };
 }
 
-graph_index!(Hnsw);
-graph_index!(HnswGraph);
+graph_index!(Hnsw, LinkTable);
+graph_index!(HnswGraph, MappedLinks);
 
 impl BuiltIndex for Hnsw {
     fn save(&self, writer: &mut SectionWriter) -> Result<(), IndexError> {

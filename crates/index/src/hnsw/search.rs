@@ -3,53 +3,28 @@
 //! Per step: read the links of the nearest unexpanded candidate, drop those already seen into nothing and the rest into
 //! a compact list, score that list in one call, keep what is nearer than the worst of the pool.
 //!
-//! Under a mask the frontier takes every row and only the results are filtered, so that the walk crosses regions the
-//! mask excludes; it goes on until `ef` allowed rows are found and nothing nearer is left.
+//! Under a mask: see [`masked`](super::masked).
 
 use vecdb_vector::{Neighbor, Query, RowId, RowMask, Scorer, VectorRows};
 
 use super::links::Links;
+use super::masked::{End, Masked, Outlook};
 use super::pool::Key;
 use super::recall;
 use crate::calibration::KnobForRecall;
 use crate::exact::{check_request, search_exact};
-use crate::{Budget, Counters, IndexError, LayerTrace, Scratch, SearchParams, SearchStats};
+use crate::{
+    Budget, Counters, IndexError, LayerTrace, Plan, PlanCost, Scratch, SearchParams, SearchStats,
+};
 
 /// Pool size of a search that names none.
 pub const EF_DEFAULT: u32 = 64;
-
-/// New rows met per expanded row, about; the price of a step in distance computations.
-const DISTANCES_PER_STEP: u64 = 12;
 
 /// New rows of a step that are asked for while its links are still being read; the scorer asks for the others.
 const PREFETCHED_ROWS: usize = 4;
 
 /// Steps between two looks at the budget.
-const STEPS_PER_CHECK: u64 = 16;
-
-/// How a graph answers a search under a mask.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum MaskedStrategy {
-    /// Compare every allowed row.
-    Scan,
-    /// Walk the graph, keep what is allowed.
-    Walk,
-}
-
-/// The cheaper way to the nearest of `allowed` rows among `rows` with a pool of `ef`.
-///
-/// A scan costs `allowed` distances. A walk has to expand about `rows / allowed` rows for each of the `ef` results it
-/// wants, and meets about a dozen new rows at each.
-pub fn masked_strategy(rows: u32, allowed: u32, ef: usize) -> MaskedStrategy {
-    let allowed = u64::from(allowed);
-    let expanded = (ef as u64).saturating_mul(u64::from(rows)) / allowed.max(1);
-    let walk = expanded.saturating_mul(DISTANCES_PER_STEP);
-    if allowed <= walk.min(u64::from(rows)) {
-        MaskedStrategy::Scan
-    } else {
-        MaskedStrategy::Walk
-    }
-}
+pub(super) const STEPS_PER_CHECK: u64 = 16;
 
 /// A graph to walk for one query.
 pub(crate) struct Walk<'a, L> {
@@ -138,57 +113,7 @@ impl<L: Links> Walk<'_, L> {
         Ok(truncated)
     }
 
-    /// As [`beam`](Self::beam) on layer 0, but only rows of the mask come into the pool.
-    fn beam_masked(
-        &self,
-        start: Neighbor,
-        ef: usize,
-        mask: &RowMask,
-        budget: &Budget<'_>,
-        scratch: &mut Scratch,
-        counters: &mut Counters,
-    ) -> Result<bool, IndexError> {
-        let limited = !budget.is_unlimited();
-        let before = counters.distance_computations;
-        self.start_at(start.row, scratch);
-        scratch.pool.reset(ef);
-        scratch.heap.clear();
-        let first = Key::new(start.distance, start.row);
-        scratch.heap.push(first);
-        if mask.contains(start.row) {
-            scratch.pool.offer(first);
-        }
-        let mut hops = 0;
-        let mut truncated = false;
-        while let Some(key) = scratch.heap.pop() {
-            if scratch.pool.is_full() && scratch.pool.worst() < Some(key) {
-                break;
-            }
-            hops += 1;
-            let fresh = self.expand(0, key.row(), scratch)?;
-            let rows = scratch.visited.since(fresh);
-            for (&row, &distance) in rows.iter().zip(&scratch.distances) {
-                let key = Key::new(distance, row);
-                if scratch.pool.is_full() && scratch.pool.worst() < Some(key) {
-                    continue;
-                }
-                scratch.heap.push(key);
-                if mask.contains(row) {
-                    scratch.pool.offer(key);
-                }
-            }
-            let computed = before + scratch.visited.len() as u64;
-            if limited && hops % STEPS_PER_CHECK == 0 && budget.is_spent(computed) {
-                truncated = true;
-                break;
-            }
-        }
-        let nearest = scratch.pool.iter().next().unwrap_or(start);
-        self.finish(0, hops, nearest, scratch, counters);
-        Ok(truncated)
-    }
-
-    fn start_at(&self, row: RowId, scratch: &mut Scratch) {
+    pub(super) fn start_at(&self, row: RowId, scratch: &mut Scratch) {
         scratch.visited.reset(self.links.rows());
         scratch.visited.insert(row);
         if let Some(hidden) = self.hidden {
@@ -199,7 +124,12 @@ impl<L: Links> Walk<'_, L> {
     /// Marks the links of `row` not seen before and scores them: `scratch.distances` are those of
     /// `scratch.visited.since(the returned number)`.
     #[inline]
-    fn expand(&self, layer: u8, row: RowId, scratch: &mut Scratch) -> Result<usize, IndexError> {
+    pub(super) fn expand(
+        &self,
+        layer: u8,
+        row: RowId,
+        scratch: &mut Scratch,
+    ) -> Result<usize, IndexError> {
         let fresh = scratch.visited.len();
         let visited = &mut scratch.visited;
         self.links.for_each(layer, row, |link| {
@@ -213,7 +143,7 @@ impl<L: Links> Walk<'_, L> {
         Ok(fresh)
     }
 
-    fn finish(
+    pub(super) fn finish(
         &self,
         layer: u8,
         hops: u64,
@@ -282,17 +212,21 @@ impl<L: Links> Graph<'_, L> {
                 ..SearchStats::default()
             });
         };
-        let ef = match (params.ef, params.target_recall) {
-            (Some(ef), _) => ef as usize,
-            (None, Some(recall)) => recall::ef_for(self.ef_for_recall, recall, k),
-            (None, None) => EF_DEFAULT as usize,
+        let ef = self.pool_size(params, k);
+        let mask = mask.filter(|mask| mask.count() < mask.rows());
+        let outlook = Outlook::of(live, allowed);
+        let mut plan = match (mask, params.plan) {
+            _ if params.is_exact() || ef >= allowed as usize => Plan::Scan,
+            (None, _) => Plan::Walk,
+            (Some(_), Some(plan)) => plan,
+            (Some(_), None) if f64::from(allowed) <= outlook.work_min(ef) => Plan::Scan,
+            (Some(_), None) => Plan::Walk,
         };
-        let ef = ef.max(k);
-        let scan = params.exact
-            || ef >= allowed as usize
-            || mask.is_some() && masked_strategy(live, allowed, ef) == MaskedStrategy::Scan;
-        if scan {
-            return Ok(self.scan(request, scratch, out));
+        if plan == Plan::Scan {
+            return Ok(SearchStats {
+                plan: mask.map(|_| plan),
+                ..self.scan(request, scratch, out)
+            });
         }
         let walk = Walk {
             links: self.links,
@@ -310,22 +244,77 @@ impl<L: Links> Graph<'_, L> {
         if entry.level > 0 {
             nearest = walk.descend(nearest, 1..=entry.level, scratch, &mut counters)?;
         }
-        let truncated = match mask.filter(|mask| mask.count() < mask.rows()) {
-            None => walk.beam(0, nearest, ef, budget, scratch, &mut counters)?,
-            Some(mask) => walk.beam_masked(nearest, ef, mask, budget, scratch, &mut counters)?,
-        };
-        if scratch.pool.len() < k && !truncated {
-            // Part of the allowed rows lies where the walk cannot get to: compare them all.
+        let mut share_near = None;
+        if let (Some(mask), None) = (mask, params.plan) {
+            let near = outlook.near(self.links, nearest.row, mask, scratch, &mut counters)?;
+            plan = near.cheapest(ef);
+            share_near = Some(near.share as f32);
+        }
+        let chosen = mask.map(|_| plan);
+        if plan == Plan::Scan {
             let mut stats = self.scan(request, scratch, out);
             stats.counters += counters;
+            (stats.plan, stats.share_near) = (chosen, share_near);
+            return Ok(stats);
+        }
+        let end = match mask {
+            None => match walk.beam(0, nearest, ef, budget, scratch, &mut counters)? {
+                true => End::Truncated,
+                false => End::Finished,
+            },
+            Some(mask) => {
+                // A plan that was asked for is not given up.
+                let work_max = match params.plan {
+                    Some(_) => f64::INFINITY,
+                    None => f64::from(allowed),
+                };
+                let mut under = Masked {
+                    walk: &walk,
+                    mask,
+                    ef,
+                    work_max,
+                    budget,
+                    counters: &mut counters,
+                };
+                match plan {
+                    Plan::Hop => under.hop(nearest, scratch)?,
+                    _ => under.walk(nearest, scratch)?,
+                }
+            }
+        };
+        if end == End::GivenUp || scratch.pool.len() < k && end == End::Finished {
+            // Dearer than a scan, or part of the allowed rows lies where the walk cannot get to: compare them all.
+            let mut stats = self.scan(request, scratch, out);
+            stats.counters += counters;
+            stats.plan = chosen;
+            stats.switched = true;
+            stats.share_near = share_near;
             return Ok(stats);
         }
         out.extend(scratch.pool.iter().take(k));
         Ok(SearchStats {
             counters,
-            truncated,
+            truncated: end == End::Truncated,
             exact: false,
+            plan: chosen,
+            switched: false,
+            share_near,
         })
+    }
+
+    /// The plans for `k` of `allowed` rows, the cheapest first.
+    pub(super) fn plans(&self, allowed: u32, k: usize, params: &SearchParams) -> Vec<PlanCost> {
+        let live = self.present.map_or(self.links.rows(), RowMask::count);
+        Outlook::of(live, allowed).plans(self.pool_size(params, k.min(allowed as usize)))
+    }
+
+    fn pool_size(&self, params: &SearchParams, k: usize) -> usize {
+        let ef = match (params.ef, params.target_recall) {
+            (Some(ef), _) => ef as usize,
+            (None, Some(recall)) => recall::ef_for(self.ef_for_recall, recall, k),
+            (None, None) => EF_DEFAULT as usize,
+        };
+        ef.max(k)
     }
 
     fn scan(
@@ -353,22 +342,5 @@ impl<L: Links> Graph<'_, L> {
         let stats = search_exact(rows, query, k, mask, budget, scratch);
         scratch.top.drain_sorted_into(out);
         stats
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_subsets_are_scanned_and_large_ones_walked() {
-        assert_eq!(masked_strategy(60_000, 60, 64), MaskedStrategy::Scan);
-        assert_eq!(masked_strategy(60_000, 3_000, 64), MaskedStrategy::Scan);
-        assert_eq!(masked_strategy(60_000, 30_000, 64), MaskedStrategy::Walk);
-        assert_eq!(
-            masked_strategy(10_000_000, 500_000, 64),
-            MaskedStrategy::Walk
-        );
-        assert_eq!(masked_strategy(0, 0, 64), MaskedStrategy::Scan);
     }
 }

@@ -141,7 +141,7 @@ impl Ivf {
         let allowed = mask.map_or(self.rows, RowMask::count);
         let k = request.k.min(allowed as usize);
         let plan = Plan::new(self, k, params);
-        if params.exact
+        if params.is_exact()
             || k == 0
             || k as u64 == u64::from(allowed)
             || u64::from(allowed) <= plan.compared
@@ -189,7 +189,7 @@ impl Ivf {
         let mut counters = Counters {
             distance_computations: compared + u64::from(self.lists),
             nodes_visited: lists,
-            hops: 0,
+            ..Counters::default()
         };
         if self.codes.are_exact() {
             ivf.pool.drain_sorted_into(out);
@@ -209,7 +209,7 @@ impl Ivf {
         Ok(SearchStats {
             counters,
             truncated,
-            exact: false,
+            ..SearchStats::default()
         })
     }
 }

@@ -141,7 +141,7 @@ impl Lsh {
         let k = request.k.min(allowed as usize);
         let plan = Plan::new(self, k, params);
         let mut compared_before = 0;
-        if !params.exact && k > 0 && u64::from(allowed) > plan.compared {
+        if !params.is_exact() && k > 0 && u64::from(allowed) > plan.compared {
             let kernels = scratch.kernels;
             scratch.top.clear(k);
             let lsh = &mut scratch.lsh;
@@ -184,10 +184,10 @@ impl Lsh {
                     counters: Counters {
                         distance_computations: compared,
                         nodes_visited: probes,
-                        hops: 0,
+                        ..Counters::default()
                     },
                     truncated: end == End::Budget,
-                    exact: false,
+                    ..SearchStats::default()
                 });
             }
             compared_before = compared;

@@ -91,10 +91,10 @@ pub fn scan_sketched(
         counters: Counters {
             distance_computations: computed,
             nodes_visited: computed,
-            hops: 0,
+            ..Counters::default()
         },
         truncated: !complete || scratch.estimates.len() < sketches.errors().len(),
-        exact: false,
+        ..SearchStats::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use vecdb_index::hnsw::MaskedStrategy;
+use vecdb_index::Plan;
 use vecdb_index::{
     AnnIndex, Budget, BuildOptions, Counters, Hnsw, HnswParams, IndexError, IndexSpec, Progress,
     Scratch, SearchParams,
@@ -297,12 +297,13 @@ fn statistics_and_traces_describe_the_walk() {
 fn a_wide_mask_is_walked_and_a_narrow_one_scanned() {
     let rows = Rows::new(Metric::L2, ElementType::F32, 30_000, 8);
     let index = build(&rows, 2);
-    for (share, strategy) in [(0.6, MaskedStrategy::Walk), (0.01, MaskedStrategy::Scan)] {
+    for (share, plan) in [(0.9, Plan::Walk), (0.3, Plan::Hop), (0.01, Plan::Scan)] {
         let mask = random_mask(rows.count, share, 2);
-        let chosen = vecdb_index::hnsw::masked_strategy(rows.count, mask.count(), 64);
-        assert_eq!(chosen, strategy);
+        let plans = index.plans(mask.count(), 10, &SearchParams::default());
+        assert_eq!(plans.first().map(|plan| plan.plan), Some(plan), "{plans:?}");
         let (_, stats) = rows.search(&index, &rows.queries[0], 10, Some(&mask));
-        assert_eq!(stats.exact, strategy == MaskedStrategy::Scan);
+        assert_eq!(stats.plan, Some(plan));
+        assert_eq!(stats.exact, plan == Plan::Scan);
         let distances = stats.counters.distance_computations;
         assert!(
             distances <= u64::from(mask.count()),

@@ -20,6 +20,10 @@ fn point() -> Point {
         .with("int", i64::MIN)
         .with("float", -0.5)
         .with("when", Value::DateTime(-1))
+        .with(
+            "where",
+            Value::Geo(vecdb_engine::GeoPoint::new(52.5, -13.4).unwrap()),
+        )
         .with("text", "naïve")
         .with("list", vec!["x", "y"])
 }

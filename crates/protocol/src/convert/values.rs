@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vecdb_engine::{Error, Filter, Metadata, Result, Value};
+use vecdb_engine::{Error, Filter, GeoPoint, Metadata, Result, Value};
 
 use super::invalid;
 use crate::v1;
@@ -60,6 +60,12 @@ fn scalar(message: v1::Value) -> Result<Value> {
         }
         Some(Kind::String(text)) => Value::String(text),
         Some(Kind::Datetime(micros)) => Value::DateTime(micros),
+        Some(Kind::Geo(v1::GeoPoint {
+            latitude,
+            longitude,
+        })) => GeoPoint::new(latitude, longitude)
+            .map(Value::Geo)
+            .map_err(invalid)?,
         Some(Kind::Array(_)) => {
             return Err(invalid(
                 "an array inside an array is not supported; flatten it or use two fields",
@@ -82,6 +88,10 @@ impl From<Value> for v1::Value {
             Value::Float(value) => Kind::Float(value),
             Value::String(text) => Kind::String(text),
             Value::DateTime(micros) => Kind::Datetime(micros),
+            Value::Geo(point) => Kind::Geo(v1::GeoPoint {
+                latitude: point.latitude(),
+                longitude: point.longitude(),
+            }),
             Value::Array(items) => Kind::Array(v1::Array {
                 items: items.into_iter().map(Into::into).collect(),
             }),

@@ -1,5 +1,6 @@
 //! Searching a snapshot: each part by its index or by scan, the best of all merged.
 
+mod explain;
 mod run;
 
 use std::time::Instant;
@@ -11,6 +12,9 @@ use vecdb_vector::Query;
 use super::state::State;
 use super::{Collection, Hit, Inner, SearchRequest, SearchResponse, SearchStats};
 use crate::error::{Error, Result};
+pub use explain::{
+    ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,
+};
 use run::Run;
 pub(super) use run::SearchScratch;
 

@@ -1,8 +1,12 @@
 //! One search of one state: walks the graphs first, so that what must be scanned can be passed over sooner.
 
+use std::collections::BTreeSet;
+use std::time::Instant;
+
 use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_exact, scan_sketched};
 use vecdb_vector::{Neighbor, RowId, RowMask, TopK};
 
+use super::explain::{Explainer, PartExplanation, micros_since};
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
 use crate::collection::state::{AnyView, State};
 use crate::error::Result;
@@ -38,7 +42,9 @@ pub(super) struct Run<'a> {
     sketch_query_made: bool,
     scratch: SearchScratch,
     stats: SearchStats,
+    unindexed: BTreeSet<String>,
     truncated: bool,
+    explainer: Option<Explainer>,
 }
 
 impl Drop for Run<'_> {
@@ -61,11 +67,16 @@ impl<'a> Run<'a> {
             sketch_query_made: false,
             scratch: inner.scratches.lock().pop().unwrap_or_default(),
             stats: SearchStats::default(),
+            unindexed: BTreeSet::new(),
             truncated: false,
+            explainer: None,
         }
     }
 
     pub(super) fn over(mut self, state: &State) -> Result<SearchResponse> {
+        if self.request.explain {
+            self.explainer = Some(Explainer::new(state, self.plan.filter.as_ref())?);
+        }
         let parts: Vec<AnyView<'_>> = state.parts().collect();
         let mut matching = 0;
         for walked in [true, false] {
@@ -76,9 +87,13 @@ impl<'a> Run<'a> {
             }
         }
         self.stats.matching = self.plan.filter.is_some().then_some(matching);
+        self.stats.unindexed = std::mem::take(&mut self.unindexed).into_iter().collect();
+        let reading = Instant::now();
         let hits = self.hits(&parts)?;
+        let explainer = self.explainer.take();
         Ok(SearchResponse {
             hits,
+            explanation: explainer.map(|explainer| Box::new(explainer.finish(reading.elapsed()))),
             stats: std::mem::take(&mut self.stats),
             truncated: self.truncated,
             elapsed: Default::default(),
@@ -91,20 +106,40 @@ impl<'a> Run<'a> {
         let part = view.part();
         self.stats.searched_vectors += u64::from(view.live_rows());
         let filter = self.plan.filter.as_ref();
-        let allowed = filter.map(|filter| part.evaluate(filter)).transpose()?;
-        let mask = view.live_and(allowed);
+        let explaining = self.explainer.is_some();
+        let mut explained = explaining.then(|| PartExplanation::of(view, filter));
+        let started = explaining.then(Instant::now);
+        let mut evaluation = filter.map(|filter| part.evaluate(filter)).transpose()?;
+        if let Some(evaluation) = &mut evaluation {
+            self.unindexed.append(&mut evaluation.unindexed);
+        }
+        let rows_read = evaluation
+            .as_ref()
+            .map_or(0, |evaluation| evaluation.rows_read);
+        let mask = view.live_and(evaluation.map(|evaluation| evaluation.mask));
         let matching = mask.as_ref().map_or(part.rows(), RowMask::count);
+        if let Some(explained) = &mut explained {
+            explained.filter_us = micros_since(started);
+            explained.matching = u64::from(matching);
+            explained.rows_read = rows_read;
+        }
         if matching == 0 {
+            self.explain(explained);
             return Ok(0);
         }
+        let started = explaining.then(Instant::now);
         if let AnyView::Segment(view) = view {
             view.part.check_searched_bytes(&self.request.stop)?;
             self.stats.segments += 1;
         }
         let neighbors = match part.index().is_some() {
-            true => self.walk(part, mask.as_ref())?,
-            false => self.scan(part, mask.as_ref())?,
+            true => self.walk(part, mask.as_ref(), explained.as_mut())?,
+            false => self.scan(part, mask.as_ref(), explained.as_mut())?,
         };
+        if let Some(explained) = &mut explained {
+            explained.search_us = micros_since(started);
+        }
+        self.explain(explained);
         for Neighbor { distance, row } in neighbors {
             if distance <= self.nearest.threshold() {
                 self.nearest.push(distance, RowId(self.found.len() as u32));
@@ -118,7 +153,18 @@ impl<'a> Run<'a> {
         Ok(u64::from(matching))
     }
 
-    fn walk(&mut self, part: &dyn Part, mask: Option<&RowMask>) -> Result<Vec<Neighbor>> {
+    fn explain(&mut self, part: Option<PartExplanation>) {
+        if let (Some(explainer), Some(part)) = (&mut self.explainer, part) {
+            explainer.add(part);
+        }
+    }
+
+    fn walk(
+        &mut self,
+        part: &dyn Part,
+        mask: Option<&RowMask>,
+        explained: Option<&mut PartExplanation>,
+    ) -> Result<Vec<Neighbor>> {
         let Some(index) = part.index() else {
             return Ok(Vec::new());
         };
@@ -136,24 +182,41 @@ impl<'a> Run<'a> {
         )?;
         self.stats.distance_computations += outcome.counters.distance_computations;
         self.stats.nodes_visited += outcome.counters.nodes_visited;
+        if let Some(explained) = explained {
+            let plan = match outcome.plan {
+                Some(plan) => plan.name(),
+                None if outcome.exact => "scan",
+                None => "index",
+            };
+            explained.searched(plan, &outcome);
+            if let Some(mask) = mask {
+                let plans = index.plans(mask.count(), self.request.limit, &self.request.params);
+                explained.plans = plans.into_iter().map(Into::into).collect();
+            }
+        }
         self.note_truncated(outcome.truncated)?;
         Ok(neighbors)
     }
 
-    fn scan(&mut self, part: &dyn Part, mask: Option<&RowMask>) -> Result<Vec<Neighbor>> {
+    fn scan(
+        &mut self,
+        part: &dyn Part,
+        mask: Option<&RowMask>,
+        explained: Option<&mut PartExplanation>,
+    ) -> Result<Vec<Neighbor>> {
         let rows = part.vectors()?;
         let mut top = TopK::below(self.request.limit, self.nearest.threshold());
         let kernels = self.inner.shared.kernels;
-        let sketches = part.sketches().filter(|_| !self.request.params.exact);
+        let sketches = part.sketches().filter(|_| !self.request.params.is_exact());
         let budget = &self.plan.budget;
+        let mut estimated = 0;
         let outcome = match (sketches, self.inner.sketching.space()) {
             (Some(sketches), Some(space)) => {
                 if !self.sketch_query_made {
                     self.scratch.sketch_query.set(space, &self.plan.query)?;
                     self.sketch_query_made = true;
                 }
-                self.stats.estimated_distances +=
-                    u64::from(mask.map_or(rows.len(), RowMask::count));
+                estimated = u64::from(mask.map_or(rows.len(), RowMask::count));
                 scan_sketched(
                     kernels,
                     space,
@@ -170,6 +233,12 @@ impl<'a> Run<'a> {
             _ => scan_exact(kernels, &self.plan.query, rows, mask, budget, &mut top),
         };
         self.stats.distance_computations += outcome.counters.distance_computations;
+        self.stats.estimated_distances += estimated;
+        if let Some(explained) = explained {
+            let plan = if estimated > 0 { "sketches" } else { "scan" };
+            explained.searched(plan, &outcome);
+            explained.estimated_distances = estimated;
+        }
         self.note_truncated(outcome.truncated)?;
         Ok(top.into_sorted_vec())
     }

@@ -108,7 +108,7 @@ pub(in crate::http) struct CollectionInfo {
 /// One metadata field.
 #[derive(Debug, Serialize, ToSchema)]
 struct FieldInfo {
-    /// bool, int, float, datetime or string; null while no value but null was seen.
+    /// bool, int, float, datetime, string, text, uuid or geo; null while no value but null was seen.
     kind: Option<&'static str>,
     /// Whether it holds arrays; null while unknown.
     array: Option<bool>,

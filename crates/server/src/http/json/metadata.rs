@@ -45,6 +45,9 @@ impl<'de> Visitor<'de> for MetadataVisitor {
 
 impl Serialize for Metadata {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.keys().any(|name| name.contains('.')) {
+            return engine::metadata_to_json(&self.0).serialize(serializer);
+        }
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, Written(value))))
     }
 }
@@ -61,7 +64,7 @@ impl Serialize for Written<'_> {
             Value::Float(value) => serializer.serialize_f64(*value),
             Value::String(text) => serializer.serialize_str(text),
             Value::Array(items) => serializer.collect_seq(items.iter().map(Written)),
-            date @ Value::DateTime(_) => date.to_json().serialize(serializer),
+            other @ (Value::DateTime(_) | Value::Geo(_)) => other.to_json().serialize(serializer),
         }
     }
 }
@@ -100,9 +103,11 @@ impl PartialSchema for MetadataValue {
         OneOfBuilder::new()
             .item(ObjectBuilder::new().schema_type(scalar()))
             .item(ArrayBuilder::new().items(RefOr::T(Schema::from(items))))
+            .item(ObjectBuilder::new().schema_type(Type::Object))
             .description(Some(
-                "A string, a number, true or false, null, or an array of these. Integers have 64 signed bits. \
-                 Date-times are RFC 3339 texts in fields declared as datetime.",
+                "A string, a number, true or false, null, an array of these, or an object, whose fields are named by \
+                 their path: size.width. {\"lat\": 52.5, \"lon\": 13.4} is a point on the earth. Integers have 64 signed \
+                 bits. Date-times are RFC 3339 texts in fields declared as datetime.",
             ))
             .into()
     }

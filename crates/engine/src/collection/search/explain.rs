@@ -1,0 +1,236 @@
+//! How a search was answered: the plan of each part with those it was chosen from, and what each condition of the filter
+//! was expected to match and did.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use vecdb_filter::{Estimate, Filter};
+use vecdb_index::{self as index, PlanCost};
+
+use crate::collection::state::{AnyView, State};
+use crate::error::Result;
+
+/// How a search was answered. Given where [`SearchRequest::explain`](crate::SearchRequest::explain) asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Explanation {
+    /// The parts in the order of their search; the blocks of the memtable are one.
+    pub parts: Vec<PartExplanation>,
+    /// The conditions of the filter, over all parts. Deleted points are counted.
+    pub conditions: Vec<ConditionExplanation>,
+    /// Time to evaluate the filter, in microseconds.
+    pub filter_us: f64,
+    /// Time to search the parts, in microseconds.
+    pub search_us: f64,
+    /// Time to read the hits, in microseconds.
+    pub read_us: f64,
+}
+
+/// How a part was searched.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartExplanation {
+    /// `segment` and its number, or `memtable`.
+    pub part: String,
+    /// Live points in it.
+    pub points: u64,
+    /// Those of them that match the filter.
+    pub matching: u64,
+    /// What the field indexes expected to match, deleted points among them; none without a filter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<MatchEstimate>,
+    /// How it was searched: `scan` (every matching point compared), `walk` (the index, through all points), `hop` (the
+    /// graph, through matching points alone), `sketches` (a scan that measures only what estimates do not exclude),
+    /// `index` (an index that has one way only), `none` (nothing matches).
+    pub plan: String,
+    /// What the plans were expected to cost by the number of matching points, the cheapest first. Where the index looks at
+    /// the points near the query first, its choice can be another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plans: Vec<PlanExplanation>,
+    /// The share of points near the query that match, where the index looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_near: Option<f32>,
+    /// The plan was given up for a scan.
+    #[serde(default)]
+    pub switched: bool,
+    /// Distances computed.
+    pub distance_computations: u64,
+    /// Distances estimated from sketches.
+    pub estimated_distances: u64,
+    /// Graph nodes expanded.
+    pub nodes_visited: u64,
+    /// Points that were looked up in the set of matching ones.
+    pub rows_checked: u64,
+    /// Points whose metadata was read because no index could tell.
+    pub rows_read: u64,
+    /// Time to evaluate the filter, in microseconds.
+    pub filter_us: f64,
+    /// Time to search, in microseconds.
+    pub search_us: f64,
+}
+
+/// A plan and its expected cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanExplanation {
+    /// Its name.
+    pub plan: String,
+    /// In distance computations.
+    pub work: f64,
+}
+
+/// How many points were expected to match.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchEstimate {
+    /// No fewer.
+    pub min: u64,
+    /// No more.
+    pub max: u64,
+    /// The guess.
+    pub likely: u64,
+}
+
+/// A condition of the filter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConditionExplanation {
+    /// The condition as JSON.
+    pub condition: String,
+    /// What was expected to match it.
+    pub estimate: MatchEstimate,
+    /// Points that match it.
+    pub matching: u64,
+    /// Whether an index of its field answered it in all segments.
+    pub indexed: bool,
+}
+
+impl MatchEstimate {
+    fn add(&mut self, estimate: Estimate) {
+        self.min += u64::from(estimate.min);
+        self.max += u64::from(estimate.max);
+        self.likely += u64::from(estimate.likely);
+    }
+}
+
+impl From<PlanCost> for PlanExplanation {
+    fn from(cost: PlanCost) -> Self {
+        Self {
+            plan: cost.plan.to_string(),
+            work: cost.work,
+        }
+    }
+}
+
+/// Collects an [`Explanation`] while a search goes on.
+pub(super) struct Explainer {
+    explanation: Explanation,
+}
+
+impl Explainer {
+    pub(super) fn new(state: &State, filter: Option<&Filter>) -> Result<Self> {
+        let conditions = filter.map_or_else(Vec::new, Filter::conditions);
+        let conditions = conditions
+            .into_iter()
+            .map(|condition| explain_condition(state, condition));
+        Ok(Self {
+            explanation: Explanation {
+                conditions: conditions.collect::<Result<_>>()?,
+                ..Explanation::default()
+            },
+        })
+    }
+
+    /// Adds a part; a further block of the memtable to the last.
+    pub(super) fn add(&mut self, part: PartExplanation) {
+        self.explanation.filter_us += part.filter_us;
+        self.explanation.search_us += part.search_us;
+        match self.explanation.parts.last_mut() {
+            Some(last) if last.part == MEMTABLE && part.part == MEMTABLE => last.merge(part),
+            _ => self.explanation.parts.push(part),
+        }
+    }
+
+    pub(super) fn finish(mut self, reading: Duration) -> Explanation {
+        self.explanation.read_us = micros(reading);
+        self.explanation
+    }
+}
+
+const MEMTABLE: &str = "memtable";
+
+impl PartExplanation {
+    pub(super) fn of(view: &AnyView<'_>, filter: Option<&Filter>) -> Self {
+        let part = match view {
+            AnyView::Segment(view) => format!("segment {}", view.part.id().0),
+            AnyView::Block(_) => MEMTABLE.to_owned(),
+        };
+        let estimate = filter.map(|filter| {
+            let mut estimate = MatchEstimate::default();
+            estimate.add(view.part().estimate(filter));
+            estimate
+        });
+        Self {
+            part,
+            points: u64::from(view.live_rows()),
+            estimate,
+            plan: "none".to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what an index says of its search.
+    pub(super) fn searched(&mut self, plan: &str, stats: &index::SearchStats) {
+        self.plan = plan.to_owned();
+        self.share_near = stats.share_near;
+        self.switched = stats.switched;
+        self.distance_computations = stats.counters.distance_computations;
+        self.nodes_visited = stats.counters.nodes_visited;
+        self.rows_checked = stats.counters.rows_checked;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.points += other.points;
+        self.matching += other.matching;
+        if let (Some(estimate), Some(more)) = (&mut self.estimate, other.estimate) {
+            estimate.min += more.min;
+            estimate.max += more.max;
+            estimate.likely += more.likely;
+        }
+        if self.plan == "none" {
+            self.plan = other.plan;
+        }
+        self.distance_computations += other.distance_computations;
+        self.estimated_distances += other.estimated_distances;
+        self.nodes_visited += other.nodes_visited;
+        self.rows_checked += other.rows_checked;
+        self.rows_read += other.rows_read;
+        self.filter_us += other.filter_us;
+        self.search_us += other.search_us;
+    }
+}
+
+fn explain_condition(state: &State, condition: &Filter) -> Result<ConditionExplanation> {
+    let mut explained = ConditionExplanation {
+        condition: condition.to_string(),
+        estimate: MatchEstimate::default(),
+        matching: 0,
+        indexed: true,
+    };
+    for view in state.parts() {
+        explained.estimate.add(view.part().estimate(condition));
+        let evaluation = view.part().evaluate(condition)?;
+        explained.matching += u64::from(evaluation.mask.count());
+        explained.indexed &= evaluation.unindexed.is_empty();
+    }
+    Ok(explained)
+}
+
+pub(super) fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// The time since a moment that was noted, in microseconds.
+pub(super) fn micros_since(start: Option<Instant>) -> f64 {
+    start.map_or(0.0, |start| micros(start.elapsed()))
+}

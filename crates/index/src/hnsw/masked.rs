@@ -1,0 +1,372 @@
+//! Searches under a mask: which way is the cheapest, and the two ways through the graph.
+//!
+//! - *Walk*: the frontier takes every row and only the results are filtered, so that the walk crosses regions the mask
+//!   excludes; it goes on until `ef` allowed rows are found and nothing nearer is left.
+//! - *Hop*: only allowed rows are measured and followed. Where a row has few allowed neighbours, those of the excluded ones
+//!   between are taken as its own (ACORN-1: Patel et al., SIGMOD 2024, section 5.2). It starts from some allowed rows
+//!   besides, because what is allowed may lie far from where the descent ends.
+//!
+//! What counts is not how many rows are allowed but how many of those near the query (Weaviate and NaviX look at the same):
+//! before the choice the mask is looked at around the place where the descent ends. And a walk that has cost as much as
+//! a scan, or is seen to be about to, is given up for one, so that no choice costs more than about twice the best.
+
+use vecdb_vector::{Neighbor, RowId, RowMask};
+
+use super::links::Links;
+use super::pool::Key;
+use super::search::{STEPS_PER_CHECK, Walk};
+use crate::{Budget, Counters, IndexError, Plan, PlanCost, Scratch};
+
+/// The part of a row's links that a walk has not seen before, about.
+const NEW_LINKS: f64 = 0.62;
+/// A step, beside the rows it scores, in distance computations.
+const STEP_WORK: f64 = 1.0;
+/// How much a walk grows where fewer rows are allowed: as the share to the power of this.
+const WALK_GROWTH: f64 = 0.72;
+/// The same of the rows a hop measures: beyond its neighbours it finds rows that a walk would have met later.
+const HOP_GROWTH: f64 = 0.15;
+/// Links of a row, about.
+const DEGREE: f64 = 24.0;
+/// A row that brings so many allowed ones by itself is not looked beyond.
+const HOP_ROWS_MIN: usize = 12;
+/// No more are taken from beyond at one step.
+const HOP_ROWS_MAX: usize = 24;
+/// A hop wants so many allowed rows within two links of a row.
+const HOP_ALLOWED_MIN: u32 = 12;
+/// The mask's share counts as much as so many rows near the query.
+const PRIOR_ROWS: f64 = 8.0;
+/// Below this part of the mask's share the rows looked for lie elsewhere.
+const ELSEWHERE_SHARE: f64 = 0.5;
+/// Allowed rows that a hop starts from, beside where the descent ends.
+const SEEDS: u32 = 8;
+/// Steps after which a walk knows enough of the mask to tell what is to come.
+const STEPS_TO_TELL: u64 = 32;
+
+/// How a walk ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Finished,
+    /// The budget is spent.
+    Truncated,
+    /// A scan is cheaper.
+    GivenUp,
+}
+
+/// What is known of a mask and a graph.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Outlook {
+    /// Rows allowed.
+    pub(super) allowed: u32,
+    /// The share of rows allowed: near the query where that is known.
+    pub(super) share: f64,
+    /// Links of a row.
+    pub(super) degree: f64,
+    /// Far fewer rows are allowed near the query than elsewhere: what is looked for lies in another region, to which
+    /// allowed rows alone do not lead.
+    pub(super) elsewhere: bool,
+}
+
+impl Outlook {
+    /// What is known without a query.
+    pub(super) fn of(rows: u32, allowed: u32) -> Self {
+        Self {
+            allowed,
+            share: f64::from(allowed) / f64::from(rows.max(1)),
+            degree: DEGREE,
+            elsewhere: false,
+        }
+    }
+
+    /// Looks at the rows within two links of `start`.
+    pub(super) fn near<L: Links>(
+        &self,
+        links: &L,
+        start: RowId,
+        mask: &RowMask,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) -> Result<Self, IndexError> {
+        scratch.visited.reset(links.rows());
+        scratch.visited.pass(start);
+        let (mut checked, mut allowed, mut rows) = (0u64, 0u64, 0u64);
+        let mut at = 0;
+        let mut last = 1;
+        // First the row's own links, then those of its neighbours.
+        while let Some(&row) = scratch.visited.passed_since(at).first() {
+            let visited = &mut scratch.visited;
+            let first = at == 0;
+            links.for_each(0, row, |link| {
+                checked += 1;
+                allowed += u64::from(mask.contains(link));
+                if first && visited.pass(link) {
+                    links.prefetch(link);
+                }
+            })?;
+            rows += 1;
+            at += 1;
+            if first {
+                last = visited.passed();
+            }
+            if at >= last {
+                break;
+            }
+        }
+        counters.rows_checked += checked;
+        // As if the mask's share had been seen at some rows already: few rows tell little.
+        let seen = self.share.mul_add(PRIOR_ROWS, allowed as f64);
+        let share = seen / (PRIOR_ROWS + checked as f64);
+        Ok(Self {
+            share,
+            elsewhere: share < self.share * ELSEWHERE_SHARE,
+            degree: (checked as f64 / rows as f64).max(1.0),
+            ..*self
+        })
+    }
+
+    /// Less work than any walk takes with a pool of `ef`.
+    pub(super) fn work_min(&self, ef: usize) -> f64 {
+        ef as f64 * 4.0
+    }
+
+    /// The expected work of a plan.
+    fn work(&self, plan: Plan, ef: usize) -> f64 {
+        let ef = ef as f64;
+        let share = self.share.clamp(1e-9, 1.0);
+        let step = self.degree * NEW_LINKS;
+        match plan {
+            Plan::Scan => f64::from(self.allowed),
+            Plan::Walk => ef * (step + STEP_WORK) * share.powf(-WALK_GROWTH),
+            Plan::Hop => {
+                let checked = self.degree * (1.0 + self.degree * (1.0 - share));
+                // Below some share what is allowed hangs together by few rows.
+                if self.elsewhere || checked * share < f64::from(HOP_ALLOWED_MIN) {
+                    return f64::INFINITY;
+                }
+                let measured = step.min(checked * share * NEW_LINKS) * share.powf(-HOP_GROWTH);
+                ef * (measured + STEP_WORK + checked * Counters::CHECK_WORK)
+            }
+        }
+    }
+
+    /// All plans for a pool of `ef` and their expected work, the cheapest first.
+    pub(super) fn plans(&self, ef: usize) -> Vec<PlanCost> {
+        let mut plans = Plan::ALL.map(|plan| PlanCost {
+            plan,
+            work: self.work(plan, ef),
+        });
+        plans.sort_by(|a, b| a.work.total_cmp(&b.work));
+        plans.to_vec()
+    }
+
+    /// The first of [`Self::plans`].
+    pub(super) fn cheapest(&self, ef: usize) -> Plan {
+        let cheapest = Plan::ALL.into_iter();
+        let cheapest = cheapest.min_by(|a, b| self.work(*a, ef).total_cmp(&self.work(*b, ef)));
+        cheapest.unwrap_or(Plan::Scan)
+    }
+}
+
+/// A walk under a mask.
+pub(super) struct Masked<'a, 'w, L> {
+    pub(super) walk: &'a Walk<'w, L>,
+    pub(super) mask: &'a RowMask,
+    pub(super) ef: usize,
+    /// A walk that costs more is given up.
+    pub(super) work_max: f64,
+    pub(super) budget: &'a Budget<'a>,
+    pub(super) counters: &'a mut Counters,
+}
+
+impl<L: Links> Masked<'_, '_, L> {
+    /// Leaves the nearest `ef` allowed rows that a walk over all rows reaches in `scratch.pool`.
+    pub(super) fn walk(
+        &mut self,
+        start: Neighbor,
+        scratch: &mut Scratch,
+    ) -> Result<End, IndexError> {
+        let before = self.counters.distance_computations;
+        self.walk.start_at(start.row, scratch);
+        scratch.pool.reset(self.ef);
+        scratch.heap.clear();
+        let first = Key::new(start.distance, start.row);
+        scratch.heap.push(first);
+        let mut allowed = 0u64;
+        if self.mask.contains(start.row) {
+            scratch.pool.offer(first);
+            allowed += 1;
+        }
+        let mut hops = 0;
+        let mut end = End::Finished;
+        while let Some(key) = scratch.heap.pop() {
+            if scratch.pool.is_full() && scratch.pool.worst() < Some(key) {
+                break;
+            }
+            hops += 1;
+            let fresh = self.walk.expand(0, key.row(), scratch)?;
+            let rows = scratch.visited.since(fresh);
+            for (&row, &distance) in rows.iter().zip(&scratch.distances) {
+                let contained = self.mask.contains(row);
+                allowed += u64::from(contained);
+                let key = Key::new(distance, row);
+                if scratch.pool.is_full() && scratch.pool.worst() < Some(key) {
+                    continue;
+                }
+                scratch.heap.push(key);
+                if contained {
+                    scratch.pool.offer(key);
+                }
+            }
+            if hops % STEPS_PER_CHECK == 0 {
+                let computed = scratch.visited.len() as u64;
+                if self.budget.is_spent(before + computed) {
+                    end = End::Truncated;
+                    break;
+                }
+                let missing = (self.ef - scratch.pool.len()) as f64;
+                if hops >= STEPS_TO_TELL && self.is_dearer(computed, allowed, missing) {
+                    end = End::GivenUp;
+                    break;
+                }
+            }
+        }
+        self.counters.rows_checked += scratch.visited.len() as u64;
+        let nearest = scratch.pool.iter().next().unwrap_or(start);
+        self.walk.finish(0, hops, nearest, scratch, self.counters);
+        Ok(end)
+    }
+
+    /// Whether a walk that computed so many distances for so many allowed rows, and still misses some, costs more than a
+    /// scan from here on.
+    fn is_dearer(&self, computed: u64, allowed: u64, missing: f64) -> bool {
+        if self.work_max == f64::INFINITY {
+            return false;
+        }
+        let share = (allowed as f64 + 0.5) / (computed as f64 + 1.0);
+        let to_come = missing / share;
+        computed as f64 > self.work_max || to_come > self.work_max
+    }
+
+    /// Leaves the nearest `ef` allowed rows that a walk over allowed rows alone reaches in `scratch.pool`.
+    pub(super) fn hop(
+        &mut self,
+        start: Neighbor,
+        scratch: &mut Scratch,
+    ) -> Result<End, IndexError> {
+        let before = self.counters.distance_computations;
+        self.walk.start_at(start.row, scratch);
+        scratch.pool.reset(self.ef);
+        self.measure_seeds(scratch);
+        if self.mask.contains(start.row) {
+            let key = Key::new(start.distance, start.row);
+            scratch.pool.offer(key);
+        } else {
+            self.hop_from(start.row, scratch)?;
+        }
+        let mut hops = 0;
+        let mut end = End::Finished;
+        while let Some(row) = scratch.pool.pop() {
+            hops += 1;
+            if let Some(next) = scratch.pool.peek() {
+                self.walk.links.prefetch(next);
+            }
+            self.hop_from(row, scratch)?;
+            if hops % STEPS_PER_CHECK == 0 {
+                let computed = scratch.visited.len() as u64;
+                if self.budget.is_spent(before + computed) {
+                    end = End::Truncated;
+                    break;
+                }
+                if computed as f64 > self.work_max {
+                    end = End::GivenUp;
+                    break;
+                }
+            }
+        }
+        let nearest = scratch.pool.iter().next().unwrap_or(start);
+        self.walk.finish(0, hops, nearest, scratch, self.counters);
+        Ok(end)
+    }
+
+    /// Allowed rows from all over the segment.
+    fn measure_seeds(&self, scratch: &mut Scratch) {
+        let fresh = scratch.visited.len();
+        let words = self.mask.rows().div_ceil(64);
+        for seed in 0..SEEDS {
+            // From the seed's part of the rows the first that is allowed.
+            let from = (u64::from(words) * u64::from(seed) / u64::from(SEEDS)) as u32;
+            let to = (u64::from(words) * u64::from(seed + 1) / u64::from(SEEDS)) as u32;
+            let found = (from..to).find(|&at| self.mask.word(at) != 0);
+            if let Some(at) = found {
+                let row = at * 64 + self.mask.word(at).trailing_zeros();
+                scratch.visited.insert(RowId(row));
+            }
+        }
+        self.offer_since(fresh, scratch);
+    }
+
+    /// Scores the allowed rows around `row` that were not seen before, and those beyond excluded neighbours where they
+    /// are few.
+    fn hop_from(&mut self, row: RowId, scratch: &mut Scratch) -> Result<(), IndexError> {
+        let (links, mask) = (self.walk.links, self.mask);
+        let fresh = scratch.visited.len();
+        let passed = scratch.visited.passed();
+        let mut checked = 0;
+        let visited = &mut scratch.visited;
+        links.for_each(0, row, |link| {
+            checked += 1;
+            if mask.contains(link) {
+                if visited.insert(link) {
+                    self.walk.scorer.prefetch(link);
+                }
+            } else if visited.pass(link) {
+                links.prefetch(link);
+            }
+        })?;
+        if visited.len() - fresh < HOP_ROWS_MIN {
+            for at in passed..visited.passed() {
+                let Some(&between) = visited.passed_since(at).first() else {
+                    break;
+                };
+                links.for_each(0, between, |link| {
+                    checked += 1;
+                    if mask.contains(link) && visited.insert(link) {
+                        self.walk.scorer.prefetch(link);
+                    }
+                })?;
+                if visited.len() - fresh >= HOP_ROWS_MAX {
+                    break;
+                }
+            }
+        }
+        self.counters.rows_checked += checked;
+        self.offer_since(fresh, scratch);
+        Ok(())
+    }
+
+    fn offer_since(&self, fresh: usize, scratch: &mut Scratch) {
+        let rows = scratch.visited.since(fresh);
+        scratch.distances.resize(rows.len(), 0.0);
+        self.walk.scorer.score_rows(rows, &mut scratch.distances);
+        for (&row, &distance) in rows.iter().zip(&scratch.distances) {
+            scratch.pool.offer(Key::new(distance, row));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_narrower_the_mask_the_fewer_rows_a_plan_touches() {
+        let cheapest = |rows, allowed| Outlook::of(rows, allowed).cheapest(64);
+        assert_eq!(cheapest(60_000, 60), Plan::Scan);
+        assert_eq!(cheapest(60_000, 700), Plan::Scan);
+        assert_eq!(cheapest(60_000, 9_000), Plan::Hop);
+        assert_eq!(cheapest(60_000, 55_000), Plan::Walk);
+        assert_eq!(cheapest(10_000_000, 1_000_000), Plan::Hop);
+        assert_eq!(cheapest(0, 0), Plan::Scan);
+        let plans = Outlook::of(60_000, 9_000).plans(64);
+        assert!(plans.is_sorted_by(|a, b| a.work <= b.work));
+    }
+}
