@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vecdb_engine::{
-    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Filter,
-    MetadataUpdate, Overview, Point, PointId, Record, Recovery, Result, ScrollPage, ScrollRequest,
-    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability,
+    FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId, Record, Recovery,
+    Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
+    VerifyReport, WriteResult,
 };
 
 /// Which points a call is about.
@@ -94,6 +95,9 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<ScrollPage>;
     /// How many points there are, or match a filter.
     fn count(&self, collection: &str, filter: Option<&Filter>, stop: &StopSignal) -> Result<u64>;
+    /// The most frequent values of a metadata field and how many points have each.
+    fn facets(&self, collection: &str, request: &FacetRequest, stop: &StopSignal)
+    -> Result<Facets>;
     /// The points nearest to a vector.
     fn search(
         &self,

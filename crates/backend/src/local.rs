@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use vecdb_engine::{
     Advice, AdviceParams, Collection, CollectionConfig, CollectionInfo, CollectionSummary,
-    Database, Durability, Error, ErrorKind, Filter, MetadataUpdate, Overview, Point, PointId,
-    Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo,
-    StopSignal, VerifyReport, WriteResult,
+    Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Overview,
+    Point, PointId, Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
+    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 
 use crate::backend::{Backend, Selection, Status};
@@ -228,6 +228,20 @@ impl Backend for Local {
         self.database
             .collection(collection)?
             .count_with(filter, stop)
+    }
+
+    fn facets(
+        &self,
+        collection: &str,
+        request: &FacetRequest,
+        stop: &StopSignal,
+    ) -> Result<Facets> {
+        stop.check()?;
+        let mut request = request.clone();
+        request.stop = stop.clone();
+        let collection = self.database.collection(collection)?;
+        self.admit_answer(&collection, std::iter::once((request.limit, false, true)))?;
+        collection.facets(&request)
     }
 
     fn search(

@@ -154,6 +154,14 @@ impl Client {
         self.call(rpc::COUNT, request).await
     }
 
+    /// The most frequent values of a metadata field and how many points have each.
+    pub async fn facets(
+        &self,
+        request: v1::FacetsRequest,
+    ) -> Result<v1::FacetsResponse, ClientError> {
+        self.call(rpc::FACETS, request).await
+    }
+
     /// The points nearest to a vector.
     pub async fn search(
         &self,

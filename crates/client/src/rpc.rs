@@ -43,6 +43,7 @@ pub(crate) const DELETE: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Delete");
 pub(crate) const GET: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Get");
 pub(crate) const SCROLL: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Scroll");
 pub(crate) const COUNT: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Count");
+pub(crate) const FACETS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Facets");
 pub(crate) const SEARCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Search");
 pub(crate) const SEARCH_BATCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/SearchBatch");
 pub(crate) const FLUSH_COLLECTION: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/FlushCollection").long();

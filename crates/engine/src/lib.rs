@@ -40,10 +40,10 @@ mod snapshot;
 mod stop;
 
 pub use collection::{
-    Collection, CollectionInfo, ConditionExplanation, Explanation, Hit, LIMIT_MAX,
-    MaintenanceStatus, MatchEstimate, MetadataUpdate, PartExplanation, PlanExplanation,
-    READ_POINTS_MAX, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats,
-    SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
+    Collection, CollectionInfo, ConditionExplanation, Explanation, Facet, FacetRequest, Facets,
+    Hit, LIMIT_MAX, MaintenanceStatus, MatchEstimate, MetadataUpdate, OrderBy, PartExplanation,
+    PlanExplanation, READ_POINTS_MAX, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
+    SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};

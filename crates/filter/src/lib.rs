@@ -40,11 +40,13 @@ mod value;
 
 pub use error::FilterError;
 pub use expression::{DEPTH_MAX, Filter, IN_VALUES_MAX};
-pub use field_index::{Estimate, Evaluation, FieldIndexBuilder, FieldIndexes, FieldInfo};
+pub use field_index::{
+    Estimate, Evaluation, FieldIndexBuilder, FieldIndexes, FieldInfo, OrderedValues,
+};
 pub use geo::{GeoArea, GeoPoint};
 pub use schema::{FIELDS_MAX, Field, FieldKind, FieldType, MetadataSchema};
 pub use text::TextQuery;
 pub use value::{
-    FIELD_NAME_BYTES_MAX, Metadata, MetadataNode, Value, decode_metadata, encode_metadata,
-    metadata_from_json, metadata_to_json, nest_metadata,
+    FIELD_NAME_BYTES_MAX, Metadata, MetadataNode, SortValue, Value, decode_field, decode_metadata,
+    encode_metadata, metadata_from_json, metadata_to_json, nest_metadata,
 };

@@ -8,8 +8,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    AdviceParams, CollectionConfig, Database, Durability, ErrorKind, Filter, MetadataUpdate,
-    Metric, Options, Point, Result, ScrollRequest, SearchRequest, SearchResponse, StopSignal,
+    AdviceParams, CollectionConfig, Database, Durability, ErrorKind, FacetRequest, Filter,
+    MetadataUpdate, Metric, Options, OrderBy, Point, Result, ScrollRequest, SearchRequest,
+    SearchResponse, StopSignal,
 };
 use vecdb_server::Server;
 use vecdb_server::config::Config;
@@ -236,6 +237,60 @@ fn every_operation_does_the_same() {
         Ok((status.version, status.collections, status.points))
     });
     assert_eq!((status.1, status.2), (1, 1_598));
+}
+
+#[test]
+fn points_are_ordered_and_counted_by_a_field() {
+    let both = Both::new();
+    let stop = &StopSignal::default();
+    both.both(|db| db.create_collection("c", CollectionConfig::new(3, Metric::L2)));
+    let all = || (0..100).map(point).collect::<Vec<_>>();
+    both.both(|db| db.upsert("c", all(), None, stop));
+    both.both(|db| db.flush("c"));
+    let more = || (90..120).map(point).collect::<Vec<_>>();
+    both.both(|db| db.upsert("c", more(), None, stop));
+
+    let mut page = ScrollRequest {
+        limit: 30,
+        order_by: Some(OrderBy::descending("third")),
+        ..ScrollRequest::default()
+    };
+    let first = both.both(|db| db.scroll("c", &page, stop));
+    let ids: Vec<_> = first.points[..3].iter().map(|one| one.id.clone()).collect();
+    assert_eq!(ids, [117, 114, 111].map(Into::into));
+    page.cursor = first.next_cursor;
+    let second = both.both(|db| db.scroll("c", &page, stop));
+    assert_eq!(second.points[9].id, 0.into());
+    assert_eq!(second.points[10].id, 1.into(), "it misses the field");
+    page.order_by = Some(OrderBy::ascending("third"));
+    both.refused(|db| db.scroll("c", &page, stop));
+
+    let facets = both.both(|db| db.facets("c", &FacetRequest::new("third").limit(2), stop));
+    assert_eq!(
+        (facets.distinct, facets.missing, facets.points),
+        (40, 80, 120)
+    );
+    assert_eq!(facets.values[1].value, 1_i64.into());
+    for wrong in [
+        FacetRequest::new("thrid"),
+        FacetRequest::new("third").limit(0),
+    ] {
+        let kind = both.refused(|db| db.facets("c", &wrong, stop));
+        assert_eq!(kind, ErrorKind::InvalidArgument);
+    }
+
+    let search = SearchRequest::new([9.0, 2.0, 0.5]).limit(30);
+    let found = both.both(|db| db.search("c", &search, stop).map(timeless));
+    let rest = search.clone().limit(20).offset(10);
+    let rest = both.both(|db| db.search("c", &rest, stop).map(timeless));
+    assert_eq!(rest.hits, found.hits[10..]);
+    let far = search.clone().offset(1_000);
+    assert!(
+        both.both(|db| db.search("c", &far, stop).map(timeless))
+            .hits
+            .is_empty()
+    );
+    both.refused(|db| db.search("c", &search.clone().offset(100_000), stop));
 }
 
 #[test]

@@ -304,6 +304,7 @@ impl Connection {
             filter: filter_of(filter)?,
             with_vector,
             with_metadata,
+            order_by: None,
             stop: stop.clone(),
         };
         let page = self.call(py, |backend| backend.scroll(collection, &request, &stop))?;
@@ -347,6 +348,7 @@ impl Connection {
         let request = SearchRequest {
             vector: vector_of(vector)?,
             limit: whole(limit, "limit")?,
+            offset: 0,
             filter: filter_of(filter)?,
             params: params_of(params)?,
             max_distance,
@@ -384,6 +386,7 @@ impl Connection {
         let like = SearchRequest {
             vector: Vec::new(),
             limit: whole(limit, "limit")?,
+            offset: 0,
             filter: filter_of(filter)?,
             params: params_of(params)?,
             max_distance,

@@ -9,9 +9,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
-use vecdb_engine::{
-    FIELD_NAME_BYTES_MAX, GeoPoint, Metadata, MetadataNode, Value, nest_metadata,
-};
+use vecdb_engine::{FIELD_NAME_BYTES_MAX, GeoPoint, Metadata, MetadataNode, Value, nest_metadata};
 
 use crate::error::{describe, invalid};
 
@@ -73,7 +71,9 @@ fn put_path(value: &Bound<'_, PyAny>, path: String, metadata: &mut Metadata) -> 
     if metadata.contains_key(&path) {
         return Err(invalid(
             py,
-            format_args!("metadata {path}: the field is given twice, as a dotted name and as a dict"),
+            format_args!(
+                "metadata {path}: the field is given twice, as a dotted name and as a dict"
+            ),
         ));
     }
     metadata.insert(path, value);

@@ -2,9 +2,9 @@
 
 use vecdb_engine::{
     Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error,
-    ErrorKind, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId, Record, Result,
-    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
-    VerifyReport, WriteResult,
+    ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId,
+    Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo,
+    StopSignal, VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
 
@@ -170,6 +170,21 @@ impl Backend for Remote {
         };
         let response = self.call(stop, |client| async move { client.count(request).await })?;
         Ok(response.count)
+    }
+
+    fn facets(
+        &self,
+        collection: &str,
+        request: &FacetRequest,
+        stop: &StopSignal,
+    ) -> Result<Facets> {
+        check_limit(request.limit)?;
+        let message = v1::FacetsRequest {
+            collection: collection.to_owned(),
+            ..request.into()
+        };
+        let response = self.call(stop, |client| async move { client.facets(message).await })?;
+        understood(response.try_into())
     }
 
     fn search(

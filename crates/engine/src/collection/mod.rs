@@ -14,9 +14,11 @@
 
 mod advise;
 mod copy;
+mod facets;
 mod maintenance;
 mod manifest;
 mod merge;
+mod order;
 mod policy;
 mod read;
 mod request;
@@ -26,9 +28,11 @@ mod state;
 mod verify;
 mod write;
 
+pub use facets::{Facet, FacetRequest, Facets};
 pub use maintenance::MaintenanceStatus;
 use maintenance::Pause;
 pub(crate) use manifest::Manifest;
+pub use order::OrderBy;
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use request::{Hit, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult};
 pub use search::LIMIT_MAX;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use vecdb_filter::Filter;
 use vecdb_vector::{RowId, RowMask, decode_row};
 
+use super::order::{CURSOR_PREFIX, OrderBy};
 use super::state::{AnyView, State};
 use super::{Collection, Inner};
 use crate::error::{Error, Result};
@@ -24,6 +25,8 @@ pub struct ScrollRequest {
     pub limit: usize,
     /// Only points that match.
     pub filter: Option<Filter>,
+    /// By the values of a field. Default: in the order of the ids' hashes. The same from page to page.
+    pub order_by: Option<OrderBy>,
     /// Give the vectors. Default: no.
     pub with_vector: bool,
     /// Give the metadata. Default: yes.
@@ -38,6 +41,7 @@ impl Default for ScrollRequest {
             cursor: None,
             limit: 100,
             filter: None,
+            order_by: None,
             with_vector: false,
             with_metadata: true,
             stop: StopSignal::default(),
@@ -45,13 +49,13 @@ impl Default for ScrollRequest {
     }
 }
 
-/// Points in the order of their ids' hashes, and where to go on.
+/// Points in the order that was asked for, and where to go on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScrollPage {
     /// The points.
     pub points: Vec<Record>,
     /// For the next request; `None` at the end. Stays valid through writes and merges: points that exist all the time
-    /// come exactly once.
+    /// come exactly once, by the values of a field those whose value stays the same.
     pub next_cursor: Option<String>,
 }
 
@@ -130,6 +134,9 @@ impl Collection {
             .as_ref()
             .map(|filter| filter.check(&state.fields))
             .transpose()?;
+        if let Some(order) = &request.order_by {
+            return self.scroll_by(&state, filter.as_ref(), request, order);
+        }
         let after = request.cursor.as_deref().map(parse_cursor).transpose()?;
         let mut merge = Merge::new(&state, filter.as_ref(), after.as_ref(), &request.stop)?;
         let mut points = Vec::new();
@@ -170,7 +177,7 @@ fn check_limit(count: usize) -> Result<()> {
 }
 
 /// Rows passed over between two looks at the stop signal.
-const ROWS_PER_CHECK: u32 = 256;
+pub(super) const ROWS_PER_CHECK: u32 = 256;
 
 /// The live rows of all parts in the order of (id hash, id). An id is alive in one part at most.
 pub(super) struct Merge<'a> {
@@ -259,25 +266,37 @@ impl<'a> Merge<'a> {
 
 /// `hash-idbytes`, both in hexadecimal.
 fn format_cursor(hash: u64, id: &PointId) -> String {
-    let mut text = format!("{hash:016x}-");
-    for byte in id.to_bytes() {
+    format!("{hash:016x}-{}", to_hex(&id.to_bytes()))
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         let _ = write!(text, "{byte:02x}");
     }
     text
 }
 
+pub(super) fn from_hex(hex: &str) -> Option<Vec<u8>> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+        .collect()
+}
+
 fn parse_cursor(text: &str) -> Result<(u64, PointId)> {
     let parsed = || {
         let (hash, hex) = text.split_once('-')?;
-        let bytes: Option<Vec<u8>> = (0..hex.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
-            .collect();
         Some((
             u64::from_str_radix(hash, 16).ok()?,
-            PointId::decode(&bytes?)?,
+            PointId::decode(&from_hex(hex)?)?,
         ))
     };
+    if text.starts_with(CURSOR_PREFIX) {
+        return Err(Error::invalid(
+            "the cursor is of a scroll with order_by; keep order_by from page to page",
+        ));
+    }
     parsed().ok_or_else(|| {
         Error::invalid(format!(
             "{text:?} is not a cursor; pass the next_cursor of the page before"

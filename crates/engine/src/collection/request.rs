@@ -19,6 +19,8 @@ pub struct SearchRequest {
     pub vector: Vec<f32>,
     /// How many hits at most. Default: 10.
     pub limit: usize,
+    /// Pass over that many of the nearest hits. Default: none. Together with `limit` at most [`crate::LIMIT_MAX`].
+    pub offset: usize,
     /// Only points that match.
     pub filter: Option<Filter>,
     /// Knobs of the index, such as `ef`.
@@ -45,6 +47,7 @@ impl SearchRequest {
         Self {
             vector: vector.into(),
             limit: 10,
+            offset: 0,
             filter: None,
             params: SearchParams::default(),
             max_distance: None,
@@ -61,6 +64,13 @@ impl SearchRequest {
     #[must_use]
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Passes over the `offset` nearest hits.
+    #[must_use]
+    pub fn offset(mut self, offset: usize) -> Self {
+        self.offset = offset;
         self
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vecdb_filter::{Estimate, Evaluation, Filter, Metadata};
+use vecdb_filter::{Estimate, Evaluation, FieldIndexes, Filter, Metadata, Value};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
 use vecdb_vector::{RowId, RowMask, VectorRows, inverse_norm};
@@ -124,6 +124,14 @@ impl Part for Block {
     fn estimate(&self, filter: &Filter) -> Estimate {
         let matching = self.rows.iter().filter(|row| filter.matches(&row.metadata));
         Estimate::exact(matching.count() as u32)
+    }
+
+    fn value(&self, row: RowId, field: &str) -> Result<Option<Value>> {
+        Ok(self.row(row)?.metadata.get(field).cloned())
+    }
+
+    fn field_indexes(&self, _field: &str) -> Option<&FieldIndexes> {
+        None
     }
 
     fn index(&self) -> Option<&dyn AnnIndex> {

@@ -8,7 +8,7 @@ pub(crate) use block::{Block, BlockBuilder};
 pub(crate) use sketching::Sketching;
 pub(crate) use view::View;
 
-use vecdb_filter::{Estimate, Evaluation, Filter, Metadata};
+use vecdb_filter::{Estimate, Evaluation, FieldIndexes, Filter, Metadata, Value};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
 use vecdb_vector::{ElementType, Metric, RowId, VectorRows};
@@ -28,6 +28,10 @@ pub(crate) trait Part: Send + Sync {
     fn evaluate(&self, filter: &Filter) -> Result<Evaluation>;
     /// How many rows `filter` will accept, about.
     fn estimate(&self, filter: &Filter) -> Estimate;
+    /// The value of a field of a row; none where it misses the field.
+    fn value(&self, row: RowId, field: &str) -> Result<Option<Value>>;
+    /// The indexes of the metadata fields, where they know the values of this one; without, rows are looked at one by one.
+    fn field_indexes(&self, field: &str) -> Option<&FieldIndexes>;
     /// The index over these rows, if there is one; without, they are scanned.
     fn index(&self) -> Option<&dyn AnnIndex>;
     /// Sketches of the rows, where there are any and no index.

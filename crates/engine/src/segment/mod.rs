@@ -21,7 +21,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use vecdb_filter::{Estimate, Evaluation, FieldIndexes, Filter, Metadata, decode_metadata};
+use vecdb_filter::{
+    Estimate, Evaluation, FieldIndexes, Filter, Metadata, Value, decode_field, decode_metadata,
+};
 use vecdb_index::AnnIndex;
 use vecdb_index::Sketches;
 use vecdb_storage::{Access, Blob, Disk, Section};
@@ -381,6 +383,14 @@ impl Part for Segment {
 
     fn estimate(&self, filter: &Filter) -> Estimate {
         self.fields.estimate(filter)
+    }
+
+    fn value(&self, row: RowId, field: &str) -> Result<Option<Value>> {
+        Ok(decode_field(self.metadata_bytes(row)?, field)?)
+    }
+
+    fn field_indexes(&self, field: &str) -> Option<&FieldIndexes> {
+        (self.fields.is_by_value(field) == Some(true)).then_some(&self.fields)
     }
 
     fn index(&self) -> Option<&dyn AnnIndex> {

@@ -92,6 +92,26 @@ impl RowCollector {
     }
 }
 
+/// Appends little-endian row numbers that lie at `offset` to a list of rows of a segment of `rows` rows.
+pub(super) fn append_rows(
+    bytes: &FieldBytes,
+    offset: u64,
+    count: u64,
+    rows: u32,
+    out: &mut Vec<RowId>,
+) -> Result<(), FilterError> {
+    let len = bytes.offset(0, count, 4)?;
+    for (i, row) in bytes.slice(offset, len)?.as_chunks().0.iter().enumerate() {
+        let row = u32::from_le_bytes(*row);
+        if row >= rows {
+            let at = offset + i as u64 * 4;
+            return Err(bytes.corrupt(at, no_such_row(row, rows)));
+        }
+        out.push(RowId(row));
+    }
+    Ok(())
+}
+
 pub(super) fn no_such_row(row: u32, rows: u32) -> String {
     format!("row {row} in a segment of {rows} rows")
 }

@@ -25,6 +25,7 @@ mod estimate;
 mod evaluate;
 mod field_bytes;
 mod numbers;
+mod ordered;
 mod posting;
 mod spans;
 mod terms;
@@ -42,6 +43,7 @@ use vecdb_storage::SectionFile;
 pub use builder::FieldIndexBuilder;
 pub use estimate::Estimate;
 pub use evaluate::Evaluation;
+pub use ordered::OrderedValues;
 
 const DIRECTORY_SECTION: &str = "fields";
 

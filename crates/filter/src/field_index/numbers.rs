@@ -4,7 +4,7 @@
 //! then the rows as u32. A comparison is one binary search on the mapped keys; its rows lie together.
 //! `-0.0` is stored as `0.0`.
 
-use super::collector::RowCollector;
+use super::collector::{RowCollector, append_rows};
 use super::field_bytes::{FieldBytes, partition_point};
 use crate::error::FilterError;
 use crate::geo::{GeoArea, GeoPoint, cover};
@@ -12,6 +12,7 @@ use crate::schema::FieldKind;
 use crate::value::Value;
 use crate::value::compare::compare;
 use std::cmp::Ordering;
+use vecdb_vector::RowId;
 
 const KEY_BYTES: u64 = 8;
 const ROW_BYTES: u64 = 4;
@@ -93,6 +94,46 @@ impl NumberRun {
         let rows_at = bytes.offset(self.at, self.entries, KEY_BYTES)?;
         let offset = bytes.offset(rows_at, first, ROW_BYTES)?;
         collector.add_bytes(bytes, offset, last.saturating_sub(first))
+    }
+
+    /// The entries at one end of `first..last` (not empty) that have the same value.
+    pub(super) fn same_value(
+        &self,
+        bytes: &FieldBytes,
+        first: u64,
+        last: u64,
+        from_end: bool,
+    ) -> Result<(u64, u64), FilterError> {
+        let (mut start, mut end) = if from_end {
+            (last - 1, last)
+        } else {
+            (first, first + 1)
+        };
+        let key = self.key(bytes, start)?;
+        if from_end {
+            while start > first && self.key(bytes, start - 1)? == key {
+                start -= 1;
+            }
+        } else {
+            while end < last && self.key(bytes, end)? == key {
+                end += 1;
+            }
+        }
+        Ok((start, end))
+    }
+
+    /// Appends the rows of the entries `first..last` of a segment of `rows` rows.
+    pub(super) fn append_rows(
+        &self,
+        bytes: &FieldBytes,
+        rows: u32,
+        first: u64,
+        last: u64,
+        out: &mut Vec<RowId>,
+    ) -> Result<(), FilterError> {
+        let rows_at = bytes.offset(self.at, self.entries, KEY_BYTES)?;
+        let offset = bytes.offset(rows_at, first, ROW_BYTES)?;
+        append_rows(bytes, offset, last.saturating_sub(first), rows, out)
     }
 
     /// Calls back with the number of rows and the index of the first entry of each value, in order.

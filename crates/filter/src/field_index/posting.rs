@@ -4,11 +4,11 @@
 //! no bytes; of a single row the offset is the row; up to [`LIST_MAX`] rows are a list of u32; more
 //! are a u32 length and a Roaring bitmap in its portable format.
 
-use super::collector::{RowCollector, no_such_row};
+use super::collector::{RowCollector, append_rows, no_such_row};
 use super::field_bytes::FieldBytes;
 use crate::error::FilterError;
 use roaring::RoaringBitmap;
-use vecdb_vector::RowMask;
+use vecdb_vector::{RowId, RowMask};
 
 /// A Roaring bitmap of fewer rows takes more room than their list.
 pub(super) const LIST_MAX: u32 = 32;
@@ -96,6 +96,28 @@ impl Posting {
                 }
             }
         }
+    }
+
+    /// Appends the rows, ascending.
+    pub(super) fn append_rows(
+        &self,
+        bytes: &FieldBytes,
+        rows: u32,
+        out: &mut Vec<RowId>,
+    ) -> Result<(), FilterError> {
+        let Posting { count, offset } = *self;
+        if count > LIST_MAX || count == rows {
+            out.extend(self.mask(bytes, rows)?.iter());
+        } else if count == 1 {
+            let row = u32::try_from(offset).unwrap_or(u32::MAX);
+            if row >= rows {
+                return Err(bytes.corrupt(offset, no_such_row(row, rows)));
+            }
+            out.push(RowId(row));
+        } else if count > 1 {
+            append_rows(bytes, offset, count.into(), rows, out)?;
+        }
+        Ok(())
     }
 
     /// The rows as a mask.

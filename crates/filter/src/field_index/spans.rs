@@ -184,7 +184,11 @@ impl FieldIndex {
         }
     }
 
-    fn equal_range(&self, run: &Run, value: &Value) -> Result<Option<(u64, u64)>, FilterError> {
+    pub(super) fn equal_range(
+        &self,
+        run: &Run,
+        value: &Value,
+    ) -> Result<Option<(u64, u64)>, FilterError> {
         match run {
             Run::Numbers(run) => run.equal_range(&self.bytes, value),
             Run::Terms(run) => run.equal_range(&self.bytes, value),

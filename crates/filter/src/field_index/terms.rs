@@ -11,6 +11,7 @@ use super::posting::Posting;
 use crate::error::FilterError;
 use crate::schema::FieldKind;
 use crate::value::Value;
+use vecdb_vector::RowId;
 
 pub(super) const TABLE_ENTRY_BYTES: u64 = 24;
 
@@ -116,6 +117,17 @@ impl TermRun {
         collector: &mut RowCollector,
     ) -> Result<(), FilterError> {
         (first..last).try_for_each(|i| self.posting(bytes, i)?.collect(bytes, rows, collector))
+    }
+
+    /// Appends the rows of a term in a segment of `rows` rows.
+    pub(super) fn append_rows(
+        &self,
+        bytes: &FieldBytes,
+        rows: u32,
+        index: u64,
+        out: &mut Vec<RowId>,
+    ) -> Result<(), FilterError> {
+        self.posting(bytes, index)?.append_rows(bytes, rows, out)
     }
 
     /// Calls back with the number of rows and the index of each term, in order.

@@ -182,6 +182,17 @@ impl Field {
         Ok(())
     }
 
+    /// A value of this field as it would be stored today: one stored before the field was widened may be an integer
+    /// where the field is of floats.
+    pub fn widened(&self, value: Value) -> Value {
+        match (self.kind, &value) {
+            (Some(FieldKind::Float), Value::Int(int)) => {
+                compare::exact_float(*int).map_or(value, Value::Float)
+            }
+            _ => value,
+        }
+    }
+
     /// The value in the form to be stored; it was admitted before.
     fn coerce(&self, name: &str, value: &Value) -> Result<Value, FilterError> {
         Ok(match (self.kind, value) {
@@ -191,9 +202,7 @@ impl Field {
                     .map(|item| self.coerce(name, item))
                     .collect::<Result<_, _>>()?,
             ),
-            (Some(FieldKind::Float), Value::Int(int)) => {
-                compare::exact_float(*int).map_or(Value::Int(*int), Value::Float)
-            }
+            (Some(FieldKind::Float), Value::Int(_)) => self.widened(value.clone()),
             (Some(FieldKind::DateTime), Value::String(text)) => Value::DateTime(
                 datetime::parse(text).map_err(|what| FilterError::BadMetadata {
                     path: name.to_owned(),

@@ -47,7 +47,7 @@ pub fn decode_metadata(bytes: &[u8]) -> Result<Metadata, FilterError> {
 ///
 /// # Errors
 /// As [`decode_metadata`], as far as the bytes were read.
-pub(crate) fn decode_field(bytes: &[u8], wanted: &str) -> Result<Option<Value>, FilterError> {
+pub fn decode_field(bytes: &[u8], wanted: &str) -> Result<Option<Value>, FilterError> {
     let corrupt = |BytesError { offset, what }| FilterError::CorruptMetadata {
         offset: offset as u64,
         what,

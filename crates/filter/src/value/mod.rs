@@ -8,16 +8,18 @@ mod codec;
 pub(crate) mod compare;
 pub(crate) mod datetime;
 mod json;
+mod order;
 
 use crate::error::{FilterError, quoted};
 use crate::geo::GeoPoint;
 use crate::schema::FieldKind;
 use std::collections::BTreeMap;
 
-pub(crate) use codec::decode_field;
-pub use codec::{decode_metadata, encode_metadata};
+pub use codec::{decode_field, decode_metadata, encode_metadata};
 pub(crate) use json::json_type;
 pub use json::{MetadataNode, metadata_from_json, metadata_to_json, nest_metadata};
+pub use order::SortValue;
+pub(crate) use order::class_of;
 
 /// The metadata of one point: field name to value.
 pub type Metadata = BTreeMap<String, Value>;

@@ -36,7 +36,7 @@ const HOP_ALLOWED_MIN: u32 = 12;
 /// The mask's share counts as much as so many rows near the query.
 const PRIOR_ROWS: f64 = 8.0;
 /// Below this part of the mask's share the rows looked for lie elsewhere.
-const ELSEWHERE_SHARE: f64 = 0.5;
+const ELSEWHERE_SHARE: f64 = 0.7;
 /// Allowed rows that a hop starts from, beside where the descent ends.
 const SEEDS: u32 = 8;
 /// Steps after which a walk knows enough of the mask to tell what is to come.
@@ -135,7 +135,11 @@ impl Outlook {
         let step = self.degree * NEW_LINKS;
         match plan {
             Plan::Scan => f64::from(self.allowed),
-            Plan::Walk => ef * (step + STEP_WORK) * share.powf(-WALK_GROWTH),
+            Plan::Walk => {
+                // Away from the query more and more of what is walked through is excluded.
+                let growth = if self.elsewhere { 2.0 } else { 1.0 } * WALK_GROWTH;
+                ef * (step + STEP_WORK) * share.powf(-growth)
+            }
             Plan::Hop => {
                 let checked = self.degree * (1.0 + self.degree * (1.0 - share));
                 // Below some share what is allowed hangs together by few rows.

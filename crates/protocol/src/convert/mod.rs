@@ -10,6 +10,7 @@
 mod admin;
 mod advise;
 mod collections;
+mod facets;
 mod points;
 mod search;
 mod status;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vecdb_engine::{
-    Error, Hit, Record, Result, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
+    Error, Hit, OrderBy, Record, Result, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
     SearchResponse, SearchStats, StopSignal,
 };
 
@@ -47,6 +47,7 @@ impl TryFrom<v1::SearchRequest> for SearchRequest {
         let defaults = SearchRequest::new(message.vector);
         Ok(SearchRequest {
             limit: limit(message.limit, defaults.limit),
+            offset: message.offset as usize,
             filter: filter(message.filter)?,
             params: message.params.unwrap_or_default().into(),
             max_distance: message.max_distance,
@@ -75,6 +76,7 @@ impl From<SearchRequest> for v1::SearchRequest {
             with_vector: request.with_vector,
             with_metadata: Some(request.with_metadata),
             timeout_ms: request.timeout.map(ceil_ms),
+            offset: saturated(request.offset),
         }
     }
 }
@@ -194,6 +196,7 @@ impl TryFrom<v1::ScrollRequest> for ScrollRequest {
             filter: filter(message.filter)?,
             with_vector: message.with_vector,
             with_metadata: message.with_metadata.unwrap_or(defaults.with_metadata),
+            order_by: message.order_by.map(Into::into),
             stop: StopSignal::default(),
         })
     }
@@ -209,6 +212,25 @@ impl From<ScrollRequest> for v1::ScrollRequest {
             filter: request.filter.as_ref().map(Into::into),
             with_vector: request.with_vector,
             with_metadata: Some(request.with_metadata),
+            order_by: request.order_by.map(Into::into),
+        }
+    }
+}
+
+impl From<v1::OrderBy> for OrderBy {
+    fn from(message: v1::OrderBy) -> Self {
+        OrderBy {
+            field: message.field,
+            descending: message.descending,
+        }
+    }
+}
+
+impl From<OrderBy> for v1::OrderBy {
+    fn from(order: OrderBy) -> Self {
+        v1::OrderBy {
+            field: order.field,
+            descending: order.descending,
         }
     }
 }
@@ -234,7 +256,7 @@ impl From<ScrollPage> for v1::ScrollResponse {
     }
 }
 
-fn limit(given: u32, default: usize) -> usize {
+pub(super) fn limit(given: u32, default: usize) -> usize {
     match given {
         0 => default,
         given => given as usize,
@@ -242,7 +264,7 @@ fn limit(given: u32, default: usize) -> usize {
 }
 
 /// What is beyond 32 bits is beyond every limit of the engine as well.
-fn saturated(limit: usize) -> u32 {
+pub(super) fn saturated(limit: usize) -> u32 {
     limit.try_into().unwrap_or(u32::MAX)
 }
 

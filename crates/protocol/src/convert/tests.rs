@@ -5,9 +5,10 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use vecdb_engine::{
     Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
-    Durability, ElementType, Error, ErrorKind, Filter, HnswParams, IndexSpec, Metric, Options,
-    Point, PointId, Record, Recovery, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
-    SearchResponse, SnapshotInfo, StopSignal, Value, VerifyReport, WriteResult,
+    Durability, ElementType, Error, ErrorKind, Facet, FacetRequest, Facets, Filter, HnswParams,
+    IndexSpec, Metric, Options, OrderBy, Point, PointId, Record, Recovery, ScrollPage,
+    ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, Value,
+    VerifyReport, WriteResult,
 };
 
 use super::*;
@@ -142,6 +143,7 @@ fn searches_and_scrolls_round_trip() {
             ..SearchParams::default()
         })
         .max_distance(0.5)
+        .offset(7)
         .min_score(0.25)
         .with_vector(true)
         .with_metadata(false);
@@ -157,6 +159,7 @@ fn searches_and_scrolls_round_trip() {
         filter: Some(Filter::eq("a", "b")),
         with_vector: true,
         with_metadata: false,
+        order_by: Some(OrderBy::descending("a")),
         stop: StopSignal::default(),
     };
     let back = ScrollRequest::try_from(v1::ScrollRequest::from(scroll.clone())).unwrap();
@@ -205,6 +208,31 @@ fn an_answer_round_trips() {
         ..message
     };
     assert!(SearchResponse::try_from(broken).is_err());
+}
+
+#[test]
+fn facets_round_trip() {
+    let request = FacetRequest::new("a").limit(7).filter(Filter::eq("a", "b"));
+    let back = FacetRequest::try_from(v1::FacetsRequest::from(&request)).unwrap();
+    assert_eq!(format!("{back:?}"), format!("{request:?}"));
+    let plain = FacetRequest::try_from(v1::FacetsRequest::default()).unwrap();
+    assert_eq!(plain.limit, 10);
+    let facets = Facets {
+        values: vec![Facet {
+            value: Value::Float(-0.5),
+            count: u64::MAX,
+        }],
+        distinct: 9,
+        points: 8,
+        missing: 7,
+    };
+    let message = v1::FacetsResponse::from(facets.clone());
+    assert_eq!(Facets::try_from(message.clone()).unwrap(), facets);
+    let broken = v1::FacetsResponse {
+        values: vec![v1::Facet::default()],
+        ..message
+    };
+    assert!(Facets::try_from(broken).is_err());
 }
 
 #[test]

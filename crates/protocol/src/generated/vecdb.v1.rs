@@ -398,6 +398,19 @@ pub struct ScrollRequest {
     /// Unset: yes.
     #[prost(bool, optional, tag = "6")]
     pub with_metadata: ::core::option::Option<bool>,
+    /// By the values of a field; the same from page to page. Unset: in an order of the ids.
+    #[prost(message, optional, tag = "7")]
+    pub order_by: ::core::option::Option<OrderBy>,
+}
+/// Points of the same value come in the order of their ids, points without a value last. An array counts as its smallest
+/// element, or as its largest where the order descends.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OrderBy {
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// The largest value first.
+    #[prost(bool, tag = "2")]
+    pub descending: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScrollResponse {
@@ -417,6 +430,42 @@ pub struct CountRequest {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CountResponse {
     #[prost(uint64, tag = "1")]
+    pub count: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FacetsRequest {
+    #[prost(string, tag = "1")]
+    pub collection: ::prost::alloc::string::String,
+    /// The field whose values are counted.
+    #[prost(string, tag = "2")]
+    pub field: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub filter: ::core::option::Option<Filter>,
+    /// 0: 10.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct FacetsResponse {
+    /// By count descending, then by value ascending.
+    #[prost(message, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<Facet>,
+    /// How many different values there are.
+    #[prost(uint64, tag = "2")]
+    pub distinct: u64,
+    /// Points that match the filter, or that there are.
+    #[prost(uint64, tag = "3")]
+    pub points: u64,
+    /// Those of them without a value: they miss the field, or it is null or an array without elements.
+    #[prost(uint64, tag = "4")]
+    pub missing: u64,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Facet {
+    #[prost(message, optional, tag = "1")]
+    pub value: ::core::option::Option<Value>,
+    /// Points that have the value; of those with an array, all that have it as an element.
+    #[prost(uint64, tag = "2")]
     pub count: u64,
 }
 /// Knobs of the index; one that the collection's kind does not know is an error.
@@ -474,6 +523,9 @@ pub struct SearchRequest {
     /// Stop after this time and give what was found, marked `truncated`.
     #[prost(uint32, optional, tag = "10")]
     pub timeout_ms: ::core::option::Option<u32>,
+    /// Pass over that many of the nearest hits.
+    #[prost(uint32, tag = "13")]
+    pub offset: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchResult {
@@ -1075,6 +1127,25 @@ pub mod vec_db_client {
             req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Count"));
             self.inner.unary(req, path, codec).await
         }
+        /// The most frequent values of a metadata field and how many points have each.
+        pub async fn facets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::FacetsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FacetsResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vecdb.v1.VecDB/Facets");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Facets"));
+            self.inner.unary(req, path, codec).await
+        }
         /// The points nearest to a vector.
         pub async fn search(
             &mut self,
@@ -1422,6 +1493,11 @@ pub mod vec_db_server {
             &self,
             request: tonic::Request<super::CountRequest>,
         ) -> std::result::Result<tonic::Response<super::CountResponse>, tonic::Status>;
+        /// The most frequent values of a metadata field and how many points have each.
+        async fn facets(
+            &self,
+            request: tonic::Request<super::FacetsRequest>,
+        ) -> std::result::Result<tonic::Response<super::FacetsResponse>, tonic::Status>;
         /// The points nearest to a vector.
         async fn search(
             &self,
@@ -2047,6 +2123,49 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/Facets" => {
+                    #[allow(non_camel_case_types)]
+                    struct FacetsSvc<T: VecDb>(pub Arc<T>);
+                    impl<T: VecDb> tonic::server::UnaryService<super::FacetsRequest>
+                    for FacetsSvc<T> {
+                        type Response = super::FacetsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::FacetsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::facets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = FacetsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

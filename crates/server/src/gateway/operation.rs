@@ -34,6 +34,8 @@ pub enum Operation {
     Scroll,
     /// Counts points.
     Count,
+    /// Counts the values of a field.
+    Facets,
     /// Finds the nearest points.
     Search,
     /// Several searches.
@@ -73,7 +75,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 21] = [
+    pub const ALL: [Operation; 22] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -84,6 +86,7 @@ impl Operation {
         Operation::Get,
         Operation::Scroll,
         Operation::Count,
+        Operation::Facets,
         Operation::Search,
         Operation::SearchBatch,
         Operation::FlushCollection,
@@ -110,6 +113,7 @@ impl Operation {
             Operation::Get => "get",
             Operation::Scroll => "scroll",
             Operation::Count => "count",
+            Operation::Facets => "facets",
             Operation::Search => "search",
             Operation::SearchBatch => "search_batch",
             Operation::FlushCollection => "flush_collection",
@@ -132,6 +136,7 @@ impl Operation {
             | Operation::Get
             | Operation::Scroll
             | Operation::Count
+            | Operation::Facets
             | Operation::Search
             | Operation::SearchBatch
             | Operation::Advise

@@ -133,6 +133,7 @@ fn operation_of(path: &str) -> Option<Operation> {
         "Get" => Operation::Get,
         "Scroll" => Operation::Scroll,
         "Count" => Operation::Count,
+        "Facets" => Operation::Facets,
         "Search" => Operation::Search,
         "SearchBatch" => Operation::SearchBatch,
         "FlushCollection" => Operation::FlushCollection,

@@ -6,7 +6,9 @@ use std::time::Instant;
 use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use vecdb_backend::{Backend, Selection};
-use vecdb_engine::{CollectionConfig, Result, ScrollRequest, SearchRequest, StopSignal};
+use vecdb_engine::{
+    CollectionConfig, FacetRequest, Result, ScrollRequest, SearchRequest, StopSignal,
+};
 use vecdb_protocol::convert::{self, collection_name, status_of};
 use vecdb_protocol::v1;
 use vecdb_protocol::v1::vec_db_server::VecDb;
@@ -317,6 +319,22 @@ impl VecDb for Service {
                 about.filtered(None, filter.as_ref());
                 let count = backend.count(&collection, filter.as_ref(), stop)?;
                 Ok(v1::CountResponse { count })
+            },
+        )
+        .await
+    }
+
+    async fn facets(&self, request: Request<v1::FacetsRequest>) -> Answer<v1::FacetsResponse> {
+        let (operation, about) = (Operation::Facets, about(&request));
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            move |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                let request = FacetRequest::try_from(q)?;
+                about.filtered(Some(request.limit), request.filter.as_ref());
+                Ok(backend.facets(&collection, &request, stop)?.into())
             },
         )
         .await

@@ -342,6 +342,26 @@ async fn points_are_read_and_found() {
     let second = client.scroll(scroll).await.unwrap().into_inner();
     assert_eq!((first.points.len(), second.points.len()), (3, 2));
 
+    let by_even = v1::ScrollRequest {
+        collection: "c".to_owned(),
+        order_by: Some(v1::OrderBy {
+            field: "even".to_owned(),
+            descending: true,
+        }),
+        ..Default::default()
+    };
+    let ordered = client.scroll(by_even).await.unwrap().into_inner();
+    let ids: Vec<_> = ordered.points.into_iter().map(|point| point.id).collect();
+    assert_eq!(ids, [2, 4, 1, 3, 5].map(|number| Some(id(number))));
+    let facets = v1::FacetsRequest {
+        collection: "c".to_owned(),
+        field: "even".to_owned(),
+        ..Default::default()
+    };
+    let facets = client.facets(facets).await.unwrap().into_inner();
+    let counts: Vec<_> = facets.values.iter().map(|facet| facet.count).collect();
+    assert_eq!((counts, facets.points, facets.missing), (vec![3, 2], 5, 0));
+
     let found = client.search(search()).await.unwrap().into_inner();
     let ids: Vec<_> = found
         .results

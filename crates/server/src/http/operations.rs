@@ -5,11 +5,12 @@ use vecdb_engine::{Error, ErrorKind, PointId, Result};
 
 use super::json::{
     AdviseRequest, AdviseResponse, CollectionInfo, CompactRequest, CountRequest, CountResponse,
-    CreateCollectionRequest, CreateSnapshotRequest, DeleteRequest, Empty, GetOptions, GetRequest,
-    GetResponse, ListCollectionsResponse, ListSnapshotsResponse, Record, RestoreSnapshotRequest,
-    RestoreSnapshotResponse, ScrollRequest, ScrollResponse, SearchBatchRequest,
-    SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo, StatusResponse,
-    UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse, WriteResponse,
+    CreateCollectionRequest, CreateSnapshotRequest, DeleteRequest, Empty, FacetsRequest,
+    FacetsResponse, GetOptions, GetRequest, GetResponse, ListCollectionsResponse,
+    ListSnapshotsResponse, Record, RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest,
+    ScrollResponse, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse,
+    SnapshotInfo, StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest,
+    VerifyResponse, WriteResponse,
 };
 use super::route::{Endpoint, Job, Route, Verb};
 use crate::gateway::{Access, Operation};
@@ -107,6 +108,14 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/collections/{collection}/points/count",
             "How many points there are, or match a filter",
             count,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Facets,
+            Verb::Post,
+            "/v1/collections/{collection}/facets",
+            "The most frequent values of a metadata field and how many points have each",
+            facets,
         )
         .route(),
         Endpoint::new(
@@ -309,6 +318,16 @@ fn count(job: &Job<'_>, request: CountRequest) -> Result<CountResponse> {
         .backend
         .count(&job.target.collection, request.filter(), job.stop)?;
     Ok(CountResponse { count })
+}
+
+fn facets(job: &Job<'_>, request: FacetsRequest) -> Result<FacetsResponse> {
+    let request: vecdb_engine::FacetRequest = request.into();
+    job.about
+        .filtered(Some(request.limit), request.filter.as_ref());
+    let facets = job
+        .backend
+        .facets(&job.target.collection, &request, job.stop)?;
+    Ok(facets.into())
 }
 
 fn search(job: &Job<'_>, request: SearchRequest) -> Result<SearchResponse> {

@@ -1,6 +1,7 @@
 //! Searching a snapshot: each part by its index or by scan, the best of all merged.
 
 mod explain;
+mod pages;
 mod run;
 
 use std::time::Instant;
@@ -28,8 +29,7 @@ impl Collection {
         let inner = &self.inner;
         inner.check_usable()?;
         let state = inner.snapshot();
-        let plan = inner.plan(&state, request, started)?;
-        let mut response = Run::new(inner, &plan, request).over(&state)?;
+        let mut response = inner.answer(&state, request, started)?;
         response.elapsed = started.elapsed();
         Ok(response)
     }
@@ -47,9 +47,7 @@ impl Collection {
                 .enumerate()
                 .map(|(at, request)| {
                     let started = Instant::now();
-                    let answer = inner
-                        .plan(&state, request, started)
-                        .and_then(|plan| Run::new(inner, &plan, request).over(&state));
+                    let answer = inner.answer(&state, request, started);
                     let mut response = answer.map_err(|e| e.context(format_args!("query {at}")))?;
                     response.elapsed = started.elapsed();
                     Ok(response)
@@ -70,6 +68,17 @@ struct Plan<'a> {
 }
 
 impl Inner {
+    /// The nearest points, without what stands around a search.
+    fn nearest(
+        &self,
+        state: &State,
+        request: &SearchRequest,
+        started: Instant,
+    ) -> Result<SearchResponse> {
+        let plan = self.plan(state, request, started)?;
+        Run::new(self, &plan, request).over(state)
+    }
+
     fn plan<'a>(
         &self,
         state: &State,

@@ -94,8 +94,15 @@ impl ToSchema for Metadata {
     }
 }
 
-/// The document's name for one value; a [`Metadata`] is read as a whole.
-struct MetadataValue;
+/// One value.
+#[derive(Debug)]
+pub(in crate::http) struct MetadataValue(pub(in crate::http) Value);
+
+impl Serialize for MetadataValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Written(&self.0).serialize(serializer)
+    }
+}
 
 impl PartialSchema for MetadataValue {
     fn schema() -> RefOr<Schema> {

@@ -7,6 +7,7 @@
 mod admin;
 mod advise;
 mod collection;
+mod facets;
 mod filter;
 mod id;
 mod metadata;
@@ -21,6 +22,7 @@ pub(super) use admin::{
 };
 pub(super) use advise::{AdviseRequest, AdviseResponse};
 pub(super) use collection::{CollectionInfo, CreateCollectionRequest, ListCollectionsResponse};
+pub(super) use facets::{FacetsRequest, FacetsResponse};
 pub(super) use point::{
     CountRequest, CountResponse, DeleteRequest, GetOptions, GetRequest, GetResponse, Point, Record,
     ScrollRequest, ScrollResponse, UpdateMetadataRequest, UpsertOptions, UpsertRequest,

@@ -276,6 +276,20 @@ pub(in crate::http) struct ScrollRequest {
     #[serde(default = "yes")]
     #[schema(default = true)]
     with_metadata: bool,
+    /// By the values of a field, the same from page to page; in an order of the ids where it is left out.
+    order_by: Option<OrderBy>,
+}
+
+/// An order of points. Points of the same value come in the order of their ids, points without a value last. An array
+/// counts as its smallest element, or as its largest where the order descends.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"field": "price", "descending": true})))]
+struct OrderBy {
+    field: String,
+    /// The largest value first.
+    #[serde(default)]
+    descending: bool,
 }
 
 fn hundred() -> u32 {
@@ -290,6 +304,10 @@ impl From<ScrollRequest> for engine::ScrollRequest {
             filter: request.filter.map(|filter| filter.0),
             with_vector: request.with_vector,
             with_metadata: request.with_metadata,
+            order_by: request.order_by.map(|order| engine::OrderBy {
+                field: order.field,
+                descending: order.descending,
+            }),
             ..Self::default()
         }
     }

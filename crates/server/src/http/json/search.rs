@@ -27,6 +27,10 @@ pub(in crate::http) struct SearchRequest {
     #[serde(default = "ten")]
     #[schema(minimum = 1, maximum = 100000, default = 10)]
     limit: u32,
+    /// Pass over that many of the nearest hits; together with limit at most 100000.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 99999, default = 0)]
+    offset: u32,
     filter: Option<Filter>,
     #[serde(default)]
     params: SearchParams,
@@ -86,6 +90,7 @@ impl From<SearchRequest> for engine::SearchRequest {
     fn from(request: SearchRequest) -> Self {
         Self {
             limit: request.limit as usize,
+            offset: request.offset as usize,
             filter: request.filter.map(|filter| filter.0),
             params: engine::SearchParams {
                 ef: request.params.ef,

@@ -111,6 +111,70 @@ async fn points_are_read_by_id_page_and_count() {
 }
 
 #[tokio::test]
+async fn points_are_ordered_and_counted_by_a_field() {
+    let face = Face::with_products().await;
+    let ids = |body: &Value, of: &str| -> Vec<Value> {
+        let points = body[of].as_array().unwrap().iter();
+        points.map(|point| point["id"].clone()).collect()
+    };
+    let path = "/v1/collections/products/points/scroll";
+    let order = json!({"field": "price", "descending": true});
+    let first = face
+        .post(path, json!({"limit": 2, "order_by": order}))
+        .await
+        .body;
+    assert_eq!(ids(&first, "points"), [json!(2), json!(1)]);
+    let next = json!({"limit": 2, "order_by": order, "cursor": first["next_cursor"]});
+    let rest = face.post(path, next).await.body;
+    assert_eq!(
+        ids(&rest, "points"),
+        [json!("sku-3")],
+        "it misses the field"
+    );
+    let wrong = face
+        .post(path, json!({"order_by": {"field": "prise"}}))
+        .await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(
+        wrong.message().contains("did you mean price?"),
+        "{}",
+        wrong.message()
+    );
+
+    let path = "/v1/collections/products/facets";
+    let facets = face.post(path, json!({"field": "category"})).await.body;
+    let expected = json!({
+        "values": [{"value": "games", "count": 2}],
+        "distinct": 1,
+        "points": 3,
+        "missing": 1,
+    });
+    assert_eq!(facets, expected);
+    let dates = face
+        .post(
+            path,
+            json!({"field": "released", "limit": 1, "filter": {"released": {"$exists": true}}}),
+        )
+        .await
+        .body;
+    assert_eq!(dates["values"][0]["value"], "2026-01-31T00:00:00Z");
+    let zero = face.post(path, json!({"field": "price", "limit": 0})).await;
+    assert_eq!(zero.status, StatusCode::BAD_REQUEST);
+
+    let path = "/v1/collections/products/search";
+    let search = json!({"vector": [1.0, 0.2, 0.0], "limit": 2, "offset": 1});
+    let found = face.post(path, search).await.body;
+    assert_eq!(ids(&found, "results"), [json!(2), json!("sku-3")]);
+    let beyond = json!({"vector": [1.0, 0.2, 0.0], "offset": 100_000});
+    let refused = face.post(path, beyond).await;
+    assert!(
+        refused.message().contains("offset 100000"),
+        "{}",
+        refused.message()
+    );
+}
+
+#[tokio::test]
 async fn metadata_is_updated_and_points_are_deleted() {
     let face = Face::with_products().await;
     let path = "/v1/collections/products/points/metadata";
