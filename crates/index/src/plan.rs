@@ -29,6 +29,17 @@ impl Plan {
     }
 }
 
+impl std::str::FromStr for Plan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Plan::ALL
+            .into_iter()
+            .find(|plan| plan.name() == text)
+            .ok_or_else(|| format!("{text:?} is no plan of a search; there are scan, walk and hop"))
+    }
+}
+
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())

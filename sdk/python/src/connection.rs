@@ -355,6 +355,7 @@ impl Connection {
             min_score,
             with_vector,
             with_metadata,
+            explain: false,
             timeout: duration(py, truncate_after, "truncate_after")?,
             stop: stop.clone(),
         };
@@ -393,6 +394,7 @@ impl Connection {
             min_score,
             with_vector,
             with_metadata,
+            explain: false,
             timeout: duration(py, truncate_after, "truncate_after")?,
             stop: stop.clone(),
         };

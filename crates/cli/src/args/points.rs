@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vecdb_engine::SearchParams;
+use vecdb_engine::{Plan, SearchParams};
 
 use super::VectorArgs;
 
@@ -130,6 +130,9 @@ pub(crate) struct SearchArgs {
     /// Only hits of at least this score.
     #[arg(long, value_name = "S", allow_hyphen_values = true)]
     pub(crate) min_score: Option<f32>,
+    /// Say how the search was answered: the plan of each part, what each condition matched, times.
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Stop after this time with the best hits found until then.
     #[arg(long, value_name = "MS")]
     pub(crate) timeout_ms: Option<u64>,
@@ -246,6 +249,10 @@ pub(crate) struct KnobArgs {
     /// Recall to look for, in place of --ef, --nprobe or --probes: 0.5 to 0.999.
     #[arg(long, value_name = "R")]
     target_recall: Option<f32>,
+    /// hnsw: how a search under a filter is to be answered, for experiments: scan, walk or hop. Default: the cheapest by
+    /// estimate.
+    #[arg(long, value_name = "PLAN")]
+    plan: Option<Plan>,
     /// Compare every (matching) point instead of using the index.
     #[arg(long)]
     exact: bool,
@@ -261,6 +268,7 @@ impl KnobArgs {
             probes: self.probes,
             candidates: self.candidates,
             target_recall: self.target_recall,
+            plan: self.plan,
             exact: self.exact,
         }
     }

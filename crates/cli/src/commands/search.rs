@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vecdb_engine::{ErrorKind, PointId, SearchRequest, SearchResponse};
+use vecdb_engine::{ErrorKind, Explanation, PointId, SearchRequest, SearchResponse};
 
 use super::input;
 use super::points::columns;
@@ -12,7 +12,7 @@ use crate::args::{Globals, SearchArgs};
 use crate::failure::{Failure, Outcome};
 use crate::measure::micros;
 use crate::output::{
-    Align, Console, Grid, HitJson, count, duration, float, metadata_cell, shorten,
+    Align, Console, Grid, HitJson, count, duration, explanation, float, metadata_cell, shorten,
 };
 
 pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Outcome {
@@ -45,6 +45,7 @@ pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Ou
                 min_score: args.min_score,
                 with_vector: args.with_vector,
                 with_metadata: true,
+                explain: args.explain,
                 timeout: args.timeout_ms.map(Duration::from_millis),
                 ..SearchRequest::new(vector)
             };
@@ -84,10 +85,13 @@ struct Report<'a> {
     distance_computations: u64,
     nodes_visited: u64,
     segments: u32,
+    unindexed: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<&'a Explanation>,
 }
 
 impl<'a> Report<'a> {
-    fn new(collection: Collection<'a>, response: &SearchResponse) -> Self {
+    fn new(collection: Collection<'a>, response: &'a SearchResponse) -> Self {
         let stats = &response.stats;
         Self {
             collection: collection.name(),
@@ -99,6 +103,8 @@ impl<'a> Report<'a> {
             distance_computations: stats.distance_computations,
             nodes_visited: stats.nodes_visited,
             segments: stats.segments,
+            unindexed: &stats.unindexed,
+            explanation: response.explanation.as_deref(),
         }
     }
 }
@@ -148,5 +154,15 @@ fn print(console: &Console, asked: Option<&[String]>, response: &SearchResponse)
         count(stats.distance_computations),
         count(stats.nodes_visited),
         duration(response.elapsed)
-    ))
+    ))?;
+    if !stats.unindexed.is_empty() {
+        console.line(format_args!(
+            "Points were read one by one, as there is no index of: {}. An index would help.",
+            stats.unindexed.join(", ")
+        ))?;
+    }
+    match &response.explanation {
+        Some(explanation) => explanation::print(console, explanation),
+        None => Ok(()),
+    }
 }

@@ -1,5 +1,6 @@
 //! Everything a person or a program sees: tables, JSON, progress, plots.
 
+pub(crate) mod explanation;
 mod format;
 mod json;
 pub(crate) mod plot;

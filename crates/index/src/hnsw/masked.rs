@@ -125,7 +125,7 @@ impl Outlook {
 
     /// Less work than any walk takes with a pool of `ef`.
     pub(super) fn work_min(&self, ef: usize) -> f64 {
-        ef as f64 * 4.0
+        ef as f64 * 8.0
     }
 
     /// The expected work of a plan.

@@ -77,7 +77,7 @@ impl TryFrom<v1::IndexChoice> for Choice {
     fn try_from(message: v1::IndexChoice) -> Result<Self> {
         Ok(Choice {
             spec: message.index.parse::<IndexSpec>()?,
-            params: required(message.params, "the params of a choice")?.into(),
+            params: required(message.params, "the params of a choice")?.try_into()?,
             sample_recall: message.sample_recall,
             reaches_recall: message.reaches_recall,
             fits_memory: message.fits_memory,

@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use vecdb_engine::{
-    Error, Hit, OrderBy, Record, Result, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
-    SearchResponse, SearchStats, StopSignal,
+    Error, Explanation, Hit, OrderBy, Record, Result, ScrollPage, ScrollRequest, SearchParams,
+    SearchRequest, SearchResponse, SearchStats, StopSignal,
 };
 
 use super::{filter, invalid, metadata_message, optional_text, required};
 use crate::v1;
 
-impl From<v1::SearchParams> for SearchParams {
-    fn from(message: v1::SearchParams) -> Self {
-        SearchParams {
+impl TryFrom<v1::SearchParams> for SearchParams {
+    type Error = Error;
+
+    fn try_from(message: v1::SearchParams) -> Result<Self> {
+        let plan = match message.plan.as_str() {
+            "" => None,
+            plan => Some(plan.parse().map_err(invalid)?),
+        };
+        Ok(SearchParams {
             ef: message.ef,
             nprobe: message.nprobe,
             rerank: message.rerank,
@@ -20,8 +26,9 @@ impl From<v1::SearchParams> for SearchParams {
             probes: message.probes,
             candidates: message.candidates,
             target_recall: message.target_recall,
+            plan,
             exact: message.exact,
-        }
+        })
     }
 }
 
@@ -36,6 +43,9 @@ impl From<SearchParams> for v1::SearchParams {
             probes: params.probes,
             candidates: params.candidates,
             target_recall: params.target_recall,
+            plan: params
+                .plan
+                .map_or_else(String::new, |plan| plan.to_string()),
         }
     }
 }
@@ -49,11 +59,12 @@ impl TryFrom<v1::SearchRequest> for SearchRequest {
             limit: limit(message.limit, defaults.limit),
             offset: message.offset as usize,
             filter: filter(message.filter)?,
-            params: message.params.unwrap_or_default().into(),
+            params: message.params.unwrap_or_default().try_into()?,
             max_distance: message.max_distance,
             min_score: message.min_score,
             with_vector: message.with_vector,
             with_metadata: message.with_metadata.unwrap_or(defaults.with_metadata),
+            explain: message.explain,
             timeout: message
                 .timeout_ms
                 .map(|ms| Duration::from_millis(u64::from(ms))),
@@ -76,6 +87,7 @@ impl From<SearchRequest> for v1::SearchRequest {
             with_vector: request.with_vector,
             with_metadata: Some(request.with_metadata),
             timeout_ms: request.timeout.map(ceil_ms),
+            explain: request.explain,
             offset: saturated(request.offset),
         }
     }
@@ -158,7 +170,9 @@ impl TryFrom<v1::SearchResponse> for SearchResponse {
                 searched_vectors: message.searched_vectors,
                 segments: stats.segments,
                 matching: stats.matching,
+                unindexed: stats.unindexed,
             },
+            explanation: explanation(&message.explanation_json)?,
             truncated: message.truncated,
             elapsed: Duration::try_from_secs_f64(f64::from(message.latency_ms) / 1e3)
                 .map_err(|error| invalid(format!("latency_ms {}: {error}", message.latency_ms)))?,
@@ -179,10 +193,28 @@ impl From<SearchResponse> for v1::SearchResponse {
                 nodes_visited: stats.nodes_visited,
                 segments: stats.segments,
                 matching: stats.matching,
+                unindexed: stats.unindexed,
             }),
+            explanation_json: explanation_json(response.explanation.as_deref()),
             truncated: response.truncated,
         }
     }
+}
+
+fn explanation(json: &str) -> Result<Option<Box<Explanation>>> {
+    if json.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(json)
+        .map(|explanation| Some(Box::new(explanation)))
+        .map_err(|error| invalid(format!("explanation_json: {error}")))
+}
+
+fn explanation_json(explanation: Option<&Explanation>) -> String {
+    // Finite numbers and texts always have a JSON form.
+    explanation
+        .map(|explanation| serde_json::to_string(explanation).unwrap_or_default())
+        .unwrap_or_default()
 }
 
 impl TryFrom<v1::ScrollRequest> for ScrollRequest {

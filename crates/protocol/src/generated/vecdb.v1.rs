@@ -24,10 +24,20 @@ pub struct Array {
     #[prost(message, repeated, tag = "1")]
     pub items: ::prost::alloc::vec::Vec<Value>,
 }
-/// A metadata value.
+/// A point on the earth, in degrees.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct GeoPoint {
+    /// North of the equator; -90 to 90.
+    #[prost(double, tag = "1")]
+    pub latitude: f64,
+    /// East of Greenwich; -180 to 180.
+    #[prost(double, tag = "2")]
+    pub longitude: f64,
+}
+/// A metadata value. A field inside an object is named by its path: size.width.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Value {
-    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "value::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: ::core::option::Option<value::Kind>,
 }
 /// Nested message and enum types in `Value`.
@@ -50,6 +60,8 @@ pub mod value {
         Datetime(i64),
         #[prost(message, tag = "7")]
         Array(super::Array),
+        #[prost(message, tag = "8")]
+        Geo(super::GeoPoint),
     }
 }
 /// Which points are meant.
@@ -131,7 +143,8 @@ pub struct CollectionConfig {
     /// An index kind (hnsw, flat), or its JSON form: {"type": "hnsw", "m": 32, "ef_construction": 200}. Empty: the default.
     #[prost(string, tag = "4")]
     pub index: ::prost::alloc::string::String,
-    /// Metadata fields whose type is fixed: string, int, float, bool, datetime, or an array of them: string\[\].
+    /// Metadata fields whose type is fixed: string, int, float, bool, datetime, text, uuid, geo, or an array
+    /// of them: string\[\].
     #[prost(btree_map = "string, string", tag = "5")]
     pub fields: ::prost::alloc::collections::BTreeMap<
         ::prost::alloc::string::String,
@@ -469,7 +482,7 @@ pub struct Facet {
     pub count: u64,
 }
 /// Knobs of the index; one that the collection's kind does not know is an error.
-#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchParams {
     /// Pool size of a graph search: larger finds more and costs more.
     #[prost(uint32, optional, tag = "1")]
@@ -495,6 +508,9 @@ pub struct SearchParams {
     /// Recall at 10 to look for, in place of ef, nprobe or probes: 0.5 to 0.999.
     #[prost(float, optional, tag = "8")]
     pub target_recall: ::core::option::Option<f32>,
+    /// How a search under a filter is to be answered, for experiments: scan, walk or hop. Empty: the cheapest by estimate.
+    #[prost(string, tag = "9")]
+    pub plan: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchRequest {
@@ -526,6 +542,9 @@ pub struct SearchRequest {
     /// Pass over that many of the nearest hits.
     #[prost(uint32, tag = "13")]
     pub offset: u32,
+    /// Say how the search was answered.
+    #[prost(bool, tag = "14")]
+    pub explain: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchResult {
@@ -562,8 +581,11 @@ pub struct SearchResponse {
     /// The time limit came first: better hits may exist.
     #[prost(bool, tag = "5")]
     pub truncated: bool,
+    /// How it was answered, where that was asked for: the JSON that the HTTP API gives as `explanation`.
+    #[prost(string, tag = "6")]
+    pub explanation_json: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SearchStats {
     #[prost(uint64, tag = "1")]
     pub distance_computations: u64,
@@ -576,6 +598,9 @@ pub struct SearchStats {
     /// Points that match the filter, where one was given.
     #[prost(uint64, optional, tag = "5")]
     pub matching: ::core::option::Option<u64>,
+    /// Fields of the filter that are not indexed, so that points had to be read.
+    #[prost(string, repeated, tag = "6")]
+    pub unindexed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchBatchRequest {

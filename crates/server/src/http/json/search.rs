@@ -47,6 +47,9 @@ pub(in crate::http) struct SearchRequest {
     #[serde(default = "yes")]
     #[schema(default = true)]
     with_metadata: bool,
+    /// Say how the search was answered.
+    #[serde(default)]
+    explain: bool,
     /// Stop after this time and give what was found, marked truncated.
     #[schema(minimum = 0, maximum = 4294967295_u32)]
     timeout_ms: Option<u32>,
@@ -81,9 +84,33 @@ struct SearchParams {
     /// Recall at 10 to look for, in place of ef, nprobe or probes.
     #[schema(minimum = 0.5, maximum = 0.999)]
     target_recall: Option<f32>,
+    /// How a search under a filter is to be answered, for experiments; default: the cheapest by estimate.
+    plan: Option<Plan>,
     /// Compare every (allowed) row instead of using the structure.
     #[serde(default)]
     exact: bool,
+}
+
+/// A way to answer a search under a filter.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Plan {
+    /// Compare every point that matches.
+    Scan,
+    /// Walk the graph through all points and keep those that match.
+    Walk,
+    /// Walk the graph through matching points alone.
+    Hop,
+}
+
+impl From<Plan> for engine::Plan {
+    fn from(plan: Plan) -> Self {
+        match plan {
+            Plan::Scan => Self::Scan,
+            Plan::Walk => Self::Walk,
+            Plan::Hop => Self::Hop,
+        }
+    }
 }
 
 impl From<SearchRequest> for engine::SearchRequest {
@@ -100,12 +127,14 @@ impl From<SearchRequest> for engine::SearchRequest {
                 probes: request.params.probes,
                 candidates: request.params.candidates,
                 target_recall: request.params.target_recall,
+                plan: request.params.plan.map(Into::into),
                 exact: request.params.exact,
             },
             max_distance: request.max_distance,
             min_score: request.min_score,
             with_vector: request.with_vector,
             with_metadata: request.with_metadata,
+            explain: request.explain,
             timeout: request
                 .timeout_ms
                 .map(|ms| Duration::from_millis(ms.into())),
@@ -133,6 +162,10 @@ pub(in crate::http) struct SearchResponse {
     /// The time limit came first: better hits may exist.
     truncated: bool,
     stats: SearchStats,
+    /// How the search was answered, where that was asked for: plans of each part, conditions, times.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Object>)]
+    explanation: Option<Box<engine::Explanation>>,
 }
 
 /// A point that was found.
@@ -164,6 +197,9 @@ struct SearchStats {
     segments: u32,
     /// Points that match the filter; null without one.
     matching: Option<u64>,
+    /// Fields of the filter that are not indexed, so that points had to be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unindexed: Vec<String>,
 }
 
 impl From<engine::SearchResponse> for SearchResponse {
@@ -180,7 +216,9 @@ impl From<engine::SearchResponse> for SearchResponse {
                 nodes_visited: stats.nodes_visited,
                 segments: stats.segments,
                 matching: stats.matching,
+                unindexed: stats.unindexed,
             },
+            explanation: response.explanation,
         }
     }
 }
