@@ -31,6 +31,8 @@ const DEGREE: f64 = 24.0;
 const HOP_ROWS_MIN: usize = 12;
 /// No more are taken from beyond at one step.
 const HOP_ROWS_MAX: usize = 24;
+/// A hop sees fewer rows a step than a walk, and makes up for it by a pool larger by one in so many.
+const HOP_POOL_PART: usize = 4;
 /// A hop wants so many allowed rows within two links of a row.
 const HOP_ALLOWED_MIN: u32 = 12;
 /// The mask's share counts as much as so many rows near the query.
@@ -147,6 +149,7 @@ impl Outlook {
                     return f64::INFINITY;
                 }
                 let measured = step.min(checked * share * NEW_LINKS) * share.powf(-HOP_GROWTH);
+                let ef = ef + ef / HOP_POOL_PART as f64;
                 ef * (measured + STEP_WORK + checked * Counters::CHECK_WORK)
             }
         }
@@ -258,7 +261,7 @@ impl<L: Links> Masked<'_, '_, L> {
     ) -> Result<End, IndexError> {
         let before = self.counters.distance_computations;
         self.walk.start_at(start.row, scratch);
-        scratch.pool.reset(self.ef);
+        scratch.pool.reset(self.ef + self.ef / HOP_POOL_PART);
         self.measure_seeds(scratch);
         if self.mask.contains(start.row) {
             let key = Key::new(start.distance, start.row);

@@ -96,8 +96,8 @@ async fn bodies_that_are_wrong_say_where() {
         ),
         (
             points,
-            "{\"points\": [{\"id\": 1, \"vector\": [1,2,3], \"metadata\": {\"a\": {\"b\": 1}}}]}",
-            "nested objects",
+            "{\"points\": [{\"id\": 1, \"vector\": [1,2,3], \"metadata\": {\"a\": [{\"b\": 1}]}}]}",
+            "an object with the key",
         ),
         (
             points,

@@ -570,3 +570,52 @@ async fn the_body_of_a_stranger_is_not_read() {
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.body);
     }
 }
+
+#[tokio::test]
+async fn a_search_explains_itself_and_inner_fields_are_paths() {
+    let face = Face::with_products().await;
+    let points = json!({"points": [{
+        "id": 9,
+        "vector": [0.5, 0.5, 0.1],
+        "metadata": {"size": {"width": 5, "unit": "cm"}, "shop": {"lat": 52.5, "lon": 13.4}},
+    }]});
+    let written = face.post("/v1/collections/products/points", points).await;
+    assert_eq!(written.status, StatusCode::OK, "{}", written.body);
+
+    let path = "/v1/collections/products/search";
+    let near = json!({"center": {"lat": 52.5, "lon": 13.5}, "radius_m": 20_000});
+    let search = json!({
+        "vector": [1.0, 0.2, 0.0],
+        "filter": {"size.width": {"$gte": 5}, "shop": {"$geoWithin": near}},
+        "params": {"plan": "scan"},
+        "explain": true,
+    });
+    let found = face.post(path, search).await.body;
+    let hit = &found["results"][0];
+    assert_eq!(hit["id"], 9);
+    assert_eq!(hit["metadata"]["size"], json!({"width": 5, "unit": "cm"}));
+    assert_eq!(hit["metadata"]["shop"], json!({"lat": 52.5, "lon": 13.4}));
+    let explanation = &found["explanation"];
+    assert_eq!(explanation["parts"][0]["part"], "memtable");
+    assert_eq!(explanation["parts"][0]["matching"], 1);
+    assert_eq!(explanation["conditions"][0]["indexed"], true);
+
+    for (filter, expected) in [
+        (json!({"size": {"wide": 5}}), "size.wide"),
+        (json!({"shop": {"$geoWithin": {"center": 5}}}), "radius_m"),
+        (json!({"category": {"$text": "..."}}), "no words"),
+        (
+            json!({"price": {"$startsWith": "5"}}),
+            "for fields of texts",
+        ),
+    ] {
+        let search = json!({"vector": [1, 0, 0], "filter": filter});
+        let refused = face.post(path, search).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        let message = refused.message();
+        assert!(message.contains(expected), "{message}");
+    }
+    let plan = json!({"vector": [1, 0, 0], "params": {"plan": "jump"}});
+    let refused = face.post(path, plan).await;
+    assert!(refused.message().contains("hop"), "{}", refused.message());
+}

@@ -1,0 +1,221 @@
+//! Filtered searches find what there is, whichever plan answers them, and say how they were answered.
+
+use serde_json::json;
+use vecdb_engine::{
+    Collection, CollectionConfig, Database, Explanation, Filter, GeoArea, GeoPoint, Metric,
+    Options, Plan, Point, SearchParams, SearchRequest, metadata_from_json,
+};
+
+const DIM: usize = 16;
+const POINTS: u64 = 12_000;
+
+/// SplitMix64, as numbers from 0 to 1.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+    }
+
+    fn vector(&mut self) -> Vec<f32> {
+        (0..DIM).map(|_| self.next()).collect()
+    }
+}
+
+/// Points whose `side` goes with their first number and whose `rank` goes with nothing.
+fn point(id: u64, random: &mut Random) -> Point {
+    let vector = random.vector();
+    let rank = (random.next() * 10_000.0) as i64;
+    let metadata = json!({
+        "rank": rank,
+        "side": (vector[0] * 1_000.0) as i64,
+        "title": format!("chess engine number {}", id % 50),
+        "at": {"lat": f64::from(vector[1]) * 10.0, "lon": 5},
+        "size": {"width": id % 7},
+    });
+    let mut point = Point::new(id, vector);
+    point.metadata = metadata_from_json(&metadata).unwrap();
+    point
+}
+
+/// A segment with a graph, a flushed one without, and rows in the memtable, some of them deleted.
+fn collection(database: &Database) -> Collection {
+    let config =
+        CollectionConfig::new(DIM as u32, Metric::L2).field("title", "text".parse().unwrap());
+    let collection = database.create_collection("points", config).unwrap();
+    let mut random = Random(7);
+    let mut upsert = |ids: std::ops::Range<u64>| {
+        let points: Vec<Point> = ids.map(|id| point(id, &mut random)).collect();
+        collection.upsert(points).unwrap();
+    };
+    upsert(0..POINTS);
+    collection.compact().unwrap();
+    upsert(POINTS..POINTS + 300);
+    collection.flush().unwrap();
+    upsert(POINTS + 300..POINTS + 500);
+    collection
+        .delete_by_filter(&Filter::parse_str(r#"{"size.width": 3}"#).unwrap())
+        .unwrap();
+    collection
+}
+
+fn with_plan(request: &SearchRequest, plan: Plan) -> SearchRequest {
+    request.clone().params(SearchParams {
+        plan: Some(plan),
+        ..SearchParams::default()
+    })
+}
+
+/// Selectivities from nearly all to one in ten thousand; what goes with the query, against it, and with neither.
+#[test]
+fn no_filter_costs_recall() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), Options::default()).unwrap();
+    let collection = collection(&database);
+    let mut random = Random(99);
+    for share in [0.9, 0.5, 0.1, 0.02, 0.01, 0.001, 0.0001] {
+        for correlated in ["rank", "near", "far"] {
+            let (mut found, mut expected) = (0, 0);
+            for _ in 0..20 {
+                let query = random.vector();
+                let filter = match correlated {
+                    "rank" => Filter::lt("rank", (share * 10_000.0) as i64),
+                    // The half of the space that the query is in, or is not in.
+                    "near" => {
+                        let middle = f64::from(query[0]) * 1_000.0;
+                        Filter::gte("side", middle - share * 500.0)
+                            .and(Filter::lte("side", middle + share * 500.0))
+                    }
+                    _ if query[0] < 0.5 => Filter::gte("side", 1_000.0 - share * 1_000.0),
+                    _ => Filter::lt("side", share * 1_000.0),
+                };
+                let request = SearchRequest::new(query)
+                    .filter(filter)
+                    .with_metadata(false);
+                let truth = collection.search(&with_plan(&request, Plan::Scan)).unwrap();
+                let answer = collection.search(&request).unwrap();
+                assert_eq!(answer.hits.len(), truth.hits.len(), "{share} {correlated}");
+                let worst = truth.hits.last().map_or(0.0, |hit| hit.distance);
+                found += answer
+                    .hits
+                    .iter()
+                    .filter(|hit| hit.distance <= worst)
+                    .count();
+                expected += truth.hits.len();
+            }
+            // The rarest filter finds one or two points, or none.
+            let recall = (found as f64 + 1.0) / (expected as f64 + 1.0);
+            assert!(recall >= 0.95, "{share} {correlated}: {recall}");
+        }
+    }
+}
+
+#[test]
+fn every_plan_can_be_forced_and_says_what_it_did() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), Options::default()).unwrap();
+    let collection = collection(&database);
+    let filter = Filter::lt("rank", 3_000).and(Filter::text("title", "chess engin*").unwrap());
+    let request = SearchRequest::new(Random(5).vector())
+        .filter(filter.clone())
+        .explain(true);
+    let matching = collection.count(Some(&filter)).unwrap();
+    let mut works = Vec::new();
+    for plan in Plan::ALL {
+        let answer = collection.search(&with_plan(&request, plan)).unwrap();
+        let explanation = answer.explanation.unwrap();
+        let [indexed, flushed, memtable] = explanation.parts.as_slice() else {
+            panic!("{explanation:?}");
+        };
+        assert_eq!(indexed.plan, plan.name());
+        assert_eq!(indexed.plans.len(), 3, "{indexed:?}");
+        assert_eq!(
+            (flushed.plan.as_str(), memtable.part.as_str()),
+            ("scan", "memtable")
+        );
+        let parts = explanation.parts.iter();
+        assert_eq!(
+            parts.clone().map(|part| part.matching).sum::<u64>(),
+            matching
+        );
+        assert_eq!(answer.stats.matching, Some(matching));
+        for part in parts {
+            let estimate = part.estimate.unwrap();
+            assert!(estimate.min <= estimate.likely && estimate.likely <= estimate.max);
+        }
+        let conditions: Vec<&str> = explanation
+            .conditions
+            .iter()
+            .map(|condition| condition.condition.as_str())
+            .collect();
+        assert_eq!(
+            conditions,
+            [
+                r#"{"rank":{"$lt":3000}}"#,
+                r#"{"title":{"$text":"chess engin*"}}"#
+            ]
+        );
+        let text = serde_json::to_string(&explanation).unwrap();
+        // Numbers with a fraction may lose their last bit on the way through JSON.
+        let read: Explanation = serde_json::from_str(&text).unwrap();
+        assert_eq!(read.conditions, explanation.conditions);
+        assert_eq!(read.parts.len(), 3);
+        works.push((indexed.distance_computations, indexed.rows_checked));
+    }
+    let [scan, walk, hop] = works.as_slice() else {
+        panic!("{works:?}");
+    };
+    assert!(walk.0 < scan.0 && hop.0 < walk.0, "{works:?}");
+    assert!(hop.1 > walk.1 && scan.1 == 0, "{works:?}");
+    // Unasked, nothing is explained.
+    let plain = collection.search(&request.explain(false)).unwrap();
+    assert_eq!(plain.explanation, None);
+}
+
+#[test]
+fn words_areas_and_inner_fields_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), Options::default()).unwrap();
+    let collection = collection(&database);
+    let berlin = GeoPoint::new(5.0, 5.0).unwrap();
+    let filters = [
+        Filter::phrase("title", "engine number 7").unwrap(),
+        Filter::eq("title", "chess engine number 7"),
+        Filter::starts_with("title", "chess engine number 4"),
+        Filter::contains("title", "number 1"),
+        Filter::geo_within("at", GeoArea::circle(berlin, 100_000.0).unwrap()),
+        Filter::eq("size.width", 5),
+        Filter::all("size.width", [5]),
+    ];
+    for filter in filters {
+        let counted = collection.count(Some(&filter)).unwrap();
+        let mut expected = 0;
+        let mut cursor = None;
+        loop {
+            let page = collection
+                .scroll(&vecdb_engine::ScrollRequest {
+                    cursor,
+                    limit: 5_000,
+                    ..Default::default()
+                })
+                .unwrap();
+            let records = page.points.iter();
+            expected += records
+                .filter(|record| record.metadata.as_ref().is_some_and(|m| filter.matches(m)))
+                .count() as u64;
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(counted, expected, "{filter}");
+        assert!(counted > 0, "{filter}");
+    }
+    let wrong = Filter::text("rank", "five").unwrap();
+    let error = collection.count(Some(&wrong)).unwrap_err().to_string();
+    assert!(error.contains("$text is for fields of texts"), "{error}");
+}
