@@ -13,16 +13,24 @@ fi
 
 cd "$bench/.."
 "${CARGO:-cargo}" build --release --quiet -p vecdb-bench-runner
-# The server and the Python package are for the case server only, which is among those run by default.
-server= others=
+# The server is for the case server only, the Python package for that and for filters; all are among those run by default.
+server= python= others=
 for argument in "$@"; do
     case $argument in
-    server) server=wanted ;;
+    server) server=wanted python=wanted ;;
+    filters) python=wanted ;;
     flat_scan | flat_batch | hnsw | ivf | quantizers | lsh | target_recall | diskann | engine) others=wanted ;;
     esac
 done
-if [ -n "$server" ] || [ -z "$others" ]; then
+if [ -z "$server$python$others" ]; then
+    server=wanted python=wanted all=wanted
+else
+    all=
+fi
+if [ -n "$server" ]; then
     "${CARGO:-cargo}" build --release --quiet -p vecdb-cli --bin vecdb-server
+fi
+if [ -n "$python" ]; then
     wheels=$bench/.work/wheels
     rm -rf "$wheels"
     "$venv/bin/maturin" build --release --quiet --manifest-path sdk/python/Cargo.toml --interpreter "$venv/bin/python" --out "$wheels"
@@ -31,9 +39,9 @@ fi
 # The peer of the case diskann needs an older numpy, so an environment of its own.
 case " $* " in
 *" diskann "*) disk=wanted ;;
-*) disk= ;;
+*) disk=$all ;;
 esac
-if [ -n "$disk" ] || [ -z "$others$server" ]; then
+if [ -n "$disk" ]; then
     old=$bench/.venv-diskann
     if ! cmp -s "$bench/compare/requirements-diskann.txt" "$old/installed.txt"; then
         "${PYTHON:-python3}" -m venv "$old"

@@ -53,7 +53,19 @@ def load_into(client: RunnerClient, dataset: Dataset, queries: int | None = None
 
 def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
     """Case by name; a case gives one result per file it writes."""
-    from cases import diskann, engine, flat_batch, flat_scan, hnsw, ivf, lsh, quantizers, server, target_recall
+    from cases import (
+        diskann,
+        engine,
+        filters,
+        flat_batch,
+        flat_scan,
+        hnsw,
+        ivf,
+        lsh,
+        quantizers,
+        server,
+        target_recall,
+    )
 
     return {
         "flat_scan": flat_scan.run,
@@ -65,5 +77,6 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         "target_recall": target_recall.run,
         "diskann": diskann.run,
         "engine": engine.run,
+        "filters": filters.run,
         "server": server.run,
     }
