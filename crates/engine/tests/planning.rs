@@ -171,6 +171,18 @@ fn every_plan_can_be_forced_and_says_what_it_did() {
     };
     assert!(walk.0 < scan.0 && hop.0 < walk.0, "{works:?}");
     assert!(hop.1 > walk.1 && scan.1 == 0, "{works:?}");
+    // The filter has been here before.
+    let again = collection.search(&request).unwrap().explanation.unwrap();
+    let cached: Vec<bool> = again.parts.iter().map(|part| part.cached).collect();
+    assert_eq!(cached, [true, true, false], "memory is looked at anew");
+    assert_eq!(again.parts[0].rows_read, 0);
+    // A write is seen at once.
+    let deleted = collection
+        .delete_by_filter(&filter.clone().and(Filter::lt("rank", 500)))
+        .unwrap();
+    assert!(deleted.deleted > 0);
+    let fewer = collection.search(&request).unwrap();
+    assert_eq!(fewer.stats.matching, Some(matching - deleted.deleted));
     // Unasked, nothing is explained.
     let plain = collection.search(&request.explain(false)).unwrap();
     assert_eq!(plain.explanation, None);

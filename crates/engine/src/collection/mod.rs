@@ -51,7 +51,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
-use search::SearchScratch;
+use search::{MaskCache, SearchScratch};
 use serde::Serialize;
 use vecdb_filter::MetadataSchema;
 use vecdb_storage::{Disk, Position, Wal};
@@ -116,6 +116,7 @@ pub(crate) struct Inner {
     building_bytes: AtomicU64,
     retired: Retired,
     scratches: Mutex<Vec<SearchScratch>>,
+    masks: MaskCache,
     sketching: Sketching,
 }
 
@@ -252,6 +253,7 @@ impl Inner {
             building_bytes: AtomicU64::new(0),
             retired: Retired::default(),
             scratches: Mutex::new(Vec::new()),
+            masks: MaskCache::default(),
             sketching,
         })
     }

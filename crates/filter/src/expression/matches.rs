@@ -31,6 +31,18 @@ impl Filter {
         }
     }
 
+    /// How many values it compares with.
+    pub fn literals(&self) -> usize {
+        let conditions = self
+            .conditions()
+            .into_iter()
+            .map(|condition| match condition {
+                Filter::In(_, values) | Filter::Nin(_, values) => values.len(),
+                _ => 1,
+            });
+        conditions.sum()
+    }
+
     /// The field of a condition; none for what joins conditions.
     pub(crate) fn field(&self) -> Option<&str> {
         match self {

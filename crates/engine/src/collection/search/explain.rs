@@ -63,6 +63,9 @@ pub struct PartExplanation {
     pub rows_checked: u64,
     /// Points whose metadata was read because no index could tell.
     pub rows_read: u64,
+    /// What matches was known from an earlier search.
+    #[serde(default)]
+    pub cached: bool,
     /// Time to evaluate the filter, in microseconds.
     pub filter_us: f64,
     /// Time to search, in microseconds.

@@ -1,6 +1,7 @@
 //! Searching a snapshot: each part by its index or by scan, the best of all merged.
 
 mod explain;
+mod masks;
 mod pages;
 mod run;
 
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 pub use explain::{
     ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,
 };
+pub(super) use masks::MaskCache;
 use run::Run;
 pub(super) use run::SearchScratch;
 

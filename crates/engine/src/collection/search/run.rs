@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use vecdb_filter::Evaluation;
 use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_exact, scan_sketched};
 use vecdb_vector::{Neighbor, RowId, RowMask, TopK};
 
 use super::explain::{Explainer, PartExplanation, micros_since};
+use super::masks::MaskKey;
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
 use crate::collection::state::{AnyView, State};
 use crate::error::Result;
@@ -43,6 +45,8 @@ pub(super) struct Run<'a> {
     scratch: SearchScratch,
     stats: SearchStats,
     unindexed: BTreeSet<String>,
+    /// The filter as the cache of masks knows it, made when the first segment is met.
+    mask_key: Option<MaskKey>,
     truncated: bool,
     explainer: Option<Explainer>,
 }
@@ -68,6 +72,7 @@ impl<'a> Run<'a> {
             scratch: inner.scratches.lock().pop().unwrap_or_default(),
             stats: SearchStats::default(),
             unindexed: BTreeSet::new(),
+            mask_key: None,
             truncated: false,
             explainer: None,
         }
@@ -109,7 +114,7 @@ impl<'a> Run<'a> {
         let explaining = self.explainer.is_some();
         let mut explained = explaining.then(|| PartExplanation::of(view, filter));
         let started = explaining.then(Instant::now);
-        let mut evaluation = filter.map(|filter| part.evaluate(filter)).transpose()?;
+        let (mut evaluation, cached) = self.evaluate(view)?;
         if let Some(evaluation) = &mut evaluation {
             self.unindexed.append(&mut evaluation.unindexed);
         }
@@ -122,6 +127,7 @@ impl<'a> Run<'a> {
             explained.filter_us = micros_since(started);
             explained.matching = u64::from(matching);
             explained.rows_read = rows_read;
+            explained.cached = cached;
         }
         if matching == 0 {
             self.explain(explained);
@@ -151,6 +157,21 @@ impl<'a> Run<'a> {
             }
         }
         Ok(u64::from(matching))
+    }
+
+    /// What the filter matches in a part, and whether that was known already.
+    fn evaluate(&mut self, view: &AnyView<'_>) -> Result<(Option<Evaluation>, bool)> {
+        let Some(filter) = &self.plan.filter else {
+            return Ok((None, false));
+        };
+        let AnyView::Segment(segment) = view else {
+            return Ok((Some(view.part().evaluate(filter)?), false));
+        };
+        let key = self.mask_key.get_or_insert_with(|| MaskKey::of(filter));
+        let segment = &segment.part;
+        let masks = &self.inner.masks;
+        let (evaluation, held) = masks.get_or(segment.id(), key, || segment.evaluate(filter))?;
+        Ok((Some(evaluation), held))
     }
 
     fn explain(&mut self, part: Option<PartExplanation>) {
