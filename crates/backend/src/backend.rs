@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use vecdb_engine::{
     Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability,
-    FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId, Record, Recovery,
-    Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
-    VerifyReport, WriteResult,
+    FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId, RecommendRequest,
+    Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
+    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 
 /// Which points a call is about.
@@ -112,6 +112,14 @@ pub trait Backend: Send + Sync + 'static {
         requests: &[SearchRequest],
         stop: &StopSignal,
     ) -> Result<Vec<SearchResponse>>;
+
+    /// The points most like some examples and least like others.
+    fn recommend(
+        &self,
+        collection: &str,
+        request: &RecommendRequest,
+        stop: &StopSignal,
+    ) -> Result<SearchResponse>;
 
     /// Writes what is in memory to segments.
     fn flush(&self, collection: &str) -> Result<()>;

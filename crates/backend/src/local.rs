@@ -7,8 +7,8 @@ use std::time::Instant;
 use vecdb_engine::{
     Advice, AdviceParams, Collection, CollectionConfig, CollectionInfo, CollectionSummary,
     Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Overview,
-    Point, PointId, Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
-    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Point, PointId, RecommendRequest, Record, Result, ScrollPage, ScrollRequest, SearchRequest,
+    SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 
 use crate::backend::{Backend, Selection, Status};
@@ -274,6 +274,20 @@ impl Backend for Local {
         collection.search_batch(&requests)
     }
 
+    fn recommend(
+        &self,
+        collection: &str,
+        request: &RecommendRequest,
+        stop: &StopSignal,
+    ) -> Result<SearchResponse> {
+        stop.check()?;
+        let mut request = request.clone();
+        request.search.stop = stop.clone();
+        let collection = self.database.collection(collection)?;
+        self.admit_answer(&collection, std::iter::once(answered(&request.search)))?;
+        collection.recommend(&request)
+    }
+
     fn flush(&self, collection: &str) -> Result<()> {
         self.database.collection(collection)?.flush()
     }
@@ -361,8 +375,11 @@ impl Backend for Local {
     }
 }
 
+/// Hits at most, with vectors or metadata.
 fn answered(request: &SearchRequest) -> (usize, bool, bool) {
-    (request.limit, request.with_vector, request.with_metadata)
+    let group_size = request.group_by.as_ref().map_or(1, |by| by.group_size);
+    let hits = request.limit.saturating_mul(group_size);
+    (hits, request.with_vector, request.with_metadata)
 }
 
 /// Resident memory of this process that is not backed by files: mapped segments are the kernel's to take back. 0 where

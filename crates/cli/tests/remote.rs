@@ -180,6 +180,21 @@ fn commands_say_the_same_of_a_server_as_of_a_folder() {
     let like = both.same(&["search", "-c", "c", "--like", "7", "-k", "2"]);
     assert_eq!(hits(&like), 2);
     assert_ne!(like["hits"][0]["id"], 7);
+    let grouped = ["--group-by", "parity", "--group-size", "2", "--limit", "1"];
+    both.same(&[&search[..], &grouped].concat());
+    both.same(&[
+        "recommend",
+        "-c",
+        "c",
+        "--positive",
+        "7",
+        "--negative",
+        "9",
+        "-k",
+        "2",
+    ]);
+    both.same(&["facets", "-c", "c", "parity"]);
+    both.same(&["scroll", "-c", "c", "--order-by", "price", "--limit", "3"]);
     let row = both.same(&["search", "-c", "c", "@query.npy", "--row", "1", "-k", "1"]);
     assert_eq!(row["hits"][0]["id"], 1);
 

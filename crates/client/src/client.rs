@@ -178,6 +178,14 @@ impl Client {
         self.call(rpc::SEARCH_BATCH, request).await
     }
 
+    /// The points most like some examples and least like others.
+    pub async fn recommend(
+        &self,
+        request: v1::RecommendRequest,
+    ) -> Result<v1::SearchResponse, ClientError> {
+        self.call(rpc::RECOMMEND, request).await
+    }
+
     /// Writes what is in memory to segments.
     pub async fn flush_collection(
         &self,

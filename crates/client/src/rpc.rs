@@ -46,6 +46,7 @@ pub(crate) const COUNT: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Count");
 pub(crate) const FACETS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Facets");
 pub(crate) const SEARCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Search");
 pub(crate) const SEARCH_BATCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/SearchBatch");
+pub(crate) const RECOMMEND: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Recommend");
 pub(crate) const FLUSH_COLLECTION: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/FlushCollection").long();
 pub(crate) const COMPACT_COLLECTION: Rpc =
     Rpc::idempotent("/vecdb.v1.VecDB/CompactCollection").long();

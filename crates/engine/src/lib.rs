@@ -40,10 +40,11 @@ mod snapshot;
 mod stop;
 
 pub use collection::{
-    Collection, CollectionInfo, ConditionExplanation, Explanation, Facet, FacetRequest, Facets,
-    Hit, LIMIT_MAX, MaintenanceStatus, MatchEstimate, MetadataUpdate, OrderBy, PartExplanation,
-    PlanExplanation, READ_POINTS_MAX, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
-    SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
+    Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
+    FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,
+    MetadataUpdate, OrderBy, PartExplanation, PlanExplanation, READ_POINTS_MAX, RecommendRequest,
+    RecommendStrategy, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats,
+    SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};

@@ -8,9 +8,9 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    AdviceParams, CollectionConfig, Database, Durability, ErrorKind, FacetRequest, Filter,
-    MetadataUpdate, Metric, Options, OrderBy, Point, Result, ScrollRequest, SearchRequest,
-    SearchResponse, StopSignal,
+    AdviceParams, CollectionConfig, Database, Durability, ErrorKind, Example, FacetRequest, Filter,
+    MetadataUpdate, Metric, Options, OrderBy, Point, RecommendRequest, RecommendStrategy, Result,
+    ScrollRequest, SearchRequest, SearchResponse, StopSignal,
 };
 use vecdb_server::Server;
 use vecdb_server::config::Config;
@@ -291,6 +291,61 @@ fn points_are_ordered_and_counted_by_a_field() {
             .is_empty()
     );
     both.refused(|db| db.search("c", &search.clone().offset(100_000), stop));
+}
+
+#[test]
+fn hits_are_grouped_and_examples_are_searched_by() {
+    let both = Both::new();
+    let stop = &StopSignal::default();
+    both.both(|db| db.create_collection("c", CollectionConfig::new(3, Metric::L2)));
+    let all = || (0..300).map(|id| point(id).with("seventh", (id % 7) as i64));
+    both.both(|db| db.upsert("c", all().collect(), None, stop));
+    let grouped = SearchRequest::new([9.0, 2.0, 0.5])
+        .limit(4)
+        .offset(1)
+        .group_by("seventh", 2);
+    let found = both.both(|db| db.search("c", &grouped, stop).map(timeless));
+    assert_eq!((found.groups.len(), found.hits.len()), (4, 0));
+    assert!(found.groups.iter().all(|group| group.hits.len() == 2));
+    let bare = grouped.clone().with_metadata(false).with_vector(true);
+    both.both(|db| {
+        db.search_batch("c", &[bare.clone(), grouped.clone()], stop)?
+            .into_iter()
+            .map(|one| Ok(timeless(one)))
+            .collect::<Result<Vec<_>>>()
+    });
+    both.refused(|db| db.search("c", &grouped.clone().group_by("seventh", 0), stop));
+    both.refused(|db| db.search("c", &grouped.clone().group_by("sevnth", 2), stop));
+
+    for strategy in RecommendStrategy::ALL {
+        let mut request = RecommendRequest::new([70, 77])
+            .negative([140])
+            .strategy(strategy);
+        request.positive.push(Example::Vector(vec![84.0, 0.0, 0.5]));
+        request.search = request
+            .search
+            .limit(6)
+            .offset(2)
+            .filter(Filter::lt("seventh", 3));
+        request.search.min_score = Some(0.001);
+        let found = both.both(|db| db.recommend("c", &request, stop).map(timeless));
+        assert_eq!(found.hits.len(), 6, "{strategy:?}");
+        let ids = [70, 77, 140].map(vecdb_engine::PointId::from);
+        assert!(found.hits.iter().all(|hit| !ids.contains(&hit.id)));
+        assert!(found.hits.iter().all(|hit| hit.metadata.is_some()));
+    }
+    let mut grouped = RecommendRequest::new([70]);
+    grouped.search = grouped.search.limit(3).group_by("seventh", 2);
+    let found = both.both(|db| db.recommend("c", &grouped, stop).map(timeless));
+    assert_eq!(found.groups.len(), 3);
+    let kind = both.refused(|db| db.recommend("c", &RecommendRequest::new([9_999]), stop));
+    assert_eq!(kind, ErrorKind::NotFound);
+    let mut none = RecommendRequest::new([70]);
+    none.search.limit = 0;
+    both.refused(|db| db.recommend("c", &none, stop));
+    none.positive.clear();
+    none.search.limit = 1;
+    both.refused(|db| db.recommend("c", &none, stop));
 }
 
 #[test]

@@ -15,15 +15,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    AdviceParams, CollectionConfig, Database, Error, ErrorKind, Filter, IndexSpec, MetadataUpdate,
-    Options, Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
+    AdviceParams, CollectionConfig, Database, Error, ErrorKind, FacetRequest, Filter, GroupBy,
+    IndexSpec, MetadataUpdate, Options, OrderBy, RecommendRequest, Result, ScrollRequest,
+    SearchParams, SearchRequest, StopSignal,
 };
 
 use crate::error::{exception, invalid};
 use crate::json::json_of;
 use crate::load::Load;
 use crate::metadata::metadata_of;
-use crate::point::{ids_of, whole};
+use crate::point::{examples_of, ids_of, whole};
 use crate::results;
 use crate::stop::{interruptible, signal};
 use crate::upsert::Batches;
@@ -295,6 +296,8 @@ impl Connection {
         filter: Option<&Bound<'py, PyAny>>,
         with_vector: bool,
         with_metadata: bool,
+        order_by: Option<String>,
+        descending: bool,
         timeout: Option<f64>,
     ) -> PyResult<(Bound<'py, PyList>, Option<String>)> {
         let stop = deadline(py, timeout)?;
@@ -304,7 +307,7 @@ impl Connection {
             filter: filter_of(filter)?,
             with_vector,
             with_metadata,
-            order_by: None,
+            order_by: order_by.map(|field| OrderBy { field, descending }),
             stop: stop.clone(),
         };
         let page = self.call(py, |backend| backend.scroll(collection, &request, &stop))?;
@@ -342,13 +345,17 @@ impl Connection {
         with_vector: bool,
         with_metadata: bool,
         truncate_after: Option<f64>,
+        offset: &Bound<'py, PyAny>,
+        group_by: Option<String>,
+        group_size: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;
         let request = SearchRequest {
             vector: vector_of(vector)?,
             limit: whole(limit, "limit")?,
-            offset: 0,
+            offset: whole(offset, "offset")?,
+            group_by: group_of(group_by, group_size)?,
             filter: filter_of(filter)?,
             params: params_of(params)?,
             max_distance,
@@ -381,13 +388,17 @@ impl Connection {
         with_vector: bool,
         with_metadata: bool,
         truncate_after: Option<f64>,
+        offset: &Bound<'py, PyAny>,
+        group_by: Option<String>,
+        group_size: &Bound<'py, PyAny>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = deadline(py, timeout)?;
         let like = SearchRequest {
             vector: Vec::new(),
             limit: whole(limit, "limit")?,
-            offset: 0,
+            offset: whole(offset, "offset")?,
+            group_by: group_of(group_by, group_size)?,
             filter: filter_of(filter)?,
             params: params_of(params)?,
             max_distance,
@@ -413,6 +424,72 @@ impl Connection {
             list.append(results::search_results(py, response)?)?;
         }
         Ok(list)
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
+    fn recommend<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        positive: &Bound<'py, PyAny>,
+        negative: &Bound<'py, PyAny>,
+        strategy: &str,
+        limit: &Bound<'py, PyAny>,
+        filter: Option<&Bound<'py, PyAny>>,
+        params: Option<&Bound<'py, PyAny>>,
+        max_distance: Option<f32>,
+        min_score: Option<f32>,
+        with_vector: bool,
+        with_metadata: bool,
+        truncate_after: Option<f64>,
+        offset: &Bound<'py, PyAny>,
+        group_by: Option<String>,
+        group_size: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let request = RecommendRequest {
+            positive: examples_of(positive, "positive")?,
+            negative: examples_of(negative, "negative")?,
+            strategy: strategy.parse().map_err(|error| exception(py, &error))?,
+            search: SearchRequest {
+                limit: whole(limit, "limit")?,
+                offset: whole(offset, "offset")?,
+                group_by: group_of(group_by, group_size)?,
+                filter: filter_of(filter)?,
+                params: params_of(params)?,
+                max_distance,
+                min_score,
+                with_vector,
+                with_metadata,
+                timeout: duration(py, truncate_after, "truncate_after")?,
+                stop: stop.clone(),
+                ..SearchRequest::new([])
+            },
+        };
+        let response = self.call(py, |backend| backend.recommend(collection, &request, &stop))?;
+        results::search_results(py, &response)
+    }
+
+    fn facets<'py>(
+        &self,
+        py: Python<'py>,
+        collection: &str,
+        field: &str,
+        limit: &Bound<'py, PyAny>,
+        filter: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let request = FacetRequest {
+            filter: filter_of(filter)?,
+            ..FacetRequest::new(field).limit(whole(limit, "limit")?)
+        };
+        let facets = self.call(py, |backend| backend.facets(collection, &request, &stop))?;
+        results::facets(py, &facets)
     }
 
     fn flush(&self, py: Python<'_>, collection: &str) -> PyResult<()> {
@@ -614,6 +691,14 @@ fn filter_of(filter: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Filter>> {
     filter
         .map(|filter| Filter::parse(&json_of(filter)?).map_err(|error| invalid(filter.py(), error)))
         .transpose()
+}
+
+fn group_of(field: Option<String>, group_size: &Bound<'_, PyAny>) -> PyResult<Option<GroupBy>> {
+    let group = |field| {
+        let group_size = whole(group_size, "group_size")?;
+        Ok(GroupBy { field, group_size })
+    };
+    field.map(group).transpose()
 }
 
 fn params_of(params: Option<&Bound<'_, PyAny>>) -> PyResult<SearchParams> {

@@ -182,7 +182,7 @@ fn nested_dict<'py>(
     Ok(dict)
 }
 
-fn python_value<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn python_value<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
         Value::Null => Ok(py.None().into_bound(py)),
         Value::Bool(truth) => truth.into_bound_py_any(py),

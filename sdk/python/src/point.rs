@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyInt, PyString};
-use vecdb_engine::{Metadata, Point, PointId};
+use vecdb_engine::{Example, Metadata, Point, PointId};
 
 use crate::error::{at, describe, exception, invalid};
 use crate::metadata::{metadata_of, plain_value};
@@ -74,6 +74,38 @@ fn ids_from(value: &Bound<'_, PyAny>, first: usize) -> PyResult<Vec<PointId>> {
         .enumerate()
         .map(|(row, id)| {
             id_of(&id?).map_err(|error| at(py, format_args!("ids[{}]", first + row), error))
+        })
+        .collect()
+}
+
+/// Examples of a recommendation: a list of ids and vectors.
+pub(crate) fn examples_of(values: &Bound<'_, PyAny>, side: &str) -> PyResult<Vec<Example>> {
+    let py = values.py();
+    let a_list = || {
+        invalid(
+            py,
+            format_args!(
+                "{side} is a list of ids and vectors, not {}",
+                describe(values)
+            ),
+        )
+    };
+    if values.is_instance_of::<PyString>() || values.is_instance_of::<PyDict>() {
+        return Err(a_list());
+    }
+    let items = values.try_iter().map_err(|_| a_list())?;
+    let one = |value: &Bound<'_, PyAny>| {
+        // Texts can be gone through as well.
+        let is_vector = !value.is_instance_of::<PyString>() && value.try_iter().is_ok();
+        match is_vector {
+            true => vector_of(value).map(Example::Vector),
+            false => id_of(value).map(Example::Id),
+        }
+    };
+    items
+        .enumerate()
+        .map(|(row, item)| {
+            one(&item?).map_err(|error| at(py, format_args!("{side}[{row}]"), error))
         })
         .collect()
 }

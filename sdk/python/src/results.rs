@@ -7,11 +7,11 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyFloat, PyList, PyType};
 use serde::Serialize;
-use vecdb_engine::{Hit, Record, ScrollPage, SearchResponse, WriteResult};
+use vecdb_engine::{Facets, Hit, Record, ScrollPage, SearchResponse, WriteResult};
 
 use crate::error::invalid;
 use crate::json::python_of;
-use crate::metadata::dict_of;
+use crate::metadata::{dict_of, python_value};
 use crate::point::python_id;
 
 /// A class of `vecdb._results`.
@@ -22,6 +22,9 @@ struct Class {
 
 static SEARCH_RESULT: Class = Class::named("SearchResult");
 static SEARCH_RESULTS: Class = Class::named("SearchResults");
+static HIT_GROUP: Class = Class::named("HitGroup");
+static FACET: Class = Class::named("Facet");
+static FACETS: Class = Class::named("Facets");
 static RECORD: Class = Class::named("Record");
 static WRITE_RESULT: Class = Class::named("WriteResult");
 
@@ -52,6 +55,17 @@ pub(crate) fn search_results<'py>(
     for hit in &response.hits {
         list.append(search_result(py, hit)?)?;
     }
+    let groups = PyList::empty(py);
+    for group in &response.groups {
+        let dict = HIT_GROUP.dict(py)?;
+        dict.set_item(intern!(py, "value"), python_value(py, &group.value)?)?;
+        let hits = PyList::empty(py);
+        for hit in &group.hits {
+            hits.append(search_result(py, hit)?)?;
+        }
+        dict.set_item(intern!(py, "hits"), hits)?;
+        groups.append(dict)?;
+    }
     let stats = &response.stats;
     let latency_ms = response.elapsed.as_secs_f64() * 1e3;
     SEARCH_RESULTS.bind(py)?.call1((
@@ -66,6 +80,7 @@ pub(crate) fn search_results<'py>(
             stats.segments,
             stats.matching,
         ),
+        groups,
     ))
 }
 
@@ -79,6 +94,19 @@ fn search_result<'py>(py: Python<'py>, hit: &Hit) -> PyResult<Bound<'py, PyDict>
     )?;
     set_payload(&result, hit.vector.as_deref(), hit.metadata.as_ref())?;
     Ok(result)
+}
+
+/// The values of a field with their counts.
+pub(crate) fn facets<'py>(py: Python<'py>, facets: &Facets) -> PyResult<Bound<'py, PyAny>> {
+    let list = PyList::empty(py);
+    for facet in &facets.values {
+        let dict = FACET.dict(py)?;
+        dict.set_item(intern!(py, "value"), python_value(py, &facet.value)?)?;
+        dict.set_item(intern!(py, "count"), facet.count)?;
+        list.append(dict)?;
+    }
+    let counts = (list, facets.distinct, facets.points, facets.missing);
+    FACETS.bind(py)?.call1(counts)
 }
 
 /// The points asked for; `None` in place of those that do not exist.

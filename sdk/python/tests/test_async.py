@@ -49,6 +49,13 @@ def test_calls_run_side_by_side(place: str, tmp_path: Path, request: pytest.Fixt
             await client.flush(name)
             await client.compact(name)
             assert (await client.verify(name)).problems == []
+            ordered = [record.id async for record in client.scroll(name, order_by="n", descending=True)]
+            assert len(ordered) == 30
+            facets = await client.facets(name, "n", limit=3)
+            assert len(facets) == 3
+            grouped = await client.search(name, [3, 0], limit=2, group_by="n")
+            assert len(grouped.groups) == 2
+            assert len(await client.recommend(name, [ordered[0]], limit=5)) == 5
             with pytest.raises(InvalidArgumentError, match="at least 300"):
                 await client.advise(name, target_recall=0.9)
             assert (await client.get_collection(name)).points == 30

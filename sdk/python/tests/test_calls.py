@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Callable
+from typing import Any
 
+import numpy
 import pytest
 from vecdb import (
     AlreadyExistsError,
@@ -456,3 +458,63 @@ def test_unknown_collections_are_not_found(client: VecDBClient, products: str) -
     ):
         with pytest.raises(NotFoundError, match="nobody"):
             call()
+
+
+def test_points_in_the_order_of_a_field(client: VecDBClient, products: str) -> None:
+    by_price = [record.id for record in client.scroll(products, order_by="price", page_size=2)]
+    assert by_price == ["prod_002", "prod_001", "prod_003", 4]
+    dear = client.scroll(products, order_by="price", descending=True, filter={"category": "electronics"})
+    assert [record.id for record in dear] == ["prod_003", "prod_001"]
+    page, cursor = client.scroll_page(products, order_by="price", page_size=1)
+    assert page[0].id == "prod_002" and cursor is not None
+    with pytest.raises(InvalidArgumentError, match="keep order_by"):
+        client.scroll_page(products, cursor, page_size=1)
+    with pytest.raises(InvalidArgumentError, match="did you mean price"):
+        client.scroll_page(products, order_by="prise")
+
+
+def test_facets(client: VecDBClient, products: str) -> None:
+    facets = client.facets(products, "category")
+    assert facets == [{"value": "electronics", "count": 2}, {"value": "clothing", "count": 1}]
+    assert (facets[0].value, facets[0].count) == ("electronics", 2)
+    assert (facets.distinct, facets.points, facets.missing) == (2, 4, 1)
+    cheap = client.facets(products, "category", limit=1, filter={"price": {"$lt": 100}})
+    assert cheap == [{"value": "clothing", "count": 1}] and cheap.distinct == 2
+    for wrong in ({"field": "categry"}, {"field": "category", "limit": 0}):
+        with pytest.raises(InvalidArgumentError):
+            client.facets(products, **wrong)
+
+
+def test_pages_and_groups_of_hits(client: VecDBClient, products: str) -> None:
+    query = [1.0, 0.0, 0.0]
+    ids = client.search(products, query).ids
+    assert client.search(products, query, limit=2, offset=1).ids == ids[1:3]
+    results = client.search(products, query, group_by="category", group_size=2)
+    assert results == []
+    assert [group.value for group in results.groups] == ["electronics", "clothing"]
+    assert [hit.id for hit in results.groups[0].hits] == ["prod_001", "prod_003"]
+    (only,) = client.search(products, query, limit=1, offset=1, group_by="category").groups
+    assert only.value == "clothing" and only.hits[0].metadata["price"] == 49.5
+    (batched,) = client.search_batch(products, [query], group_by="category", limit=1)
+    assert [group.value for group in batched.groups] == ["electronics"]
+    with pytest.raises(InvalidArgumentError, match="group_size 0"):
+        client.search(products, query, group_by="category", group_size=0)
+    with pytest.raises(InvalidArgumentError, match="offset is a whole number"):
+        client.search(products, query, offset=-1)
+
+
+@pytest.mark.parametrize("strategy", ["average_vector", "best_score"])
+def test_recommendations(client: VecDBClient, products: str, strategy: Any) -> None:
+    like = client.recommend(products, ["prod_001"], strategy=strategy)
+    assert like.ids[0] == "prod_003" and "prod_001" not in like.ids and len(like) == 3
+    other = client.recommend(products, [numpy.array([0.9, 0.2, 0.0]), "prod_001"], [4], limit=1, strategy=strategy)
+    assert other.ids == ["prod_003"]
+    near = client.recommend(products, ["prod_001"], min_score=0.9, with_vector=True, strategy=strategy)
+    assert near.ids == ["prod_003"] and len(near[0].vector) == 3
+    with pytest.raises(NotFoundError, match="nobody"):
+        client.recommend(products, ["nobody"], strategy=strategy)
+    for positive, named in (([], "no example"), ("prod_001", "positive is a list"), ([True], r"positive\[0\]")):
+        with pytest.raises(InvalidArgumentError, match=named):
+            client.recommend(products, positive, strategy=strategy)
+    with pytest.raises(InvalidArgumentError, match="average_vector, best_score"):
+        client.recommend(products, ["prod_001"], strategy="best")  # type: ignore[arg-type]

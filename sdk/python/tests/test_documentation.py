@@ -10,7 +10,7 @@ from pages import examples
 from server import REPOSITORY, Server
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "sdk/python/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md", "docs/search.md", "sdk/python/README.md"])
 def test_examples_run(page: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     program = examples(REPOSITORY / page)
@@ -23,7 +23,7 @@ def test_links_lead_somewhere() -> None:
     folders = ("sdk/python", "sdk/python/langchain-vecdb", "examples/rag")
     pages = [page for folder in folders for page in (REPOSITORY / folder).glob("*.md")]
     assert len(pages) >= 3
-    for page in (REPOSITORY / "docs/python.md", *pages):
+    for page in (REPOSITORY / "docs/python.md", REPOSITORY / "docs/search.md", *pages):
         text = page.read_text(encoding="utf-8")
         headings = {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"(?m)^#+ (.+)$", text)}
         for target in re.findall(r"\]\(([^)]+)\)", text):

@@ -11,11 +11,13 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1]
 
 USE = '''
-from vecdb import Advice, AsyncVecDBClient, SearchResults, VecDBClient, WriteResult
+from vecdb import Advice, AsyncVecDBClient, Facets, SearchResults, VecDBClient, WriteResult
 
 client = VecDBClient(path="data")
 results: SearchResults = client.search("c", [1.0], limit=5, filter={"a": {"$lt": 5}})
 written: WriteResult = client.upsert("c", [{"id": 1, "vector": [1.0]}], progress=lambda done, of: None)
+facets: Facets = client.facets("c", "a", limit=5)
+similar: SearchResults = client.recommend("c", [1, [1.0]], ["x"], strategy="best_score", group_by="a")
 advice: Advice = client.advise("c", target_recall=0.95, memory=2_000_000_000, limit=10)
 names: list[str] = [summary["name"] for summary in client.list_collections()]
 

@@ -3,8 +3,8 @@
 use vecdb_engine::{
     Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error,
     ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId,
-    Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo,
-    StopSignal, VerifyReport, WriteResult,
+    RecommendRequest, Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
+    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
 
@@ -227,6 +227,24 @@ impl Backend for Remote {
             .collect()
     }
 
+    fn recommend(
+        &self,
+        collection: &str,
+        request: &RecommendRequest,
+        stop: &StopSignal,
+    ) -> Result<SearchResponse> {
+        check_limit(request.search.limit)?;
+        let message = v1::RecommendRequest {
+            collection: collection.to_owned(),
+            ..request.clone().into()
+        };
+        let response = self.call(
+            stop,
+            |client| async move { client.recommend(message).await },
+        )?;
+        search_response(&request.search, response)
+    }
+
     fn flush(&self, collection: &str) -> Result<()> {
         let request = v1::FlushCollectionRequest {
             name: collection.to_owned(),
@@ -368,7 +386,9 @@ fn search_response(
 ) -> Result<SearchResponse> {
     let mut response = understood(SearchResponse::try_from(response))?;
     if request.with_metadata {
-        for hit in &mut response.hits {
+        let groups = response.groups.iter_mut();
+        let in_groups = groups.flat_map(|group| &mut group.hits);
+        for hit in response.hits.iter_mut().chain(in_groups) {
             hit.metadata.get_or_insert_default();
         }
     }

@@ -309,10 +309,30 @@ Examples:
   vecdb search -c packages @queries.npy --row 3 --filter '{\"section\": \"games\"}'
   vecdb search -c packages --like 3dchess --columns synopsis,section
   vecdb search -c products '[0.1, 0.2, 0.7]' --max-distance 0.4 --ef 200 --json
+  vecdb search -c packages --like 3dchess --group-by section --group-size 3
+  vecdb search -c products '[0.1, 0.2, 0.7]' --limit 20 --offset 40
 
 Filters: {\"field\": value} or {\"field\": {\"$op\": value}} with $eq $ne $gt $gte $lt $lte $in $nin
 $exists, joined by $and, $or and $not. A field that holds an array matches if one of its elements
-does.";
+does.
+
+--max-distance and --min-score make it a search within a radius, of which --limit points are given at
+most: ask for more than you expect.";
+
+pub(crate) const RECOMMEND: &str = "\
+Examples:
+  vecdb recommend -c packages --positive 3dchess gnuchess
+  vecdb recommend -c packages --positive 3dchess --negative xboard --limit 5
+  vecdb recommend -c products --positive 7 '[0.1, 0.2, 0.7]' --strategy best_score
+
+Points that are examples are no hits. Ids as in `vecdb get`; what begins with [ is a vector.";
+
+pub(crate) const FACETS: &str = "\
+Examples:
+  vecdb facets -c packages section
+  vecdb facets -c packages section --limit 50 --filter '{\"essential\": true}' --json
+
+Of points with an array each element counts once.";
 
 pub(crate) const DELETE: &str = "\
 Examples:
@@ -334,8 +354,9 @@ Examples:
   vecdb scroll -c packages --limit 50
   vecdb scroll -c packages --filter '{\"essential\": true}' --columns synopsis,priority
   vecdb scroll -c packages --cursor CURSOR
+  vecdb scroll -c packages --order-by installed_size_kb --descending
 
-Points come in the order of their ids' hashes. The cursor stays valid while points are written.";
+Without --order-by points come in the order of their ids' hashes. The cursor stays valid while points are written.";
 
 pub(crate) const EXPORT: &str = "\
 Examples:

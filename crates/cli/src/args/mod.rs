@@ -5,6 +5,7 @@ mod collections;
 mod datasets;
 mod diskann;
 mod help;
+mod hits;
 mod place;
 mod points;
 mod quantizers;
@@ -23,6 +24,7 @@ pub(crate) use diskann::{
     DiskAnnBenchArgs, DiskAnnBuildArgs, DiskAnnCommand, DiskAnnSearchArgs, DiskAnnSweepArgs,
     ReadArgs,
 };
+pub(crate) use hits::{FacetsArgs, HitArgs, RecommendArgs};
 pub(crate) use place::settle;
 pub(crate) use points::{
     CountArgs, DeleteArgs, ExportArgs, GetArgs, ImportArgs, InsertArgs, ScrollArgs, SearchArgs,
@@ -186,6 +188,12 @@ pub(crate) enum Command {
     /// Find the points nearest to a vector, to a row of a file or to another point.
     #[command(after_long_help = help::SEARCH)]
     Search(SearchArgs),
+    /// Find the points most like some examples and least like others.
+    #[command(after_long_help = help::RECOMMEND)]
+    Recommend(RecommendArgs),
+    /// Count how many points have each value of a metadata field.
+    #[command(after_long_help = help::FACETS)]
+    Facets(FacetsArgs),
     /// Delete points by id or by filter.
     #[command(after_long_help = help::DELETE)]
     Delete(DeleteArgs),
@@ -307,6 +315,6 @@ mod tests {
         let Command::Search(args) = Cli::try_parse_from(line).unwrap().command else {
             panic!("another command")
         };
-        assert_eq!(args.limit, 3);
+        assert_eq!(args.hits.limit, 3);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use vecdb_engine::{Plan, SearchParams};
 
-use super::VectorArgs;
+use super::{HitArgs, VectorArgs};
 
 /// The collection a command works on.
 #[derive(Debug, Args)]
@@ -110,38 +110,8 @@ pub(crate) struct SearchArgs {
     /// Search with the vector of this point, which is left out of the hits.
     #[arg(long, value_name = "ID")]
     pub(crate) like: Option<String>,
-    /// Hits at most.
-    #[arg(
-        long,
-        short = 'k',
-        visible_alias = "k",
-        value_name = "K",
-        default_value_t = 10
-    )]
-    pub(crate) limit: usize,
-    /// Only points that match, such as {"section": "games", "installed_size_kb": {"$lt": 20000}}.
-    #[arg(long, value_name = "JSON")]
-    pub(crate) filter: Option<String>,
     #[command(flatten)]
-    pub(crate) knobs: KnobArgs,
-    /// Only hits at most this far.
-    #[arg(long, value_name = "D", allow_hyphen_values = true)]
-    pub(crate) max_distance: Option<f32>,
-    /// Only hits of at least this score.
-    #[arg(long, value_name = "S", allow_hyphen_values = true)]
-    pub(crate) min_score: Option<f32>,
-    /// Say how the search was answered: the plan of each part, what each condition matched, times.
-    #[arg(long)]
-    pub(crate) explain: bool,
-    /// Stop after this time with the best hits found until then.
-    #[arg(long, value_name = "MS")]
-    pub(crate) timeout_ms: Option<u64>,
-    /// Give the stored vectors back.
-    #[arg(long)]
-    pub(crate) with_vector: bool,
-    /// Metadata fields to show as columns. Default: the first five.
-    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
-    pub(crate) columns: Option<Vec<String>>,
+    pub(crate) hits: HitArgs,
 }
 
 #[derive(Debug, Args)]
@@ -202,6 +172,12 @@ pub(crate) struct ScrollArgs {
     /// Only points that match.
     #[arg(long, value_name = "JSON")]
     pub(crate) filter: Option<String>,
+    /// By the values of this field, smallest first; points without a value come last. Give it with every page.
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) order_by: Option<String>,
+    /// Largest value first.
+    #[arg(long, requires = "order_by")]
+    pub(crate) descending: bool,
     /// Give the vectors.
     #[arg(long)]
     pub(crate) with_vector: bool,

@@ -4,6 +4,7 @@ mod advise;
 mod collection;
 mod diskann;
 mod export;
+mod facets;
 mod flat;
 mod hnsw;
 mod import;
@@ -15,6 +16,7 @@ mod lsh;
 mod points;
 mod pq;
 mod quickstart;
+mod recommend;
 mod search;
 mod serve;
 mod session;
@@ -45,6 +47,8 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Insert(args) => insert::run(console, globals, &args),
         Command::Get(args) => points::get(console, globals, &args),
         Command::Search(args) => search::run(console, globals, &args),
+        Command::Recommend(args) => recommend::run(console, globals, &args),
+        Command::Facets(args) => facets::run(console, globals, &args),
         Command::Delete(args) => points::delete(console, globals, &args),
         Command::Update(args) => points::update(console, globals, &args),
         Command::Count(args) => points::count(console, globals, &args),

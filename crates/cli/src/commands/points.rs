@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 use vecdb_backend::Selection;
-use vecdb_engine::{ErrorKind, Metadata, MetadataUpdate, Record, ScrollRequest, WriteResult};
+use vecdb_engine::{
+    ErrorKind, Metadata, MetadataUpdate, OrderBy, Record, ScrollRequest, WriteResult,
+};
 
 use super::input;
 use super::session::{Intent, with_collection};
@@ -179,6 +181,10 @@ pub(crate) fn scroll(console: &Console, globals: &Globals, args: &ScrollArgs) ->
         filter: input::filter(args.filter.as_deref())?,
         with_vector: args.with_vector,
         with_metadata: true,
+        order_by: args.order_by.clone().map(|field| OrderBy {
+            field,
+            descending: args.descending,
+        }),
         ..ScrollRequest::default()
     };
     with_collection(

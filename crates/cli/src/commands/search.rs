@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vecdb_engine::{ErrorKind, Explanation, PointId, SearchRequest, SearchResponse};
+use vecdb_engine::{
+    Explanation, GroupBy, Hit, PointId, RecommendRequest, SearchRequest, SearchResponse, Value,
+};
 
 use super::input;
 use super::points::columns;
 use super::session::{Collection, Intent, with_collection};
-use crate::args::{Globals, SearchArgs};
+use crate::args::{Globals, HitArgs, SearchArgs};
 use crate::failure::{Failure, Outcome};
 use crate::measure::micros;
 use crate::output::{
@@ -16,68 +18,71 @@ use crate::output::{
 };
 
 pub(crate) fn run(console: &Console, globals: &Globals, args: &SearchArgs) -> Outcome {
-    let filter = input::filter(args.filter.as_deref())?;
     let like = args.like.as_deref().map(PointId::parse).transpose()?;
     let typed = args
         .vector
         .as_deref()
         .map(|text| input::query(text, args.row))
         .transpose()?;
+    let request = request(&args.hits, typed.clone().unwrap_or_default())?;
     with_collection(
         console,
         globals,
         Intent::Read,
         &args.name.collection,
         |collection| {
-            let vector = match (&typed, &like) {
-                (Some(vector), _) => vector.clone(),
-                (None, Some(id)) => vector_of(collection, id)?,
+            let response = match (&typed, like) {
+                (Some(_), _) => collection.search(&request)?,
+                (None, Some(id)) => collection.recommend(&RecommendRequest {
+                    search: request,
+                    ..RecommendRequest::new([id])
+                })?,
                 (None, None) => return Err(Failure::usage("give a vector or --like")),
             };
-            let request = SearchRequest {
-                // One more, for the point itself.
-                limit: args
-                    .limit
-                    .saturating_add(usize::from(like.is_some() && args.limit > 0)),
-                filter,
-                params: args.knobs.params(),
-                max_distance: args.max_distance,
-                min_score: args.min_score,
-                with_vector: args.with_vector,
-                with_metadata: true,
-                explain: args.explain,
-                timeout: args.timeout_ms.map(Duration::from_millis),
-                ..SearchRequest::new(vector)
-            };
-            let mut response = collection.search(&request)?;
-            response.hits.retain(|hit| Some(&hit.id) != like.as_ref());
-            response.hits.truncate(args.limit);
-            console.json(&Report::new(collection, &response))?;
-            print(console, args.columns.as_deref(), &response)
+            report(console, collection, &args.hits, &response)
         },
     )
 }
 
-fn vector_of(collection: Collection<'_>, id: &PointId) -> Outcome<Vec<f32>> {
-    let record = collection
-        .get(std::slice::from_ref(id), true)?
-        .pop()
-        .flatten();
-    record.and_then(|record| record.vector).ok_or_else(|| {
-        Failure::new(
-            ErrorKind::NotFound,
-            format!(
-                "no point of collection {:?} has the id {id}",
-                collection.name()
-            ),
-        )
+/// The search that the flags ask for.
+pub(super) fn request(args: &HitArgs, vector: Vec<f32>) -> Outcome<SearchRequest> {
+    Ok(SearchRequest {
+        limit: args.limit,
+        offset: args.offset,
+        group_by: args.group_by.clone().map(|field| GroupBy {
+            field,
+            group_size: args.group_size,
+        }),
+        filter: input::filter(args.filter.as_deref())?,
+        params: args.knobs.params(),
+        max_distance: args.max_distance,
+        min_score: args.min_score,
+        with_vector: args.with_vector,
+        with_metadata: true,
+        explain: args.explain,
+        timeout: args.timeout_ms.map(Duration::from_millis),
+        ..SearchRequest::new(vector)
     })
+}
+
+/// Tells what was found.
+pub(super) fn report(
+    console: &Console,
+    collection: Collection<'_>,
+    args: &HitArgs,
+    response: &SearchResponse,
+) -> Outcome {
+    console.json(&Report::new(collection, args, response))?;
+    print(console, args, response)
 }
 
 #[derive(Serialize)]
 struct Report<'a> {
     collection: &'a str,
     hits: Vec<HitJson>,
+    /// Where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<GroupJson>>,
     latency_us: f64,
     truncated: bool,
     searched_vectors: u64,
@@ -90,12 +95,24 @@ struct Report<'a> {
     explanation: Option<&'a Explanation>,
 }
 
+#[derive(Serialize)]
+struct GroupJson {
+    value: serde_json::Value,
+    hits: Vec<HitJson>,
+}
+
 impl<'a> Report<'a> {
-    fn new(collection: Collection<'a>, response: &'a SearchResponse) -> Self {
+    fn new(collection: Collection<'a>, args: &HitArgs, response: &'a SearchResponse) -> Self {
         let stats = &response.stats;
+        let hits = |hits: &[Hit]| hits.iter().map(HitJson::from).collect();
+        let groups = response.groups.iter().map(|group| GroupJson {
+            value: group.value.to_json(),
+            hits: hits(&group.hits),
+        });
         Self {
             collection: collection.name(),
-            hits: response.hits.iter().map(HitJson::from).collect(),
+            hits: hits(&response.hits),
+            groups: args.group_by.is_some().then(|| groups.collect()),
             latency_us: micros(response.elapsed),
             truncated: response.truncated,
             searched_vectors: stats.searched_vectors,
@@ -109,33 +126,59 @@ impl<'a> Report<'a> {
     }
 }
 
-fn print(console: &Console, asked: Option<&[String]>, response: &SearchResponse) -> Outcome {
-    if response.hits.is_empty() {
+fn print(console: &Console, args: &HitArgs, response: &SearchResponse) -> Outcome {
+    // Of hits without groups the offset counts some that are not shown.
+    let first = if args.group_by.is_some() {
+        0
+    } else {
+        args.offset
+    };
+    // Hits are one group without a value.
+    let groups: Vec<(Option<&Value>, &[Hit])> = match &args.group_by {
+        Some(_) => {
+            let groups = response.groups.iter();
+            groups
+                .map(|group| (Some(&group.value), group.hits.as_slice()))
+                .collect()
+        }
+        None => vec![(None, response.hits.as_slice())],
+    };
+    let hits = || groups.iter().flat_map(|(_, hits)| *hits);
+    if hits().next().is_none() {
         console.line("No point fits.")?;
     } else {
-        let columns = columns(asked, response.hits.iter().map(|hit| hit.metadata.as_ref()));
+        let columns = columns(
+            args.columns.as_deref(),
+            hits().map(|hit| hit.metadata.as_ref()),
+        );
         let fixed = [
             ("Rank", Align::Right),
             ("Id", Align::Left),
             ("Distance", Align::Right),
             ("Score", Align::Right),
         ];
-        let fixed = fixed
-            .map(|(title, align)| (title.to_owned(), align))
-            .into_iter();
-        let mut grid =
-            Grid::new(fixed.chain(columns.iter().map(|name| (shorten(name, 44), Align::Left))));
-        for (at, hit) in response.hits.iter().enumerate() {
-            let cells = columns
-                .iter()
-                .map(|name| metadata_cell(hit.metadata.as_ref().and_then(|m| m.get(name))));
-            let fixed = [
-                (at + 1).to_string(),
-                shorten(&hit.id.to_string(), 44),
-                float(hit.distance),
-                float(hit.score),
-            ];
-            grid.row(fixed.into_iter().chain(cells));
+        let fixed = fixed.map(|(title, align)| (title.to_owned(), align));
+        let grouped = args
+            .group_by
+            .iter()
+            .map(|field| (shorten(field, 44), Align::Left));
+        let fields = columns.iter().map(|name| (shorten(name, 44), Align::Left));
+        let mut grid = Grid::new(grouped.chain(fixed).chain(fields));
+        for (value, hits) in &groups {
+            for (at, hit) in hits.iter().enumerate() {
+                let metadata = |name| hit.metadata.as_ref().and_then(|m| m.get(name));
+                let cells = columns.iter().map(|name| metadata_cell(metadata(name)));
+                let group = value
+                    .iter()
+                    .map(|value| shorten(&metadata_cell(Some(value)), 44));
+                let fixed = [
+                    (first + at + 1).to_string(),
+                    shorten(&hit.id.to_string(), 44),
+                    float(hit.distance),
+                    float(hit.score),
+                ];
+                grid.row(group.chain(fixed).chain(cells));
+            }
         }
         console.grid(&grid)?;
     }

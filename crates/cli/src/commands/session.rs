@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection};
 use vecdb_engine::{
-    CollectionInfo, Database, ErrorKind, Filter, MetadataUpdate, Options, Point, PointId, Record,
-    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, StopSignal, WriteResult,
+    CollectionInfo, Database, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Options,
+    Point, PointId, RecommendRequest, Record, ScrollPage, ScrollRequest, SearchRequest,
+    SearchResponse, StopSignal, WriteResult,
 };
 use vecdb_remote::SnapshotStore;
 
@@ -202,6 +203,16 @@ impl<'a> Collection<'a> {
     pub(crate) fn search(&self, request: &SearchRequest) -> Outcome<SearchResponse> {
         let stop = StopSignal::default();
         Ok(self.backend().search(self.name, request, &stop)?)
+    }
+
+    pub(crate) fn recommend(&self, request: &RecommendRequest) -> Outcome<SearchResponse> {
+        let stop = StopSignal::default();
+        Ok(self.backend().recommend(self.name, request, &stop)?)
+    }
+
+    pub(crate) fn facets(&self, request: &FacetRequest) -> Outcome<Facets> {
+        let stop = StopSignal::default();
+        Ok(self.backend().facets(self.name, request, &stop)?)
     }
 
     pub(crate) fn compact(&self) -> vecdb_engine::Result<()> {

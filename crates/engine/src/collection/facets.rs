@@ -13,9 +13,9 @@ use vecdb_vector::{RowId, RowMask};
 
 use super::Collection;
 use super::read::ROWS_PER_CHECK;
-use super::search::LIMIT_MAX;
-use super::state::AnyView;
-use crate::error::{Error, Result};
+use super::search::{LIMIT_MAX, limit_out_of_range};
+use super::state::{AnyView, State};
+use crate::error::Result;
 use crate::part::Part;
 use crate::stop::StopSignal;
 
@@ -84,59 +84,60 @@ impl Collection {
     /// The most frequent values of a field with the number of live points that have them. Exact.
     pub fn facets(&self, request: &FacetRequest) -> Result<Facets> {
         self.inner.check_usable()?;
-        if request.limit == 0 || request.limit > LIMIT_MAX {
-            return Err(Error::invalid(format!(
-                "limit {} is not between 1 and {LIMIT_MAX}",
-                request.limit
-            )));
-        }
-        let state = self.inner.snapshot();
-        // Knows which fields there are, and which name is near.
-        Filter::exists(request.field.as_str(), true).check(&state.fields)?;
-        let filter = request.filter.as_ref();
-        let filter = filter
-            .map(|filter| filter.check(&state.fields))
-            .transpose()?;
-        let mut facets = Facets {
-            values: Vec::new(),
-            distinct: 0,
-            points: 0,
-            missing: 0,
-        };
-        let mut sources = Vec::new();
-        for view in state.parts() {
-            request.stop.check()?;
-            let Some(mut source) = Source::new(&view, filter.as_ref(), request)? else {
-                continue;
-            };
-            facets.points += source.points;
-            facets.missing += source.missing;
-            source.advance(&request.stop)?;
-            sources.push(source);
-        }
-        // The greatest is the first to go: the rarest, of those the largest.
-        let mut frequent = BinaryHeap::new();
-        while let Some((value, count)) = next(&mut sources, &request.stop)? {
-            facets.distinct += 1;
-            frequent.push((Reverse(count), value));
-            if frequent.len() > request.limit {
-                frequent.pop();
-            }
-        }
-        let field = state.fields.field(&request.field);
-        let of_field = |value| match field {
-            Some(field) => field.widened(value),
-            None => value,
-        };
-        let frequent = frequent.into_sorted_vec().into_iter();
-        facets.values = frequent
-            .map(|(Reverse(count), value)| Facet {
-                value: of_field(value.into_value()),
-                count,
-            })
-            .collect();
-        Ok(facets)
+        facets_of(&self.inner.snapshot(), request)
     }
+}
+
+/// [`Collection::facets`] of one state.
+pub(super) fn facets_of(state: &State, request: &FacetRequest) -> Result<Facets> {
+    if request.limit == 0 || request.limit > LIMIT_MAX {
+        return Err(limit_out_of_range(request.limit));
+    }
+    // Knows which fields there are, and which name is near.
+    Filter::exists(request.field.as_str(), true).check(&state.fields)?;
+    let filter = request.filter.as_ref();
+    let filter = filter
+        .map(|filter| filter.check(&state.fields))
+        .transpose()?;
+    let mut facets = Facets {
+        values: Vec::new(),
+        distinct: 0,
+        points: 0,
+        missing: 0,
+    };
+    let mut sources = Vec::new();
+    for view in state.parts() {
+        request.stop.check()?;
+        let Some(mut source) = Source::new(&view, filter.as_ref(), request)? else {
+            continue;
+        };
+        facets.points += source.points;
+        facets.missing += source.missing;
+        source.advance(&request.stop)?;
+        sources.push(source);
+    }
+    // The greatest is the first to go: the rarest, of those the largest.
+    let mut frequent = BinaryHeap::new();
+    while let Some((value, count)) = next(&mut sources, &request.stop)? {
+        facets.distinct += 1;
+        frequent.push((Reverse(count), value));
+        if frequent.len() > request.limit {
+            frequent.pop();
+        }
+    }
+    let field = state.fields.field(&request.field);
+    let of_field = |value| match field {
+        Some(field) => field.widened(value),
+        None => value,
+    };
+    let frequent = frequent.into_sorted_vec().into_iter();
+    facets.values = frequent
+        .map(|(Reverse(count), value)| Facet {
+            value: of_field(value.into_value()),
+            count,
+        })
+        .collect();
+    Ok(facets)
 }
 
 /// The least value of all sources, with its count in all of them.

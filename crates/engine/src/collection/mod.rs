@@ -21,6 +21,7 @@ mod merge;
 mod order;
 mod policy;
 mod read;
+mod recommend;
 mod request;
 mod retired;
 mod search;
@@ -34,7 +35,10 @@ use maintenance::Pause;
 pub(crate) use manifest::Manifest;
 pub use order::OrderBy;
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
-pub use request::{Hit, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult};
+pub use recommend::{EXAMPLES_MAX, Example, RecommendRequest, RecommendStrategy};
+pub use request::{
+    GroupBy, Hit, HitGroup, MetadataUpdate, SearchRequest, SearchResponse, SearchStats, WriteResult,
+};
 pub use search::LIMIT_MAX;
 pub use search::{
     ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use vecdb_filter::{Filter, Metadata};
+use vecdb_filter::{Filter, Metadata, Value};
 use vecdb_index::SearchParams;
 use vecdb_storage::Position;
 
@@ -21,6 +21,8 @@ pub struct SearchRequest {
     pub limit: usize,
     /// Pass over that many of the nearest hits. Default: none. Together with `limit` at most [`crate::LIMIT_MAX`].
     pub offset: usize,
+    /// Give groups of hits in place of hits; `limit` and `offset` then count groups.
+    pub group_by: Option<GroupBy>,
     /// Only points that match.
     pub filter: Option<Filter>,
     /// Knobs of the index, such as `ef`.
@@ -48,6 +50,7 @@ impl SearchRequest {
             vector: vector.into(),
             limit: 10,
             offset: 0,
+            group_by: None,
             filter: None,
             params: SearchParams::default(),
             max_distance: None,
@@ -71,6 +74,16 @@ impl SearchRequest {
     #[must_use]
     pub fn offset(mut self, offset: usize) -> Self {
         self.offset = offset;
+        self
+    }
+
+    /// Gives groups of at most `group_size` hits that have the same value of `field`.
+    #[must_use]
+    pub fn group_by(mut self, field: impl Into<String>, group_size: usize) -> Self {
+        self.group_by = Some(GroupBy {
+            field: field.into(),
+            group_size,
+        });
         self
     }
 
@@ -124,6 +137,27 @@ impl SearchRequest {
     }
 }
 
+/// How the hits of a search are grouped: by the values of a metadata field.
+///
+/// A point whose value is an array is in the group of each of its elements. A point without a value (it misses the
+/// field, or it is null or an empty array) is in no group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupBy {
+    /// The field.
+    pub field: String,
+    /// Hits of a group at most. Together with the number of groups at most [`crate::LIMIT_MAX`] hits.
+    pub group_size: usize,
+}
+
+/// The nearest points that have one value of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HitGroup {
+    /// The value: a scalar.
+    pub value: Value,
+    /// Nearest first; equal distances in the order of their ids.
+    pub hits: Vec<Hit>,
+}
+
 /// A point found by a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
@@ -161,8 +195,10 @@ pub struct SearchStats {
 /// The answer to a search.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchResponse {
-    /// Nearest first; equal distances in the order of their ids.
+    /// Nearest first; equal distances in the order of their ids. Empty where groups were asked for.
     pub hits: Vec<Hit>,
+    /// The groups, where they were asked for: the one with the nearest hit first.
+    pub groups: Vec<HitGroup>,
     /// What the search did.
     pub stats: SearchStats,
     /// The time limit came first: better hits may exist.

@@ -11,7 +11,9 @@ mod admin;
 mod advise;
 mod collections;
 mod facets;
+mod groups;
 mod points;
+mod recommend;
 mod search;
 mod status;
 #[cfg(test)]

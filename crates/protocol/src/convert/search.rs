@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use vecdb_engine::{
-    Error, Explanation, Hit, OrderBy, Record, Result, ScrollPage, ScrollRequest, SearchParams,
-    SearchRequest, SearchResponse, SearchStats, StopSignal,
+    Error, Explanation, Hit, HitGroup, OrderBy, Record, Result, ScrollPage, ScrollRequest,
+    SearchParams, SearchRequest, SearchResponse, SearchStats, StopSignal,
 };
 
 use super::{filter, invalid, metadata_message, optional_text, required};
@@ -58,6 +58,7 @@ impl TryFrom<v1::SearchRequest> for SearchRequest {
         Ok(SearchRequest {
             limit: limit(message.limit, defaults.limit),
             offset: message.offset as usize,
+            group_by: message.group_by.map(Into::into),
             filter: filter(message.filter)?,
             params: message.params.unwrap_or_default().try_into()?,
             max_distance: message.max_distance,
@@ -89,6 +90,7 @@ impl From<SearchRequest> for v1::SearchRequest {
             timeout_ms: request.timeout.map(ceil_ms),
             explain: request.explain,
             offset: saturated(request.offset),
+            group_by: request.group_by.map(Into::into),
         }
     }
 }
@@ -161,8 +163,10 @@ impl TryFrom<v1::SearchResponse> for SearchResponse {
     fn try_from(message: v1::SearchResponse) -> Result<Self> {
         let stats = required(message.stats, "the stats")?;
         let results = message.results.into_iter();
+        let groups = message.groups.into_iter();
         Ok(SearchResponse {
             hits: results.map(Hit::try_from).collect::<Result<_>>()?,
+            groups: groups.map(HitGroup::try_from).collect::<Result<_>>()?,
             stats: SearchStats {
                 distance_computations: stats.distance_computations,
                 estimated_distances: stats.estimated_distances,
@@ -197,6 +201,7 @@ impl From<SearchResponse> for v1::SearchResponse {
             }),
             explanation_json: explanation_json(response.explanation.as_deref()),
             truncated: response.truncated,
+            groups: response.groups.into_iter().map(Into::into).collect(),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use vecdb_engine::{
     Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
-    Durability, ElementType, Error, ErrorKind, Facet, FacetRequest, Facets, Filter, HnswParams,
-    IndexSpec, Metric, Options, OrderBy, Point, PointId, Record, Recovery, ScrollPage,
-    ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, Value,
-    VerifyReport, WriteResult,
+    Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets, Filter,
+    HitGroup, HnswParams, IndexSpec, Metric, Options, OrderBy, Point, PointId, RecommendRequest,
+    RecommendStrategy, Record, Recovery, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
+    SearchResponse, SnapshotInfo, StopSignal, Value, VerifyReport, WriteResult,
 };
 
 use super::*;
@@ -144,6 +144,7 @@ fn searches_and_scrolls_round_trip() {
         })
         .max_distance(0.5)
         .offset(7)
+        .group_by("a", 3)
         .min_score(0.25)
         .with_vector(true)
         .with_metadata(false);
@@ -199,6 +200,10 @@ fn an_answer_round_trips() {
     let mut answer = collection.search(&request).unwrap();
     answer.elapsed = Duration::from_micros(1500);
     answer.stats.matching = Some(0);
+    answer.groups = vec![HitGroup {
+        value: Value::from("x"),
+        hits: answer.hits.clone(),
+    }];
     let message = v1::SearchResponse::from(answer.clone());
     assert_eq!(message.latency_ms, 1.5);
     let back = SearchResponse::try_from(message.clone()).unwrap();
@@ -208,6 +213,36 @@ fn an_answer_round_trips() {
         ..message
     };
     assert!(SearchResponse::try_from(broken).is_err());
+}
+
+#[test]
+fn recommendations_round_trip() {
+    let mut request = RecommendRequest::new(["a"])
+        .negative([7])
+        .strategy(RecommendStrategy::BestScore);
+    request.positive.push(Example::Vector(vec![1.0, 2.0]));
+    request.search.limit = 3;
+    let message = v1::RecommendRequest::from(request.clone());
+    let back = RecommendRequest::try_from(message.clone()).unwrap();
+    assert_eq!(format!("{back:?}"), format!("{request:?}"));
+    let plain = RecommendRequest::try_from(v1::RecommendRequest::default()).unwrap();
+    assert_eq!(plain.strategy, RecommendStrategy::AverageVector);
+    assert_eq!(plain.search.limit, 10);
+
+    let mut empty = message.clone();
+    empty.negative.push(v1::Example::default());
+    let mut unknown = message.clone();
+    unknown.strategy = "best".to_owned();
+    let mut named = message;
+    named.search.as_mut().unwrap().collection = "c".to_owned();
+    for (message, expected) in [
+        (empty, "negative example 1: the id or vector is missing"),
+        (unknown, "average_vector, best_score"),
+        (named, "names a collection"),
+    ] {
+        let error = RecommendRequest::try_from(message).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

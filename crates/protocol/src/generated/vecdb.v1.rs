@@ -545,6 +545,56 @@ pub struct SearchRequest {
     /// Say how the search was answered.
     #[prost(bool, tag = "14")]
     pub explain: bool,
+    /// Give groups in place of hits; limit and offset then count groups.
+    #[prost(message, optional, tag = "15")]
+    pub group_by: ::core::option::Option<GroupBy>,
+}
+/// A point whose value is an array is in the group of each of its elements; one without a value is in none.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupBy {
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// Hits of a group at most, 1 or more.
+    #[prost(uint32, tag = "2")]
+    pub group_size: u32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecommendRequest {
+    #[prost(string, tag = "1")]
+    pub collection: ::prost::alloc::string::String,
+    /// What hits are to be near to; one at least. Points of the collection that are examples are no hits.
+    #[prost(message, repeated, tag = "2")]
+    pub positive: ::prost::alloc::vec::Vec<Example>,
+    /// What hits are to be far from.
+    #[prost(message, repeated, tag = "3")]
+    pub negative: ::prost::alloc::vec::Vec<Example>,
+    /// average_vector or best_score; empty: average_vector.
+    #[prost(string, tag = "4")]
+    pub strategy: ::prost::alloc::string::String,
+    /// How to search. Its collection and its vector stay empty.
+    #[prost(message, optional, tag = "5")]
+    pub search: ::core::option::Option<SearchRequest>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Example {
+    #[prost(oneof = "example::Kind", tags = "1, 2")]
+    pub kind: ::core::option::Option<example::Kind>,
+}
+/// Nested message and enum types in `Example`.
+pub mod example {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        /// The vector of a point of the collection.
+        #[prost(message, tag = "1")]
+        Id(super::PointId),
+        #[prost(message, tag = "2")]
+        Vector(super::Vector),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Vector {
+    #[prost(float, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<f32>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchResult {
@@ -567,7 +617,7 @@ pub struct SearchResult {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchResponse {
-    /// Nearest first.
+    /// Nearest first. Empty where groups were asked for.
     #[prost(message, repeated, tag = "1")]
     pub results: ::prost::alloc::vec::Vec<SearchResult>,
     /// Live points the search was over.
@@ -584,6 +634,18 @@ pub struct SearchResponse {
     /// How it was answered, where that was asked for: the JSON that the HTTP API gives as `explanation`.
     #[prost(string, tag = "6")]
     pub explanation_json: ::prost::alloc::string::String,
+    /// Where they were asked for: the one with the nearest hit first.
+    #[prost(message, repeated, tag = "7")]
+    pub groups: ::prost::alloc::vec::Vec<HitGroup>,
+}
+/// The nearest points that have one value of a field.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct HitGroup {
+    #[prost(message, optional, tag = "1")]
+    pub value: ::core::option::Option<Value>,
+    /// Nearest first.
+    #[prost(message, repeated, tag = "2")]
+    pub results: ::prost::alloc::vec::Vec<SearchResult>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SearchStats {
@@ -1215,6 +1277,25 @@ pub mod vec_db_client {
                 .insert(GrpcMethod::new("vecdb.v1.VecDB", "SearchBatch"));
             self.inner.unary(req, path, codec).await
         }
+        /// The points most like some examples and least like others.
+        pub async fn recommend(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecommendRequest>,
+        ) -> std::result::Result<tonic::Response<super::SearchResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vecdb.v1.VecDB/Recommend");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Recommend"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Writes what is in memory to segments.
         pub async fn flush_collection(
             &mut self,
@@ -1536,6 +1617,11 @@ pub mod vec_db_server {
             tonic::Response<super::SearchBatchResponse>,
             tonic::Status,
         >;
+        /// The points most like some examples and least like others.
+        async fn recommend(
+            &self,
+            request: tonic::Request<super::RecommendRequest>,
+        ) -> std::result::Result<tonic::Response<super::SearchResponse>, tonic::Status>;
         /// Writes what is in memory to segments.
         async fn flush_collection(
             &self,
@@ -2277,6 +2363,49 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SearchBatchSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/Recommend" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecommendSvc<T: VecDb>(pub Arc<T>);
+                    impl<T: VecDb> tonic::server::UnaryService<super::RecommendRequest>
+                    for RecommendSvc<T> {
+                        type Response = super::SearchResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecommendRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::recommend(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecommendSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -40,6 +40,8 @@ pub enum Operation {
     Search,
     /// Several searches.
     SearchBatch,
+    /// A search by examples.
+    Recommend,
     /// Writes what is in memory to segments.
     FlushCollection,
     /// Merges segments.
@@ -75,7 +77,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 22] = [
+    pub const ALL: [Operation; 23] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -89,6 +91,7 @@ impl Operation {
         Operation::Facets,
         Operation::Search,
         Operation::SearchBatch,
+        Operation::Recommend,
         Operation::FlushCollection,
         Operation::CompactCollection,
         Operation::Verify,
@@ -116,6 +119,7 @@ impl Operation {
             Operation::Facets => "facets",
             Operation::Search => "search",
             Operation::SearchBatch => "search_batch",
+            Operation::Recommend => "recommend",
             Operation::FlushCollection => "flush_collection",
             Operation::CompactCollection => "compact_collection",
             Operation::Verify => "verify",
@@ -139,6 +143,7 @@ impl Operation {
             | Operation::Facets
             | Operation::Search
             | Operation::SearchBatch
+            | Operation::Recommend
             | Operation::Advise
             | Operation::GetStatus => Access::Read,
             Operation::Upsert | Operation::UpdateMetadata | Operation::Delete => Access::Write,

@@ -136,6 +136,7 @@ fn operation_of(path: &str) -> Option<Operation> {
         "Facets" => Operation::Facets,
         "Search" => Operation::Search,
         "SearchBatch" => Operation::SearchBatch,
+        "Recommend" => Operation::Recommend,
         "FlushCollection" => Operation::FlushCollection,
         "CompactCollection" => Operation::CompactCollection,
         "Verify" => Operation::Verify,

@@ -7,7 +7,8 @@ use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use vecdb_backend::{Backend, Selection};
 use vecdb_engine::{
-    CollectionConfig, FacetRequest, Result, ScrollRequest, SearchRequest, StopSignal,
+    CollectionConfig, FacetRequest, RecommendRequest, Result, ScrollRequest, SearchRequest,
+    StopSignal,
 };
 use vecdb_protocol::convert::{self, collection_name, status_of};
 use vecdb_protocol::v1;
@@ -373,6 +374,25 @@ impl VecDb for Service {
                 Ok(v1::SearchBatchResponse {
                     responses: responses.into_iter().map(Into::into).collect(),
                 })
+            },
+        )
+        .await
+    }
+
+    async fn recommend(
+        &self,
+        request: Request<v1::RecommendRequest>,
+    ) -> Answer<v1::SearchResponse> {
+        let (operation, about) = (Operation::Recommend, about(&request));
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            move |backend, mut q, stop| {
+                let collection = collection_name(std::mem::take(&mut q.collection))?;
+                let request = RecommendRequest::try_from(q)?;
+                about.search(&request.search);
+                Ok(backend.recommend(&collection, &request, stop)?.into())
             },
         )
         .await

@@ -362,6 +362,29 @@ async fn points_are_read_and_found() {
     let counts: Vec<_> = facets.values.iter().map(|facet| facet.count).collect();
     assert_eq!((counts, facets.points, facets.missing), (vec![3, 2], 5, 0));
 
+    let mut grouped = search();
+    grouped.group_by = Some(v1::GroupBy {
+        field: "even".to_owned(),
+        group_size: 1,
+    });
+    let grouped = client.search(grouped).await.unwrap().into_inner();
+    assert!(grouped.results.is_empty());
+    let nearest = grouped
+        .groups
+        .iter()
+        .map(|group| group.results[0].id.clone());
+    assert_eq!(nearest.collect::<Vec<_>>(), [Some(id(3)), Some(id(4))]);
+    let like = v1::RecommendRequest {
+        collection: "c".to_owned(),
+        positive: vec![v1::Example {
+            kind: Some(v1::example::Kind::Id(id(5))),
+        }],
+        ..Default::default()
+    };
+    let like = client.recommend(like).await.unwrap().into_inner().results;
+    let ids: Vec<_> = like.into_iter().map(|hit| hit.id).collect();
+    assert_eq!(ids, [4, 3, 2, 1].map(|number| Some(id(number))));
+
     let found = client.search(search()).await.unwrap().into_inner();
     let ids: Vec<_> = found
         .results

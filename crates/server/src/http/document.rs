@@ -306,7 +306,8 @@ fn properties(shape: &Shape) -> impl Iterator<Item = (String, RefOr<Schema>)> {
 }
 
 fn tag(path: &str) -> &'static str {
-    if path.contains("/search") {
+    let searches = ["/search", "/search/batch", "/recommend", "/facets"];
+    if searches.iter().any(|end| path.ends_with(end)) {
         "Search"
     } else if path.contains("/points") {
         "Points"

@@ -7,10 +7,10 @@ use super::json::{
     AdviseRequest, AdviseResponse, CollectionInfo, CompactRequest, CountRequest, CountResponse,
     CreateCollectionRequest, CreateSnapshotRequest, DeleteRequest, Empty, FacetsRequest,
     FacetsResponse, GetOptions, GetRequest, GetResponse, ListCollectionsResponse,
-    ListSnapshotsResponse, Record, RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest,
-    ScrollResponse, SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse,
-    SnapshotInfo, StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest,
-    VerifyResponse, WriteResponse,
+    ListSnapshotsResponse, RecommendRequest, Record, RestoreSnapshotRequest,
+    RestoreSnapshotResponse, ScrollRequest, ScrollResponse, SearchBatchRequest,
+    SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo, StatusResponse,
+    UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse, WriteResponse,
 };
 use super::route::{Endpoint, Job, Route, Verb};
 use crate::gateway::{Access, Operation};
@@ -132,6 +132,14 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/collections/{collection}/search/batch",
             "Several searches of one state of the collection",
             search_batch,
+        )
+        .route(),
+        Endpoint::new(
+            Op::Recommend,
+            Verb::Post,
+            "/v1/collections/{collection}/recommend",
+            "The points most like some examples and least like others",
+            recommend,
         )
         .route(),
         Endpoint::new(
@@ -348,6 +356,15 @@ fn search_batch(job: &Job<'_>, request: SearchBatchRequest) -> Result<SearchBatc
     Ok(SearchBatchResponse {
         responses: responses.into_iter().map(Into::into).collect(),
     })
+}
+
+fn recommend(job: &Job<'_>, request: RecommendRequest) -> Result<SearchResponse> {
+    let request: vecdb_engine::RecommendRequest = request.try_into()?;
+    job.about.search(&request.search);
+    let response = job
+        .backend
+        .recommend(&job.target.collection, &request, job.stop)?;
+    Ok(response.into())
 }
 
 fn flush(job: &Job<'_>, _: Empty) -> Result<Empty> {

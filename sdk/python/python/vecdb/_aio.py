@@ -12,8 +12,20 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ._client import VecDBClient
-from ._results import Advice, AttributeDict, CollectionInfo, Record, SearchResults, WriteResult
-from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
+from ._results import Advice, AttributeDict, CollectionInfo, Facets, Record, SearchResults, WriteResult
+from ._types import (
+    Certificate,
+    Durability,
+    Element,
+    Example,
+    Filter,
+    Metadata,
+    Metric,
+    PointId,
+    Progress,
+    Strategy,
+    Vector,
+)
 from ._vecdb import Stop
 
 T = TypeVar("T")
@@ -175,6 +187,8 @@ class AsyncVecDBClient:
         filter: Filter | None = None,
         with_vector: bool = False,
         with_metadata: bool = True,
+        order_by: str | None = None,
+        descending: bool = False,
         page_size: int = 1000,
         timeout: float | None = None,
     ) -> AsyncIterator[Record]:
@@ -188,6 +202,8 @@ class AsyncVecDBClient:
                 filter=filter,
                 with_vector=with_vector,
                 with_metadata=with_metadata,
+                order_by=order_by,
+                descending=descending,
                 page_size=page_size,
                 timeout=timeout,
             )
@@ -204,6 +220,8 @@ class AsyncVecDBClient:
         filter: Filter | None = None,
         with_vector: bool = False,
         with_metadata: bool = True,
+        order_by: str | None = None,
+        descending: bool = False,
         page_size: int = 1000,
         timeout: float | None = None,
     ) -> tuple[list[Record], str | None]:
@@ -215,6 +233,8 @@ class AsyncVecDBClient:
             filter=filter,
             with_vector=with_vector,
             with_metadata=with_metadata,
+            order_by=order_by,
+            descending=descending,
             page_size=page_size,
             timeout=timeout,
         )
@@ -236,6 +256,9 @@ class AsyncVecDBClient:
         with_vector: bool = False,
         with_metadata: bool = True,
         truncate_after: float | None = None,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int = 1,
         timeout: float | None = None,
     ) -> SearchResults:
         """See :meth:`VecDBClient.search`."""
@@ -251,6 +274,9 @@ class AsyncVecDBClient:
             with_vector=with_vector,
             with_metadata=with_metadata,
             truncate_after=truncate_after,
+            offset=offset,
+            group_by=group_by,
+            group_size=group_size,
             timeout=timeout,
         )
 
@@ -267,6 +293,9 @@ class AsyncVecDBClient:
         with_vector: bool = False,
         with_metadata: bool = True,
         truncate_after: float | None = None,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int = 1,
         timeout: float | None = None,
     ) -> list[SearchResults]:
         """See :meth:`VecDBClient.search_batch`."""
@@ -282,8 +311,64 @@ class AsyncVecDBClient:
             with_vector=with_vector,
             with_metadata=with_metadata,
             truncate_after=truncate_after,
+            offset=offset,
+            group_by=group_by,
+            group_size=group_size,
             timeout=timeout,
         )
+
+    async def recommend(
+        self,
+        collection: str,
+        positive: Sequence[Example],
+        negative: Sequence[Example] = (),
+        limit: int = 10,
+        filter: Filter | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        strategy: Strategy = "average_vector",
+        max_distance: float | None = None,
+        min_score: float | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        truncate_after: float | None = None,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int = 1,
+        timeout: float | None = None,
+    ) -> SearchResults:
+        """See :meth:`VecDBClient.recommend`."""
+        return await self._call(
+            self._client.recommend,
+            collection,
+            positive,
+            negative,
+            limit,
+            filter,
+            params,
+            strategy=strategy,
+            max_distance=max_distance,
+            min_score=min_score,
+            with_vector=with_vector,
+            with_metadata=with_metadata,
+            truncate_after=truncate_after,
+            offset=offset,
+            group_by=group_by,
+            group_size=group_size,
+            timeout=timeout,
+        )
+
+    async def facets(
+        self,
+        collection: str,
+        field: str,
+        limit: int = 10,
+        filter: Filter | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Facets:
+        """See :meth:`VecDBClient.facets`."""
+        return await self._call(self._client.facets, collection, field, limit, filter, timeout=timeout)
 
     async def flush(self, collection: str) -> None:
         """See :meth:`VecDBClient.flush`."""

@@ -12,8 +12,20 @@ from typing import Any, cast
 
 from . import _batches
 from ._errors import InvalidArgumentError, VecDBError
-from ._results import Advice, AttributeDict, CollectionInfo, IndexChoice, Record, SearchResults, WriteResult
-from ._types import Certificate, Durability, Element, Filter, Metadata, Metric, PointId, Progress, Vector
+from ._results import Advice, AttributeDict, CollectionInfo, Facets, IndexChoice, Record, SearchResults, WriteResult
+from ._types import (
+    Certificate,
+    Durability,
+    Element,
+    Example,
+    Filter,
+    Metadata,
+    Metric,
+    PointId,
+    Progress,
+    Strategy,
+    Vector,
+)
 from ._vecdb import Connection
 
 
@@ -207,11 +219,19 @@ class VecDBClient:
         filter: Filter | None = None,
         with_vector: bool = False,
         with_metadata: bool = True,
+        order_by: str | None = None,
+        descending: bool = False,
         page_size: int = 1000,
         timeout: float | None = None,
     ) -> Iterator[Record]:
         """All points, or those that match a filter, read page by page. Points that exist all the while come exactly once.
-        ``timeout`` holds for each page."""
+
+        Args:
+            order_by: By the values of this field, smallest first; those of the same value by their ids, those without a
+                value last. An array counts as its smallest element, or as its largest where the order descends.
+            descending: Largest value first.
+            timeout: Holds for each page.
+        """
         cursor: str | None = None
         while True:
             page, cursor = self.scroll_page(
@@ -220,6 +240,8 @@ class VecDBClient:
                 filter=filter,
                 with_vector=with_vector,
                 with_metadata=with_metadata,
+                order_by=order_by,
+                descending=descending,
                 page_size=page_size,
                 timeout=timeout,
             )
@@ -235,12 +257,22 @@ class VecDBClient:
         filter: Filter | None = None,
         with_vector: bool = False,
         with_metadata: bool = True,
+        order_by: str | None = None,
+        descending: bool = False,
         page_size: int = 1000,
         timeout: float | None = None,
     ) -> tuple[list[Record], str | None]:
         """One page of :meth:`scroll`, and the cursor of the next one; ``None`` at the end."""
         return self._connection.scroll(
-            collection, cursor, page_size, filter, with_vector, with_metadata, self._limit(timeout)
+            collection,
+            cursor,
+            page_size,
+            filter,
+            with_vector,
+            with_metadata,
+            order_by,
+            descending,
+            self._limit(timeout),
         )
 
     def count(self, collection: str, filter: Filter | None = None, *, timeout: float | None = None) -> int:
@@ -262,6 +294,9 @@ class VecDBClient:
         with_vector: bool = False,
         with_metadata: bool = True,
         truncate_after: float | None = None,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int = 1,
         timeout: float | None = None,
     ) -> SearchResults:
         """The points nearest to a vector, nearest first.
@@ -273,6 +308,9 @@ class VecDBClient:
             max_distance: Only points at most this far.
             min_score: Only points of at least this score.
             truncate_after: After so many seconds give what was found, marked ``truncated``.
+            offset: Pass over that many of the nearest hits.
+            group_by: Give, in ``groups`` of the answer, hits that have the same value of this field, ``group_size`` of each
+                value at most; ``limit`` and ``offset`` then count groups. A point without a value is in none.
             timeout: After so many seconds raise :class:`DeadlineExceededError`.
         """
         return self._connection.search(
@@ -286,6 +324,9 @@ class VecDBClient:
             with_vector,
             with_metadata,
             truncate_after,
+            offset,
+            group_by,
+            group_size,
             self._limit(timeout),
         )
 
@@ -302,6 +343,9 @@ class VecDBClient:
         with_vector: bool = False,
         with_metadata: bool = True,
         truncate_after: float | None = None,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int = 1,
         timeout: float | None = None,
     ) -> list[SearchResults]:
         """One search for each row of ``vectors``, all of the same state of the collection; faster than one by one."""
@@ -316,8 +360,72 @@ class VecDBClient:
             with_vector,
             with_metadata,
             truncate_after,
+            offset,
+            group_by,
+            group_size,
             self._limit(timeout),
         )
+
+    def recommend(
+        self,
+        collection: str,
+        positive: Sequence[Example],
+        negative: Sequence[Example] = (),
+        limit: int = 10,
+        filter: Filter | None = None,
+        params: Mapping[str, Any] | None = None,
+        *,
+        strategy: Strategy = "average_vector",
+        max_distance: float | None = None,
+        min_score: float | None = None,
+        with_vector: bool = False,
+        with_metadata: bool = True,
+        truncate_after: float | None = None,
+        offset: int = 0,
+        group_by: str | None = None,
+        group_size: int = 1,
+        timeout: float | None = None,
+    ) -> SearchResults:
+        """The points most like some examples and least like others. Examples that are points are no hits.
+
+        Args:
+            positive, negative: Ids of points, and vectors. One positive example at least.
+            strategy: ``"average_vector"`` searches for the mean of the positive examples, moved away from that of the
+                negative ones. ``"best_score"`` compares candidates near the positive examples with every example.
+
+        The other arguments are those of :meth:`search`.
+        """
+        return self._connection.recommend(
+            collection,
+            positive,
+            negative,
+            strategy,
+            limit,
+            filter,
+            params,
+            max_distance,
+            min_score,
+            with_vector,
+            with_metadata,
+            truncate_after,
+            offset,
+            group_by,
+            group_size,
+            self._limit(timeout),
+        )
+
+    def facets(
+        self,
+        collection: str,
+        field: str,
+        limit: int = 10,
+        filter: Filter | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Facets:
+        """The most frequent values of a metadata field and how many points have each, or how many of those that match a
+        filter. Of points with an array each different element counts."""
+        return self._connection.facets(collection, field, limit, filter, self._limit(timeout))
 
     # Maintenance
 

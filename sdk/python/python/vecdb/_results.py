@@ -38,6 +38,18 @@ class Record(AttributeDict):
     __slots__ = ()
 
 
+class HitGroup(AttributeDict):
+    """The nearest points that have one ``value`` of a field: its ``hits``, nearest first."""
+
+    __slots__ = ()
+
+
+class Facet(AttributeDict):
+    """A ``value`` of a field and the ``count`` of points that have it."""
+
+    __slots__ = ()
+
+
 class WriteResult(AttributeDict):
     """What a write did: ``inserted``, ``updated``, ``deleted``, the ``position`` of the write in the log, and how safe
     it was when it was acknowledged (``durability``)."""
@@ -79,13 +91,14 @@ class SearchStats(NamedTuple):
 
 
 class SearchResults(list[SearchResult]):
-    """The points found, nearest first.
+    """The points found, nearest first. Where groups were asked for there are none, and ``groups`` has them: the one with the
+    nearest hit first, each a :class:`HitGroup`.
 
     ``searched_vectors``: how many points the search was over. ``latency_ms``: time inside the engine. ``truncated``: the
     time given as ``truncate_after`` was up first, so nearer points may exist. ``stats``: see :class:`SearchStats`.
     """
 
-    __slots__ = ("latency_ms", "searched_vectors", "stats", "truncated")
+    __slots__ = ("groups", "latency_ms", "searched_vectors", "stats", "truncated")
 
     def __init__(
         self,
@@ -94,12 +107,14 @@ class SearchResults(list[SearchResult]):
         latency_ms: float = 0.0,
         truncated: bool = False,
         stats: tuple[int, int, int, int, int | None] = (0, 0, 0, 0, None),
+        groups: Iterable[HitGroup] = (),
     ) -> None:
         super().__init__(results)
         self.searched_vectors = searched_vectors
         self.latency_ms = latency_ms
         self.truncated = truncated
         self.stats = SearchStats(*stats)
+        self.groups = list(groups)
 
     @property
     def ids(self) -> list[int | str]:
@@ -118,6 +133,22 @@ class SearchResults(list[SearchResult]):
     def to_arrow(self) -> pyarrow.Table:
         """An Arrow table: id, score, distance, and a column for each metadata field. Needs pyarrow."""
         return to_arrow(self)
+
+
+class Facets(list[Facet]):
+    """The values of a field, the most frequent first.
+
+    ``distinct``: how many different values there are. ``points``: how many points match the filter, or are there.
+    ``missing``: how many of these have no value.
+    """
+
+    __slots__ = ("distinct", "missing", "points")
+
+    def __init__(self, values: Iterable[Facet] = (), distinct: int = 0, points: int = 0, missing: int = 0) -> None:
+        super().__init__(values)
+        self.distinct = distinct
+        self.points = points
+        self.missing = missing
 
 
 def to_pandas(points: Iterable[AttributeDict]) -> pandas.DataFrame:

@@ -21,6 +21,10 @@ Filter = Mapping[str, Any]
 Vector = Any
 """A list of numbers, a numpy array, or anything that numpy takes for an array."""
 
+Example = Union[PointId, Vector]
+"""The id of a point, or a vector."""
+
+Strategy = Literal["average_vector", "best_score"]
 Metric = Literal["l2", "cosine", "dot", "l1", "hamming", "jaccard"]
 Element = Literal["f32", "f16", "i8", "u8", "bits"]
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from ._results import Record, SearchResults, WriteResult
+from ._results import Facets, Record, SearchResults, WriteResult
 
 __version__: str
 
@@ -67,6 +67,8 @@ class Connection:
         filter: Any,
         with_vector: bool,
         with_metadata: bool,
+        order_by: str | None,
+        descending: bool,
         timeout: float | None,
     ) -> tuple[list[Record], str | None]: ...
     def count(self, collection: str, filter: Any, timeout: float | None) -> int: ...
@@ -82,6 +84,9 @@ class Connection:
         with_vector: bool,
         with_metadata: bool,
         truncate_after: float | None,
+        offset: int,
+        group_by: str | None,
+        group_size: int,
         timeout: float | None,
     ) -> SearchResults: ...
     def search_batch(
@@ -96,8 +101,31 @@ class Connection:
         with_vector: bool,
         with_metadata: bool,
         truncate_after: float | None,
+        offset: int,
+        group_by: str | None,
+        group_size: int,
         timeout: float | None,
     ) -> list[SearchResults]: ...
+    def recommend(
+        self,
+        collection: str,
+        positive: Any,
+        negative: Any,
+        strategy: str,
+        limit: int,
+        filter: Any,
+        params: Any,
+        max_distance: float | None,
+        min_score: float | None,
+        with_vector: bool,
+        with_metadata: bool,
+        truncate_after: float | None,
+        offset: int,
+        group_by: str | None,
+        group_size: int,
+        timeout: float | None,
+    ) -> SearchResults: ...
+    def facets(self, collection: str, field: str, limit: int, filter: Any, timeout: float | None) -> Facets: ...
     def flush(self, collection: str) -> None: ...
     def compact(self, collection: str) -> None: ...
     def verify(self, collection: str | None) -> dict[str, Any]: ...

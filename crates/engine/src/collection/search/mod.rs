@@ -1,10 +1,12 @@
 //! Searching a snapshot: each part by its index or by scan, the best of all merged.
 
 mod explain;
+pub(super) mod groups;
 mod masks;
-mod pages;
+pub(super) mod pages;
 mod run;
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use vecdb_filter::Filter;
@@ -31,7 +33,7 @@ impl Collection {
         let inner = &self.inner;
         inner.check_usable()?;
         let state = inner.snapshot();
-        let mut response = inner.answer(&state, request, started)?;
+        let mut response = inner.answer(&state, request, &HashSet::new(), started)?;
         response.elapsed = started.elapsed();
         Ok(response)
     }
@@ -49,7 +51,7 @@ impl Collection {
                 .enumerate()
                 .map(|(at, request)| {
                     let started = Instant::now();
-                    let answer = inner.answer(&state, request, started);
+                    let answer = inner.answer(&state, request, &HashSet::new(), started);
                     let mut response = answer.map_err(|e| e.context(format_args!("query {at}")))?;
                     response.elapsed = started.elapsed();
                     Ok(response)
@@ -71,7 +73,7 @@ struct Plan<'a> {
 
 impl Inner {
     /// The nearest points, without what stands around a search.
-    fn nearest(
+    pub(super) fn nearest(
         &self,
         state: &State,
         request: &SearchRequest,
@@ -89,10 +91,7 @@ impl Inner {
     ) -> Result<Plan<'a>> {
         let field = self.vector_field()?;
         if request.limit == 0 || request.limit > LIMIT_MAX {
-            return Err(Error::invalid(format!(
-                "limit {} is not between 1 and {LIMIT_MAX}",
-                request.limit
-            )));
+            return Err(limit_out_of_range(request.limit));
         }
         field.index.check_params(&request.params)?;
         let threshold = |name: &str, value: Option<f32>| match value {
@@ -103,12 +102,6 @@ impl Inner {
             threshold("max_distance", request.max_distance)?.unwrap_or(f32::INFINITY);
         let of_score = threshold("min_score", request.min_score)?
             .map(|score| field.metric.distance_of_score(score));
-        let limits = [
-            request
-                .timeout
-                .and_then(|timeout| started.checked_add(timeout)),
-            request.stop.deadline(),
-        ];
         Ok(Plan {
             query: Query::new(
                 field.metric,
@@ -121,12 +114,27 @@ impl Inner {
                 .as_ref()
                 .map(|filter| filter.check(&state.fields))
                 .transpose()?,
-            budget: Budget {
-                deadline: limits.into_iter().flatten().min(),
-                stop: request.stop.flag(),
-                ..Budget::default()
-            },
+            budget: budget(request, started),
             max_distance: of_score.map_or(max_distance, |distance| max_distance.min(distance)),
         })
     }
+}
+
+/// What a search that began at `started` may take.
+pub(super) fn budget(request: &SearchRequest, started: Instant) -> Budget<'_> {
+    let limits = [
+        request
+            .timeout
+            .and_then(|timeout| started.checked_add(timeout)),
+        request.stop.deadline(),
+    ];
+    Budget {
+        deadline: limits.into_iter().flatten().min(),
+        stop: request.stop.flag(),
+        ..Budget::default()
+    }
+}
+
+pub(super) fn limit_out_of_range(limit: usize) -> Error {
+    Error::invalid(format!("limit {limit} is not between 1 and {LIMIT_MAX}"))
 }

@@ -98,6 +98,7 @@ impl<'a> Run<'a> {
         let explainer = self.explainer.take();
         Ok(SearchResponse {
             hits,
+            groups: Vec::new(),
             explanation: explainer.map(|explainer| Box::new(explainer.finish(reading.elapsed()))),
             stats: std::mem::take(&mut self.stats),
             truncated: self.truncated,

@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for PointId {
     }
 }
 
-struct IdVisitor;
+pub(super) struct IdVisitor;
 
 impl Visitor<'_> for IdVisitor {
     type Value = engine::PointId;

@@ -12,6 +12,7 @@ mod filter;
 mod id;
 mod metadata;
 mod point;
+mod recommend;
 mod search;
 mod settings;
 mod vector;
@@ -28,6 +29,7 @@ pub(super) use point::{
     ScrollRequest, ScrollResponse, UpdateMetadataRequest, UpsertOptions, UpsertRequest,
     WriteResponse,
 };
+pub(super) use recommend::RecommendRequest;
 pub(super) use search::{SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse};
 
 use std::time::Duration;

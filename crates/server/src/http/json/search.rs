@@ -8,7 +8,7 @@ use vecdb_engine::{self as engine, LIMIT_MAX};
 
 use super::filter::Filter;
 use super::id::PointId;
-use super::metadata::Metadata;
+use super::metadata::{Metadata, MetadataValue};
 use super::vector::{Vector, finite_option};
 use super::{finite, milliseconds, yes};
 
@@ -22,47 +22,61 @@ use super::{finite, milliseconds, yes};
     "params": {"ef": 128}
 })))]
 pub(in crate::http) struct SearchRequest {
-    vector: Vector,
+    pub(super) vector: Vector,
     /// How many hits at most.
     #[serde(default = "ten")]
     #[schema(minimum = 1, maximum = 100000, default = 10)]
-    limit: u32,
+    pub(super) limit: u32,
     /// Pass over that many of the nearest hits; together with limit at most 100000.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 99999, default = 0)]
-    offset: u32,
-    filter: Option<Filter>,
+    pub(super) offset: u32,
+    /// Give groups in place of hits; limit and offset then count groups.
+    pub(super) group_by: Option<GroupBy>,
+    pub(super) filter: Option<Filter>,
     #[serde(default)]
-    params: SearchParams,
+    pub(super) params: SearchParams,
     /// Only hits at most this far.
     #[serde(default, deserialize_with = "finite_option")]
     #[schema(minimum = -3.4028234663852886e38, maximum = 3.4028234663852886e38)]
-    max_distance: Option<f32>,
+    pub(super) max_distance: Option<f32>,
     /// Only hits of at least this score.
     #[serde(default, deserialize_with = "finite_option")]
     #[schema(minimum = -3.4028234663852886e38, maximum = 3.4028234663852886e38)]
-    min_score: Option<f32>,
+    pub(super) min_score: Option<f32>,
     #[serde(default)]
-    with_vector: bool,
+    pub(super) with_vector: bool,
     #[serde(default = "yes")]
     #[schema(default = true)]
-    with_metadata: bool,
+    pub(super) with_metadata: bool,
     /// Say how the search was answered.
     #[serde(default)]
-    explain: bool,
+    pub(super) explain: bool,
     /// Stop after this time and give what was found, marked truncated.
     #[schema(minimum = 0, maximum = 4294967295_u32)]
-    timeout_ms: Option<u32>,
+    pub(super) timeout_ms: Option<u32>,
 }
 
-fn ten() -> u32 {
+/// How hits are grouped. A point whose value is an array is in the group of each of its elements; one without a value is
+/// in no group.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(examples(json!({"field": "category", "group_size": 3})))]
+pub(super) struct GroupBy {
+    field: String,
+    /// Hits of a group at most.
+    #[schema(minimum = 1, maximum = 100000)]
+    group_size: u32,
+}
+
+pub(super) fn ten() -> u32 {
     10
 }
 
 /// Knobs of the index; one that the collection's kind does not know is an error.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SearchParams {
+pub(super) struct SearchParams {
     /// Pool size of a graph search: larger finds more and costs more.
     #[schema(minimum = 1, maximum = 1000000)]
     ef: Option<u32>,
@@ -118,6 +132,10 @@ impl From<SearchRequest> for engine::SearchRequest {
         Self {
             limit: request.limit as usize,
             offset: request.offset as usize,
+            group_by: request.group_by.map(|group_by| engine::GroupBy {
+                field: group_by.field,
+                group_size: group_by.group_size as usize,
+            }),
             filter: request.filter.map(|filter| filter.0),
             params: engine::SearchParams {
                 ef: request.params.ef,
@@ -153,8 +171,12 @@ pub(in crate::http) struct SearchBatchRequest {
 /// The answer to a search.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct SearchResponse {
-    /// Nearest first.
+    /// Nearest first. Empty where groups were asked for.
     results: Vec<SearchResult>,
+    /// Where they were asked for: the one with the nearest hit first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    groups: Vec<HitGroup>,
     /// Live points the search was over.
     searched_vectors: u64,
     /// Time inside the engine.
@@ -166,6 +188,14 @@ pub(in crate::http) struct SearchResponse {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Object>)]
     explanation: Option<Box<engine::Explanation>>,
+}
+
+/// The nearest points that have one value of a field.
+#[derive(Debug, Serialize, ToSchema)]
+struct HitGroup {
+    value: MetadataValue,
+    /// Nearest first.
+    results: Vec<SearchResult>,
 }
 
 /// A point that was found.
@@ -205,7 +235,12 @@ struct SearchStats {
 impl From<engine::SearchResponse> for SearchResponse {
     fn from(response: engine::SearchResponse) -> Self {
         let stats = response.stats;
+        let groups = response.groups.into_iter().map(|group| HitGroup {
+            value: MetadataValue(group.value),
+            results: group.hits.into_iter().map(SearchResult::from).collect(),
+        });
         Self {
+            groups: groups.collect(),
             results: response.hits.into_iter().map(SearchResult::from).collect(),
             searched_vectors: stats.searched_vectors,
             latency_ms: milliseconds(response.elapsed),

@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Vector {
     }
 }
 
-struct VectorVisitor;
+pub(super) struct VectorVisitor;
 
 impl<'de> Visitor<'de> for VectorVisitor {
     type Value = Vec<f32>;

@@ -235,6 +235,71 @@ async fn searches_find_the_nearest() {
 }
 
 #[tokio::test]
+async fn hits_are_grouped_and_examples_are_searched_by() {
+    let face = Face::with_products().await;
+    let path = "/v1/collections/products/search";
+    let group_by = json!({"field": "category", "group_size": 1});
+    let search = json!({"vector": [1.0, 0.2, 0.0], "group_by": group_by, "max_distance": 1.5});
+    let found = face.post(path, search).await.body;
+    assert_eq!(found["results"], json!([]));
+    assert_eq!(found["groups"].as_array().unwrap().len(), 1);
+    assert_eq!(found["groups"][0]["value"], "games");
+    assert_eq!(found["groups"][0]["results"][0]["id"], 1);
+    for (group_by, named) in [
+        (
+            json!({"field": "category", "group_size": 0}),
+            "group_size 0",
+        ),
+        (
+            json!({"field": "categry", "group_size": 1}),
+            "did you mean category?",
+        ),
+        (json!({"field": "category"}), "missing field `group_size`"),
+    ] {
+        let search = json!({"vector": [1.0, 0.2, 0.0], "group_by": group_by});
+        let refused = face.post(path, search).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.message().contains(named), "{}", refused.message());
+    }
+
+    let path = "/v1/collections/products/recommend";
+    for strategy in ["average_vector", "best_score"] {
+        let liked = json!({
+            "positive": [1, [0.9, 0.2, 0.0]],
+            "negative": ["sku-3"],
+            "strategy": strategy,
+            "with_vector": true,
+            "min_score": 0.5,
+        });
+        let found = face.post(path, liked).await.body;
+        let results = found["results"].as_array().unwrap();
+        assert_eq!(results.len(), 1, "{found}");
+        assert_eq!(results[0]["id"], 2);
+        assert!(results[0]["vector"].is_array());
+    }
+    let nobody = face.post(path, json!({"positive": [1, 99]})).await;
+    assert_eq!(nobody.status, StatusCode::NOT_FOUND);
+    assert!(nobody.message().contains("99"), "{}", nobody.message());
+    for (body, named) in [
+        (json!({"positive": []}), "positive names no example"),
+        (json!({"positive": [true]}), "an example: the id of a point"),
+        (
+            json!({"positive": [1], "strategy": "best"}),
+            "average_vector, best_score",
+        ),
+        (
+            json!({"positive": [1], "negative": [[1.0]]}),
+            "negative example 0",
+        ),
+        (json!({"negative": [1]}), "missing field `positive`"),
+    ] {
+        let refused = face.post(path, body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert!(refused.message().contains(named), "{}", refused.message());
+    }
+}
+
+#[tokio::test]
 async fn distances_beyond_f32_are_numbers_all_the_same() {
     let face = Face::new(&Config::default());
     face.put(
