@@ -348,6 +348,7 @@ impl Connection {
         offset: &Bound<'py, PyAny>,
         group_by: Option<String>,
         group_size: &Bound<'py, PyAny>,
+        explain: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;
@@ -362,7 +363,7 @@ impl Connection {
             min_score,
             with_vector,
             with_metadata,
-            explain: false,
+            explain,
             timeout: duration(py, truncate_after, "truncate_after")?,
             stop: stop.clone(),
         };

@@ -5,7 +5,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyFloat, PyList, PyType};
+use pyo3::types::{PyDict, PyFloat, PyList, PyTuple, PyType};
 use serde::Serialize;
 use vecdb_engine::{Facets, Hit, Record, ScrollPage, SearchResponse, WriteResult};
 
@@ -66,6 +66,10 @@ pub(crate) fn search_results<'py>(
         dict.set_item(intern!(py, "hits"), hits)?;
         groups.append(dict)?;
     }
+    let explanation = match &response.explanation {
+        Some(explanation) => report(py, explanation)?,
+        None => py.None().into_bound(py),
+    };
     let stats = &response.stats;
     let latency_ms = response.elapsed.as_secs_f64() * 1e3;
     SEARCH_RESULTS.bind(py)?.call1((
@@ -79,8 +83,10 @@ pub(crate) fn search_results<'py>(
             stats.nodes_visited,
             stats.segments,
             stats.matching,
+            PyTuple::new(py, &stats.unindexed)?,
         ),
         groups,
+        explanation,
     ))
 }
 

@@ -399,7 +399,7 @@ BAD = [
     (lambda c, n: c.upsert(n, [{"id": True, "vector": [1, 2, 3]}]), "an id is"),
     (lambda c, n: c.upsert(n, [{"id": "", "vector": [1, 2, 3]}]), "empty"),
     (lambda c, n: c.upsert(n, [{"id": "x" * 2000, "vector": [1, 2, 3]}]), "1024"),
-    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": {"b": 1}}}]), "metadata a.*nested"),
+    (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": [{"b": 1}]}}]), "metadata a.*dict in a list"),
     (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": [[1]]}}]), "list inside a list"),
     (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": 2**63}}]), "outside"),
     (lambda c, n: c.upsert(n, [{"id": 1, "vector": [1, 2, 3], "metadata": {"a": float("inf")}}]), "inf"),
@@ -518,3 +518,54 @@ def test_recommendations(client: VecDBClient, products: str, strategy: Any) -> N
             client.recommend(products, positive, strategy=strategy)
     with pytest.raises(InvalidArgumentError, match="average_vector, best_score"):
         client.recommend(products, ["prod_001"], strategy="best")  # type: ignore[arg-type]
+
+
+def test_inner_fields_points_and_words(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, 3, "cosine", fields={"body": "text", "key": "uuid"})
+    key = uuid.UUID("67e55044-10b1-426f-9247-bb680e5fe0c8")
+    metadata = {
+        "size": {"width": 5, "unit": {"name": "cm"}},
+        "shop": {"lat": 52.5, "lon": 13.4},
+        "body": "A free chess engine",
+        "key": key,
+        "none": {},
+    }
+    client.upsert(name, [{"id": 1, "vector": [1, 0, 0], "metadata": metadata}])
+    client.upsert(name, [{"id": 2, "vector": [0, 1, 0], "metadata": {"body": "A free editor"}}])
+    (record,) = client.get(name, [1])
+    assert record.metadata == {**metadata, "key": str(key), "none": None}
+    near = {"center": {"lat": 52.5, "lon": 13.5}, "radius_m": 10_000}
+    for filter in (
+        {"size.width": {"$gte": 5}},
+        {"size.unit.name": "cm"},
+        {"shop": {"$geoWithin": near}},
+        {"body": {"$text": "engine chess"}},
+        {"body": {"$phrase": "chess eng*"}},
+        {"body": {"$startsWith": "A free c"}},
+        {"body": {"$contains": "chess"}},
+        {"key": key.hex},
+        {"size.width": {"$all": [5]}},
+    ):
+        assert client.search(name, [1, 1, 0], filter=filter).ids == [1], filter
+    for metadata, named in (
+        ({"a.b": 1, "a": {"b": 2}}, "a.b.*twice"),
+        ({"shop": {"lat": 95, "lon": 0}}, "latitude 95"),
+        ({"a": {1: 2}}, "the name of a field is text"),
+    ):
+        with pytest.raises(InvalidArgumentError, match=named):
+            client.upsert(name, [{"id": 3, "vector": [1, 0, 0], "metadata": metadata}])
+
+
+def test_a_search_explains_itself(client: VecDBClient, products: str) -> None:
+    results = client.search(products, [1.0, 0.0, 0.0], filter={"price": {"$lt": 100}}, explain=True)
+    assert results.explanation is not None
+    (part,) = results.explanation["parts"]
+    assert part["matching"] == results.stats.matching == len(results)
+    (condition,) = results.explanation["conditions"]
+    assert condition["condition"] == '{"price":{"$lt":100}}' and condition["indexed"]
+    assert client.search(products, [1.0, 0.0, 0.0]).explanation is None
+    assert results.stats.unindexed == ()
+    forced = client.search(products, [1.0, 0.0, 0.0], params={"plan": "scan"})
+    assert len(forced) > 0
+    with pytest.raises(InvalidArgumentError, match="plan"):
+        client.search(products, [1.0, 0.0, 0.0], params={"plan": "jump"})

@@ -259,6 +259,7 @@ class AsyncVecDBClient:
         offset: int = 0,
         group_by: str | None = None,
         group_size: int = 1,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> SearchResults:
         """See :meth:`VecDBClient.search`."""
@@ -277,6 +278,7 @@ class AsyncVecDBClient:
             offset=offset,
             group_by=group_by,
             group_size=group_size,
+            explain=explain,
             timeout=timeout,
         )
 

@@ -297,6 +297,7 @@ class VecDBClient:
         offset: int = 0,
         group_by: str | None = None,
         group_size: int = 1,
+        explain: bool = False,
         timeout: float | None = None,
     ) -> SearchResults:
         """The points nearest to a vector, nearest first.
@@ -311,6 +312,7 @@ class VecDBClient:
             offset: Pass over that many of the nearest hits.
             group_by: Give, in ``groups`` of the answer, hits that have the same value of this field, ``group_size`` of each
                 value at most; ``limit`` and ``offset`` then count groups. A point without a value is in none.
+            explain: Say in ``explanation`` of the answer how it was found: plans, what each condition matched, times.
             timeout: After so many seconds raise :class:`DeadlineExceededError`.
         """
         return self._connection.search(
@@ -327,6 +329,7 @@ class VecDBClient:
             offset,
             group_by,
             group_size,
+            explain,
             self._limit(timeout),
         )
 

@@ -88,6 +88,7 @@ class SearchStats(NamedTuple):
     nodes_visited: int
     segments: int
     matching: int | None
+    unindexed: tuple[str, ...] = ()
 
 
 class SearchResults(list[SearchResult]):
@@ -96,9 +97,10 @@ class SearchResults(list[SearchResult]):
 
     ``searched_vectors``: how many points the search was over. ``latency_ms``: time inside the engine. ``truncated``: the
     time given as ``truncate_after`` was up first, so nearer points may exist. ``stats``: see :class:`SearchStats`.
+    ``explanation``: how the search was answered, where that was asked for.
     """
 
-    __slots__ = ("groups", "latency_ms", "searched_vectors", "stats", "truncated")
+    __slots__ = ("explanation", "groups", "latency_ms", "searched_vectors", "stats", "truncated")
 
     def __init__(
         self,
@@ -106,8 +108,9 @@ class SearchResults(list[SearchResult]):
         searched_vectors: int = 0,
         latency_ms: float = 0.0,
         truncated: bool = False,
-        stats: tuple[int, int, int, int, int | None] = (0, 0, 0, 0, None),
+        stats: tuple[int, int, int, int, int | None, tuple[str, ...]] = (0, 0, 0, 0, None, ()),
         groups: Iterable[HitGroup] = (),
+        explanation: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(results)
         self.searched_vectors = searched_vectors
@@ -115,6 +118,7 @@ class SearchResults(list[SearchResult]):
         self.truncated = truncated
         self.stats = SearchStats(*stats)
         self.groups = list(groups)
+        self.explanation = explanation
 
     @property
     def ids(self) -> list[int | str]:

@@ -87,6 +87,7 @@ class Connection:
         offset: int,
         group_by: str | None,
         group_size: int,
+        explain: bool,
         timeout: float | None,
     ) -> SearchResults: ...
     def search_batch(
