@@ -38,12 +38,12 @@ impl FieldIndex {
 
     /// Per word the number of (word, row) pairs and where they lie.
     fn spans_of_words(&self, words: &[Word]) -> Result<Vec<(u64, Span)>, FilterError> {
-        let dictionary = self.entry.runs.iter().enumerate();
-        let dictionary = dictionary.filter_map(|(at, run)| match run {
+        let runs = self.entry.runs.iter().enumerate();
+        let mut dictionaries = runs.filter_map(|(at, run)| match run {
             Run::Terms(run) if run.kind == FieldKind::Text => Some((at, run)),
             _ => None,
         });
-        let Some((at, run)) = dictionary.last() else {
+        let Some((at, run)) = dictionaries.next() else {
             // No text has a word.
             let none = Span {
                 run: 0,
