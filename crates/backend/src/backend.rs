@@ -9,6 +9,7 @@ use vecdb_engine::{
     Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
     SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
+use vecdb_sql::{Params, QueryResult};
 
 /// Which points a call is about.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,6 +121,9 @@ pub trait Backend: Send + Sync + 'static {
         request: &RecommendRequest,
         stop: &StopSignal,
     ) -> Result<SearchResponse>;
+
+    /// Runs one SQL statement. Its parameters are bound as values.
+    fn query(&self, sql: &str, params: &Params, stop: &StopSignal) -> Result<QueryResult>;
 
     /// Writes what is in memory to segments.
     fn flush(&self, collection: &str) -> Result<()>;

@@ -10,8 +10,10 @@ use vecdb_engine::{
     Point, PointId, RecommendRequest, Record, Result, ScrollPage, ScrollRequest, SearchRequest,
     SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
+use vecdb_sql::{Params, QueryResult, Statement};
 
 use crate::backend::{Backend, Selection, Status};
+use crate::query::execute;
 use crate::snapshots::SnapshotStore;
 
 /// A database in this process.
@@ -286,6 +288,10 @@ impl Backend for Local {
         let collection = self.database.collection(collection)?;
         self.admit_answer(&collection, std::iter::once(answered(&request.search)))?;
         collection.recommend(&request)
+    }
+
+    fn query(&self, sql: &str, params: &Params, stop: &StopSignal) -> Result<QueryResult> {
+        execute(self, Statement::parse(sql, params)?, &|_| true, stop)
     }
 
     fn flush(&self, collection: &str) -> Result<()> {

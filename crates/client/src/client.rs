@@ -186,6 +186,11 @@ impl Client {
         self.call(rpc::RECOMMEND, request).await
     }
 
+    /// Runs one SQL statement.
+    pub async fn query(&self, request: v1::QueryRequest) -> Result<v1::QueryResponse, ClientError> {
+        self.call(rpc::query(&request.sql), request).await
+    }
+
     /// Writes what is in memory to segments.
     pub async fn flush_collection(
         &self,

@@ -47,6 +47,7 @@ pub(crate) const FACETS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Facets");
 pub(crate) const SEARCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Search");
 pub(crate) const SEARCH_BATCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/SearchBatch");
 pub(crate) const RECOMMEND: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Recommend");
+pub(crate) const QUERY: Rpc = Rpc::once("/vecdb.v1.VecDB/Query");
 pub(crate) const FLUSH_COLLECTION: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/FlushCollection").long();
 pub(crate) const COMPACT_COLLECTION: Rpc =
     Rpc::idempotent("/vecdb.v1.VecDB/CompactCollection").long();
@@ -57,3 +58,40 @@ pub(crate) const LIST_SNAPSHOTS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/ListSnap
 pub(crate) const RESTORE_SNAPSHOT: Rpc = Rpc::once("/vecdb.v1.VecDB/RestoreSnapshot").long();
 pub(crate) const DELETE_SNAPSHOT: Rpc = Rpc::once("/vecdb.v1.VecDB/DeleteSnapshot").long();
 pub(crate) const GET_STATUS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/GetStatus");
+
+/// Statements that do the same twice as once. An `INSERT` puts points in the place of those of the same ids.
+const REPEATABLE: [&str; 7] = [
+    "SELECT", "INSERT", "UPDATE", "DELETE", "SHOW", "DESCRIBE", "EXPLAIN",
+];
+
+/// The call of a statement, by its first word. One that begins with anything else is not repeated.
+pub(crate) fn query(sql: &str) -> Rpc {
+    let first = sql.split_whitespace().next().unwrap_or_default();
+    let idempotent = REPEATABLE
+        .iter()
+        .any(|word| first.eq_ignore_ascii_case(word));
+    Rpc {
+        idempotent,
+        ..QUERY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_are_repeated_where_that_changes_nothing() {
+        for (sql, repeatable) in [
+            ("SELECT 1", true),
+            ("  select\n*", true),
+            ("INSERT INTO c", true),
+            ("CREATE COLLECTION c", false),
+            ("DROP COLLECTION c", false),
+            ("-- x\nSELECT 1", false),
+            ("", false),
+        ] {
+            assert_eq!(query(sql).idempotent, repeatable, "{sql}");
+        }
+    }
+}

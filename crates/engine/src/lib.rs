@@ -57,8 +57,9 @@ pub use snapshot::{
 pub use stop::StopSignal;
 
 pub use vecdb_filter::{
-    FIELD_NAME_BYTES_MAX, FieldKind, FieldType, Filter, GeoArea, GeoPoint, Metadata, MetadataNode,
-    MetadataSchema, TextQuery, Value, metadata_from_json, metadata_to_json, nest_metadata,
+    FIELD_NAME_BYTES_MAX, Field, FieldKind, FieldType, Filter, GeoArea, GeoPoint, Metadata,
+    MetadataNode, MetadataSchema, SortValue, TextQuery, Value, metadata_from_json,
+    metadata_to_json, nest_metadata,
 };
 pub use vecdb_index::{
     Advice, AdviceParams, Choice, DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams,

@@ -14,6 +14,7 @@ use vecdb_engine::{
 };
 use vecdb_server::Server;
 use vecdb_server::config::Config;
+use vecdb_sql::{Param, Params};
 
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -419,5 +420,64 @@ fn a_load_is_written_in_order_and_an_error_ends_it() {
     for id in 1_000..1_010_u64 {
         let found = remote.get("c", &[id.into()], false, false, stop).unwrap();
         assert!(found[0].is_some(), "{id}");
+    }
+}
+
+#[test]
+fn statements_say_the_same() {
+    let both = Both::new();
+    let stop = &StopSignal::default();
+    let run = |sql: &str, params: Params| {
+        both.both(|db| {
+            let mut result = db.query(sql, &params, stop)?;
+            result.elapsed = Duration::ZERO;
+            Ok(result)
+        })
+    };
+    let none = Params::default;
+    run(
+        "CREATE COLLECTION c (dimension 2, metric l2, at datetime, place geo)",
+        none(),
+    );
+    let written = run(
+        "INSERT INTO c (id, vector, n, name, at, place) VALUES (1, $1, 5, 'x', '2026-01-31', geo(52.5, 13.4)), \
+         ($2, [2, 0], NULL, $3, NULL, NULL)",
+        Params::Positional(vec![
+            vec![1.0, 0.0].into(),
+            Param::Id(u64::MAX.into()),
+            "it's".into(),
+        ]),
+    );
+    assert_eq!(written.affected, Some(2));
+    let search = run(
+        "SELECT id, vector, distance, score, n, name, at, place FROM c WHERE vector NEAR $q LIMIT 2",
+        Params::named([("q", vec![1.5, 0.5])]),
+    );
+    assert_eq!((search.rows.len(), search.searched_vectors), (2, Some(2)));
+    for sql in [
+        "SELECT * FROM c WHERE id = 18446744073709551615",
+        "SELECT COUNT(*) FROM c WHERE n IS NULL",
+        "SELECT name, COUNT(*) FROM c GROUP BY name ORDER BY name",
+        "SHOW COLLECTIONS",
+        "DESCRIBE c",
+        "DELETE FROM c WHERE n = 5",
+    ] {
+        run(sql, none());
+    }
+    for (sql, kind) in [
+        ("SELECT x FROM c", ErrorKind::InvalidArgument),
+        ("SELECT\n  FROM c", ErrorKind::InvalidArgument),
+        ("SELECT id FROM d", ErrorKind::NotFound),
+        (
+            "CREATE COLLECTION c (dimension 1)",
+            ErrorKind::AlreadyExists,
+        ),
+        ("SELECT id FROM c WHERE n = $1", ErrorKind::InvalidArgument),
+    ] {
+        assert_eq!(
+            both.refused(|db| db.query(sql, &none(), stop)),
+            kind,
+            "{sql}"
+        );
     }
 }

@@ -25,6 +25,7 @@ use crate::json::json_of;
 use crate::load::Load;
 use crate::metadata::metadata_of;
 use crate::point::{examples_of, ids_of, whole};
+use crate::query;
 use crate::results;
 use crate::stop::{interruptible, signal};
 use crate::upsert::Batches;
@@ -326,6 +327,19 @@ impl Connection {
         self.call(py, |backend| {
             backend.count(collection, filter.as_ref(), &stop)
         })
+    }
+
+    fn query<'py>(
+        &self,
+        py: Python<'py>,
+        sql: &str,
+        params: Option<&Bound<'py, PyAny>>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let params = query::params_of(params)?;
+        let stop = deadline(py, timeout)?;
+        let result = self.call_long(py, &stop, |backend| backend.query(sql, &params, &stop))?;
+        query::result(py, &result)
     }
 
     #[allow(

@@ -4,6 +4,7 @@
 //! - `connection`: the one class, with a method for each operation.
 //! - `vector`, `metadata`, `point`, `json`: values from Python, and back.
 //! - `upsert`, `load`: batches of points, written one after the other or as a stream.
+//! - `query`: parameters and rows of SQL statements.
 //! - `results`: answers as the classes of `vecdb._results`.
 //! - `stop`: ending calls from outside.
 //! - `error`: engine errors as the exceptions of `vecdb._errors`.
@@ -14,6 +15,7 @@ mod json;
 mod load;
 mod metadata;
 mod point;
+mod query;
 mod results;
 mod stop;
 mod upsert;

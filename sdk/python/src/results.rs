@@ -2,6 +2,7 @@
 //! search of a tenth of a millisecond should not wait for an interpreter to copy its answer.
 
 use pyo3::IntoPyObjectExt;
+use pyo3::call::PyCallArgs;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -26,6 +27,8 @@ static HIT_GROUP: Class = Class::named("HitGroup");
 static FACET: Class = Class::named("Facet");
 static FACETS: Class = Class::named("Facets");
 static RECORD: Class = Class::named("Record");
+static ROW: Class = Class::named("Row");
+static QUERY_RESULT: Class = Class::named("QueryResult");
 static WRITE_RESULT: Class = Class::named("WriteResult");
 
 impl Class {
@@ -113,6 +116,19 @@ pub(crate) fn facets<'py>(py: Python<'py>, facets: &Facets) -> PyResult<Bound<'p
     }
     let counts = (list, facets.distinct, facets.points, facets.missing);
     FACETS.bind(py)?.call1(counts)
+}
+
+/// A row of a query, without its cells.
+pub(crate) fn row<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    ROW.dict(py)
+}
+
+/// The rows of a query with what is told beside them, in the order of the constructor.
+pub(crate) fn query_result<'py>(
+    py: Python<'py>,
+    parts: impl PyCallArgs<'py>,
+) -> PyResult<Bound<'py, PyAny>> {
+    QUERY_RESULT.bind(py)?.call1(parts)
 }
 
 /// The points asked for; `None` in place of those that do not exist.

@@ -44,6 +44,7 @@ def test_calls_run_side_by_side(place: str, tmp_path: Path, request: pytest.Fixt
             assert [results.ids for results in batch] == [[1], [2]]
             assert (await client.delete(name, filter={"n": {"$lt": 10}})).deleted == 10
             assert await client.count(name) == 30
+            assert await client.query(f'SELECT COUNT(*) FROM "{name}" WHERE n < $1', [20]) == [{"count": 10}]
             assert (await client.get(name, [0, 10])) == [None, {"id": 10, "metadata": {"n": 10}}]
             await client.update_metadata(name, [10], {"n": 11})
             await client.flush(name)

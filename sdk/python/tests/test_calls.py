@@ -569,3 +569,31 @@ def test_a_search_explains_itself(client: VecDBClient, products: str) -> None:
     assert len(forced) > 0
     with pytest.raises(InvalidArgumentError, match="plan"):
         client.search(products, [1.0, 0.0, 0.0], params={"plan": "jump"})
+
+
+def test_sql(client: VecDBClient, name: str) -> None:
+    c = f'"{name}"'
+    assert client.query(f"CREATE COLLECTION {c} (dimension 2, metric l2, index flat)") == []
+    written = client.query(
+        f"INSERT INTO {c} (id, vector, name, price) VALUES (1, $a, 'chess', 20), ('b', $b, $name, 60)",
+        {"a": [1, 0], "b": numpy.array([2, 0], dtype=np.float32), "name": "it's go'; DROP"},
+    )
+    assert (written.affected, written, written.columns) == (2, [], [])
+    rows = client.query(f"SELECT id, name, distance FROM {c} WHERE vector NEAR ? AND price IN (?)", [numpy.array([1.0, 0.5]), [20, 60]])
+    assert [row.id for row in rows] == [1, "b"]
+    assert rows[0].distance == 0.5
+    assert rows[1]["name"] == "it's go'; DROP"
+    assert rows.columns == [("id", "id"), ("name", "string"), ("distance", "float")]
+    assert (rows.affected, rows.searched_vectors, rows.truncated) == (None, 2, False)
+    assert client.query(f"SELECT COUNT(*) AS n FROM {c}") == [{"n": 2}]
+    groups = client.query(f"SELECT name, COUNT(*) FROM {c} GROUP BY name ORDER BY name LIMIT 1")
+    assert groups == [{"name": "chess", "count": 1}]
+    with pytest.raises(InvalidArgumentError, match="1:8: unknown field"):
+        client.query(f"SELECT nam FROM {c}")
+    with pytest.raises(InvalidArgumentError, match=r"parameter \$x"):
+        client.query(f"SELECT * FROM {c}", {"x": object()})
+    with pytest.raises(InvalidArgumentError, match="a list or a dict"):
+        client.query(f"SELECT * FROM {c}", "x")  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError):
+        client.query("SELECT * FROM nowhere")
+    client.query(f"DROP COLLECTION {c}")

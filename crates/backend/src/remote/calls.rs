@@ -7,6 +7,7 @@ use vecdb_engine::{
     SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
+use vecdb_sql::{Params, QueryResult};
 
 use super::{Remote, part, understood};
 use crate::backend::{Backend, Selection, Status};
@@ -243,6 +244,12 @@ impl Backend for Remote {
             |client| async move { client.recommend(message).await },
         )?;
         search_response(&request.search, response)
+    }
+
+    fn query(&self, sql: &str, params: &Params, stop: &StopSignal) -> Result<QueryResult> {
+        let request = v1::QueryRequest::new(sql, params.clone());
+        let response = self.call(stop, |client| async move { client.query(request).await })?;
+        understood(response.try_into())
     }
 
     fn flush(&self, collection: &str) -> Result<()> {

@@ -334,6 +334,32 @@ Examples:
 
 Of points with an array each element counts once.";
 
+pub(crate) const QUERY: &str = "\
+Examples:
+  vecdb query \"SELECT id, name, price FROM products WHERE category = 'games' AND price < 50 LIMIT 20\"
+  vecdb query \"SELECT id, name, distance FROM products WHERE vector NEAR \\$q AND price < 50 LIMIT 10\" \\
+      --param q=@query.npy
+  vecdb query 'SELECT * FROM products WHERE vector NEAR (SELECT vector FROM products WHERE id = $1)' \\
+      --param 1=sku-9 --json
+  vecdb query 'UPDATE products SET price = 5 WHERE id IN ($ids)' --param 'ids=[1, 2, 3]'
+  vecdb query 'SHOW COLLECTIONS' --url http://localhost:6333 --csv
+
+Parameters are values: nothing in them is read as SQL. docs/sql.md describes the language.";
+
+pub(crate) const SHELL: &str = "\
+Examples:
+  vecdb shell
+  vecdb shell --url http://localhost:6333
+  vecdb shell < statements.sql
+  echo 'SHOW COLLECTIONS;' | vecdb shell --json
+
+A statement goes on over as many lines as it needs and ends with a semicolon. Tab completes keywords,
+collections and fields; Ctrl-C ends the statement that runs. \\? lists what else there is. From a pipe,
+the first error ends it with its exit code.
+
+Environment:
+  VECDB_HISTORY  file of what was typed before (default: ~/.local/state/vecdb/history); empty for none";
+
 pub(crate) const DELETE: &str = "\
 Examples:
   vecdb delete -c products 7 sku-9

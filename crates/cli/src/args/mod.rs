@@ -9,6 +9,7 @@ mod hits;
 mod place;
 mod points;
 mod quantizers;
+mod query;
 mod serve;
 mod sizes;
 mod snapshots;
@@ -31,6 +32,7 @@ pub(crate) use points::{
     UpdateArgs,
 };
 pub(crate) use quantizers::{PqCommand, PqCompressArgs, PqSearchArgs, PqTrainArgs};
+pub(crate) use query::{ShellArgs, SqlArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use snapshots::{SnapshotCommand, StoreArgs};
 
@@ -194,6 +196,12 @@ pub(crate) enum Command {
     /// Count how many points have each value of a metadata field.
     #[command(after_long_help = help::FACETS)]
     Facets(FacetsArgs),
+    /// Run one SQL statement.
+    #[command(after_long_help = help::QUERY)]
+    Query(SqlArgs),
+    /// A prompt for SQL statements; from a pipe, the statements it brings.
+    #[command(after_long_help = help::SHELL)]
+    Shell(ShellArgs),
     /// Delete points by id or by filter.
     #[command(after_long_help = help::DELETE)]
     Delete(DeleteArgs),

@@ -15,11 +15,13 @@ mod ivf;
 mod lsh;
 mod points;
 mod pq;
+mod query;
 mod quickstart;
 mod recommend;
 mod search;
 mod serve;
 mod session;
+mod shell;
 mod snapshot;
 mod status;
 mod storage;
@@ -49,6 +51,8 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Search(args) => search::run(console, globals, &args),
         Command::Recommend(args) => recommend::run(console, globals, &args),
         Command::Facets(args) => facets::run(console, globals, &args),
+        Command::Query(args) => query::run(console, globals, &args),
+        Command::Shell(args) => shell::run(console, globals, &args),
         Command::Delete(args) => points::delete(console, globals, &args),
         Command::Update(args) => points::update(console, globals, &args),
         Command::Count(args) => points::count(console, globals, &args),

@@ -6,6 +6,7 @@ mod json;
 pub(crate) mod plot;
 mod point;
 mod progress;
+mod result;
 mod table;
 
 pub(crate) use format::{
@@ -15,4 +16,5 @@ pub(crate) use format::{
 pub(crate) use json::Console;
 pub(crate) use point::{HitJson, PointJson};
 pub(crate) use progress::Bar;
+pub(crate) use result::Table;
 pub(crate) use table::{Align, Grid};

@@ -3,7 +3,7 @@
 //! From a message: `TryFrom`, by value so that vectors and texts are moved, with an `InvalidArgument` that names what is
 //! wrong. What the engine checks itself (dimension, finite numbers, field names, ranges) is left to it. To a message:
 //! `From`. A message that stands for several arguments has a function for each: [`points`], [`ids`], [`metadata`],
-//! [`durability`], [`filter`], [`collection_name`].
+//! [`durability`], [`filter`], [`params`], [`collection_name`].
 //!
 //! The conversions of a request leave its collection alone: it is an argument of its own everywhere in the engine.
 
@@ -13,6 +13,7 @@ mod collections;
 mod facets;
 mod groups;
 mod points;
+mod query;
 mod recommend;
 mod search;
 mod status;
@@ -22,6 +23,7 @@ mod values;
 mod writes;
 
 pub use points::{get_response, ids, points, records};
+pub use query::params;
 pub use search::searches;
 pub use status::{error_of, status_of};
 pub use values::{filter, metadata, metadata_message};

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, OnceLock};
 
 use vecdb_engine::{Filter, SearchRequest};
+use vecdb_sql::{Action, Statement};
 
 /// What a call is about; clones share it. Said by the work once it has read the request, read by the record.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,20 @@ impl About {
             ef: searches.iter().filter_map(|search| search.params.ef).max(),
             filter: filter.map(shape),
             searches: Some(searches.len()),
+            ..Details::default()
+        });
+    }
+
+    /// What an SQL statement asks for.
+    pub(crate) fn statement(&self, statement: &Statement) {
+        let (limit, near) = match &statement.action {
+            Action::Select(select) => (select.limit, select.near.as_ref()),
+            _ => (None, None),
+        };
+        self.say(Details {
+            limit,
+            ef: near.and_then(|near| near.params.ef),
+            filter: statement.filter().map(shape),
             ..Details::default()
         });
     }

@@ -4,6 +4,7 @@
 //! about      what a call is about, for logs
 //! call       what a face knows about a request
 //! operation  which operations there are and what they need
+//! query      which of them an SQL statement is
 //! state      opening, ready, draining, failed
 //! admission  is there room for the call, and who waits for it?
 //! memory     what the process and its requests may use
@@ -29,6 +30,7 @@ mod lane;
 mod lateness;
 mod memory;
 mod operation;
+mod query;
 mod record;
 mod relief;
 mod shortcut;
@@ -51,7 +53,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use vecdb_backend::Backend;
 use vecdb_engine::{Error, ErrorKind, Result, StopSignal};
 
@@ -83,6 +85,7 @@ pub struct Gateway {
     admin: Lane,
     compact: Lane,
     relief: Lane,
+    long_statements: Arc<Semaphore>,
     timeout_ms: AtomicU64,
     request_bytes_max: usize,
 }
@@ -135,6 +138,7 @@ impl Gateway {
             admin: Lane::new("admin", ADMIN_THREADS, ADMIN_QUEUE_MAX, ADMIN_NICENESS)?,
             compact: Lane::new("compact", COMPACT_THREADS, ADMIN_QUEUE_MAX, ADMIN_NICENESS)?,
             relief: Lane::new("relief", 1, 1, 0)?,
+            long_statements: Arc::new(Semaphore::new(query::LONG_AT_A_TIME)),
             timeout_ms: AtomicU64::new(limits.timeout_ms),
             request_bytes_max: usize::try_from(limits.request_bytes_max).unwrap_or(usize::MAX),
         };

@@ -42,6 +42,8 @@ pub enum Operation {
     SearchBatch,
     /// A search by examples.
     Recommend,
+    /// An SQL statement that could not be read: one that could is the operation it stands for.
+    Query,
     /// Writes what is in memory to segments.
     FlushCollection,
     /// Merges segments.
@@ -77,7 +79,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 23] = [
+    pub const ALL: [Operation; 24] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -92,6 +94,7 @@ impl Operation {
         Operation::Search,
         Operation::SearchBatch,
         Operation::Recommend,
+        Operation::Query,
         Operation::FlushCollection,
         Operation::CompactCollection,
         Operation::Verify,
@@ -120,6 +123,7 @@ impl Operation {
             Operation::Search => "search",
             Operation::SearchBatch => "search_batch",
             Operation::Recommend => "recommend",
+            Operation::Query => "query",
             Operation::FlushCollection => "flush_collection",
             Operation::CompactCollection => "compact_collection",
             Operation::Verify => "verify",
@@ -144,6 +148,7 @@ impl Operation {
             | Operation::Search
             | Operation::SearchBatch
             | Operation::Recommend
+            | Operation::Query
             | Operation::Advise
             | Operation::GetStatus => Access::Read,
             Operation::Upsert | Operation::UpdateMetadata | Operation::Delete => Access::Write,

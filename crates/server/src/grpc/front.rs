@@ -137,6 +137,7 @@ fn operation_of(path: &str) -> Option<Operation> {
         "Search" => Operation::Search,
         "SearchBatch" => Operation::SearchBatch,
         "Recommend" => Operation::Recommend,
+        "Query" => Operation::Query,
         "FlushCollection" => Operation::FlushCollection,
         "CompactCollection" => Operation::CompactCollection,
         "Verify" => Operation::Verify,

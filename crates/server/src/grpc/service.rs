@@ -13,6 +13,7 @@ use vecdb_engine::{
 use vecdb_protocol::convert::{self, collection_name, status_of};
 use vecdb_protocol::v1;
 use vecdb_protocol::v1::vec_db_server::VecDb;
+use vecdb_sql::QueryResult;
 
 use super::front::Slot;
 use super::upserts;
@@ -396,6 +397,26 @@ impl VecDb for Service {
             },
         )
         .await
+    }
+
+    async fn query(&self, request: Request<v1::QueryRequest>) -> Answer<v1::QueryResponse> {
+        let (call, meter, message) = into_parts(request);
+        let bytes = meter.map_or(0, |meter| meter.take());
+        let read = move || {
+            let params = convert::params(message.positional, message.named)?;
+            Ok((message.sql, params))
+        };
+        let holder = self.gateway.clone();
+        let finish = move |operation, result: QueryResult| {
+            let answer = v1::QueryResponse::from(result);
+            let held = holder.hold(operation, answer.encoded_len())?;
+            Ok((answer, held))
+        };
+        let answered = self.gateway.query(&call, bytes, read, finish).await;
+        let (answer, held) = answered.map_err(|error| status_of(&error))?;
+        let mut response = Response::new(answer);
+        response.extensions_mut().insert(held);
+        Ok(response)
     }
 
     async fn flush_collection(

@@ -189,6 +189,59 @@ async fn advice_is_measured_or_refused_with_the_value_at_fault() {
 }
 
 #[tokio::test]
+async fn statements_are_run_or_refused_at_their_place() {
+    let fixture = serve(&Config::default()).with_points().await;
+    let mut client = fixture.client.clone();
+    let request = |sql: &str| v1::QueryRequest {
+        sql: sql.to_owned(),
+        ..Default::default()
+    };
+    let near = v1::QueryRequest {
+        named: [(
+            "q".to_owned(),
+            v1::Parameter {
+                kind: Some(v1::parameter::Kind::Vector(v1::Vector {
+                    values: vec![1.0, 0.0],
+                })),
+            },
+        )]
+        .into(),
+        ..request("SELECT id, distance FROM c WHERE vector NEAR $q LIMIT 2")
+    };
+    let found = client.query(near).await.unwrap().into_inner();
+    assert_eq!((found.columns.len(), found.rows.len()), (2, 2));
+    assert_eq!(found.columns[1].r#type, "float");
+    let first = found.rows[0].cells[0].kind.clone();
+    assert_eq!(first, Some(v1::cell::Kind::Id(id(1))));
+    let deleted = client
+        .query(request("DELETE FROM c WHERE id = 1"))
+        .await
+        .unwrap();
+    assert_eq!(deleted.into_inner().affected, Some(1));
+    let refused = client.query(request("SELECT x FROM c")).await.unwrap_err();
+    assert_error(
+        &refused,
+        Code::InvalidArgument,
+        "invalid_argument",
+        "1:8: unknown field",
+    );
+    let refused = client.query(request("SELECT FROM")).await.unwrap_err();
+    assert_error(&refused, Code::InvalidArgument, "invalid_argument", "1:8: ");
+    let both = v1::QueryRequest {
+        positional: vec![v1::Parameter::default()],
+        named: [("q".to_owned(), v1::Parameter::default())].into(),
+        ..request("SELECT 1")
+    };
+    let refused = client.query(both).await.unwrap_err();
+    assert_error(
+        &refused,
+        Code::InvalidArgument,
+        "invalid_argument",
+        "by position and by name",
+    );
+}
+
+#[tokio::test]
 async fn collections_are_made_looked_at_and_removed() {
     let fixture = serve(&Config::default()).with_points().await;
     let mut client = fixture.client.clone();

@@ -3,6 +3,7 @@
 //! ```text
 //! route       one route: what goes in and out, and its way through the gateway
 //! operations  the list of all routes, and what each does
+//! query       SQL statements
 //! json/       bodies, and their way to and from the engine's types
 //! lines       points by the million, as lines
 //! body        reading bodies, within limits, with errors that name the place
@@ -19,6 +20,7 @@ mod failure;
 mod json;
 mod lines;
 mod operations;
+mod query;
 mod route;
 mod service;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::json::{
     SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo, StatusResponse,
     UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse, WriteResponse,
 };
+use super::query;
 use super::route::{Endpoint, Job, Route, Verb};
 use crate::gateway::{Access, Operation};
 
@@ -134,6 +135,7 @@ pub(super) fn all() -> Vec<Route> {
             search_batch,
         )
         .route(),
+        query::route(),
         Endpoint::new(
             Op::Recommend,
             Verb::Post,

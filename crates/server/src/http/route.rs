@@ -300,7 +300,7 @@ impl Given {
     }
 }
 
-fn query<I: DeserializeOwned>(uri: &Uri) -> Result<I> {
+pub(super) fn query<I: DeserializeOwned>(uri: &Uri) -> Result<I> {
     Query::try_from_uri(uri)
         .map(|Query(input)| input)
         .map_err(|error| {

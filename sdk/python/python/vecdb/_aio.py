@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ._client import VecDBClient
-from ._results import Advice, AttributeDict, CollectionInfo, Facets, Record, SearchResults, WriteResult
+from ._results import Advice, AttributeDict, CollectionInfo, Facets, QueryResult, Record, SearchResults, WriteResult
 from ._types import (
     Certificate,
     Durability,
@@ -242,6 +242,16 @@ class AsyncVecDBClient:
     async def count(self, collection: str, filter: Filter | None = None, *, timeout: float | None = None) -> int:
         """See :meth:`VecDBClient.count`."""
         return await self._call(self._client.count, collection, filter, timeout=timeout)
+
+    async def query(
+        self,
+        sql: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> QueryResult:
+        """See :meth:`VecDBClient.query`."""
+        return await self._call(self._client.query, sql, params, timeout=timeout)
 
     async def search(
         self,

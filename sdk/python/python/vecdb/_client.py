@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from . import _batches
 from ._errors import InvalidArgumentError, VecDBError
-from ._results import Advice, AttributeDict, CollectionInfo, Facets, IndexChoice, Record, SearchResults, WriteResult
+from ._results import Advice, AttributeDict, CollectionInfo, Facets, IndexChoice, QueryResult, Record, SearchResults, WriteResult
 from ._types import (
     Certificate,
     Durability,
@@ -278,6 +278,24 @@ class VecDBClient:
     def count(self, collection: str, filter: Filter | None = None, *, timeout: float | None = None) -> int:
         """How many points there are, or match a filter."""
         return self._connection.count(collection, filter, self._limit(timeout))
+
+    # SQL
+
+    def query(
+        self,
+        sql: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> QueryResult:
+        """Runs one SQL statement and gives its rows as dictionaries.
+
+        Args:
+            params: What placeholders stand for: a list for ``?`` or ``$1``, a dictionary for ``$name``. They are bound as
+                values; nothing in them is read as SQL. A numpy array of one dimension, or a list of numbers, can be a
+                vector, any list the values of ``IN``.
+        """
+        return self._connection.query(sql, params, self._limit(timeout))
 
     # Search
 

@@ -50,6 +50,12 @@ class Facet(AttributeDict):
     __slots__ = ()
 
 
+class Row(AttributeDict):
+    """A row of a query: the columns by name."""
+
+    __slots__ = ()
+
+
 class WriteResult(AttributeDict):
     """What a write did: ``inserted``, ``updated``, ``deleted``, the ``position`` of the write in the log, and how safe
     it was when it was acknowledged (``durability``)."""
@@ -153,6 +159,35 @@ class Facets(list[Facet]):
         self.distinct = distinct
         self.points = points
         self.missing = missing
+
+
+class QueryResult(list[Row]):
+    """The rows of an SQL statement.
+
+    ``columns``: pairs of name and type. ``affected``: how many points an ``INSERT``, ``UPDATE`` or ``DELETE`` changed, else
+    ``None``. ``searched_vectors``: how many points a search was over, else ``None``. ``unindexed``: fields of the condition
+    that are not indexed. ``truncated``: the time given as ``timeout_ms`` was up first. ``latency_ms``: time in the database.
+    """
+
+    __slots__ = ("affected", "columns", "latency_ms", "searched_vectors", "truncated", "unindexed")
+
+    def __init__(
+        self,
+        rows: Iterable[Row] = (),
+        columns: Iterable[tuple[str, str]] = (),
+        affected: int | None = None,
+        searched_vectors: int | None = None,
+        unindexed: Iterable[str] = (),
+        truncated: bool = False,
+        latency_ms: float = 0.0,
+    ) -> None:
+        super().__init__(rows)
+        self.columns = list(columns)
+        self.affected = affected
+        self.searched_vectors = searched_vectors
+        self.unindexed = list(unindexed)
+        self.truncated = truncated
+        self.latency_ms = latency_ms
 
 
 def to_pandas(points: Iterable[AttributeDict]) -> pandas.DataFrame:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from ._results import Facets, Record, SearchResults, WriteResult
+from ._results import Facets, QueryResult, Record, SearchResults, WriteResult
 
 __version__: str
 
@@ -72,6 +72,7 @@ class Connection:
         timeout: float | None,
     ) -> tuple[list[Record], str | None]: ...
     def count(self, collection: str, filter: Any, timeout: float | None) -> int: ...
+    def query(self, sql: str, params: Any, timeout: float | None) -> QueryResult: ...
     def search(
         self,
         collection: str,

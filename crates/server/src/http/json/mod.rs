@@ -12,6 +12,7 @@ mod filter;
 mod id;
 mod metadata;
 mod point;
+mod query;
 mod recommend;
 mod search;
 mod settings;
@@ -29,6 +30,7 @@ pub(super) use point::{
     ScrollRequest, ScrollResponse, UpdateMetadataRequest, UpsertOptions, UpsertRequest,
     WriteResponse,
 };
+pub(super) use query::{QueryRequest, QueryResponse};
 pub(super) use recommend::RecommendRequest;
 pub(super) use search::{SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse};
 

@@ -1,6 +1,7 @@
 //! The face over a real database, without sockets. Every JSON answer is held against the document.
 
 mod document;
+mod query;
 mod refusals;
 mod routes;
 

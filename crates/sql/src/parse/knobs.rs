@@ -1,0 +1,100 @@
+//! `WITH (ef = 200, timeout_ms = 50)`: how a search is to be done.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+use vecdb_engine::{Result, SearchParams};
+
+use super::Parser;
+use crate::nearest::nearest;
+
+/// What can be set: the fields of [`SearchParams`], and the time limit.
+pub(super) const KNOBS: [&str; 10] = [
+    "ef",
+    "nprobe",
+    "rerank",
+    "beam_width",
+    "probes",
+    "candidates",
+    "target_recall",
+    "plan",
+    "exact",
+    "timeout_ms",
+];
+
+impl Parser<'_> {
+    /// The knobs, where there are some.
+    pub(super) fn knobs(&mut self) -> Result<Option<(SearchParams, Option<Duration>)>> {
+        if !self.eat_word("WITH") {
+            return Ok(None);
+        }
+        let mut params = Map::new();
+        let mut timeout = None;
+        self.list(|parser| {
+            let at = parser.here();
+            let knob = parser.identifier("a knob such as ef")?;
+            if !KNOBS.contains(&knob.as_str()) {
+                let near = nearest(&knob, KNOBS);
+                let message = format!(
+                    "unknown knob {knob}{near}; these are known: {}",
+                    KNOBS.join(", ")
+                );
+                return parser.error_at(at, message);
+            }
+            parser.expect("=")?;
+            if knob == "timeout_ms" {
+                let time = parser.count("timeout_ms")?;
+                let time = Duration::from_millis(u64::try_from(time).unwrap_or(u64::MAX));
+                return match timeout.replace(time) {
+                    Some(_) => parser.error_at(at, "timeout_ms is there twice"),
+                    None => Ok(()),
+                };
+            }
+            let given = parser.given()?;
+            let value_at = given.at;
+            let value = parser.setting(given)?;
+            // One knob by itself, so that its place is known where its value does not fit.
+            let one = Json::Object(Map::from_iter([(knob.clone(), value.clone())]));
+            if let Err(error) = serde_json::from_value::<SearchParams>(one) {
+                return parser.error_at(value_at, format_args!("{knob}: {error}"));
+            }
+            match params.insert(knob, value) {
+                Some(_) => parser.error_at(at, "the knob is there twice"),
+                None => Ok(()),
+            }
+        })?;
+        match serde_json::from_value(Json::Object(params)) {
+            Ok(params) => Ok(Some((params, timeout))),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_parameters_is_a_knob() {
+        let all = SearchParams {
+            ef: Some(1),
+            nprobe: Some(1),
+            rerank: Some(1),
+            beam_width: Some(1),
+            probes: Some(1),
+            candidates: Some(1),
+            target_recall: Some(0.9),
+            plan: Some(vecdb_engine::Plan::Scan),
+            exact: true,
+        };
+        let Json::Object(fields) = serde_json::to_value(all).unwrap() else {
+            panic!("not an object");
+        };
+        let mut known: Vec<_> = fields.keys().map(String::as_str).collect();
+        known.push("timeout_ms");
+        known.sort_unstable();
+        let mut knobs = KNOBS;
+        knobs.sort_unstable();
+        assert_eq!(known, knobs);
+    }
+}
