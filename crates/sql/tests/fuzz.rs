@@ -100,7 +100,10 @@ fn mutated(random: &mut Random) -> String {
         match random.below(5) {
             0 => text.insert_str(a, PIECES[random.below(PIECES.len())]),
             1 => text.replace_range(from..to, ""),
-            2 => text.insert_str(from, &text[from..to].to_owned()),
+            2 => {
+                let again = text[from..to].to_owned();
+                text.insert_str(from, &again);
+            }
             3 => text.replace_range(from..to, PIECES[random.below(PIECES.len())]),
             _ => {
                 let other = STATEMENTS[random.below(STATEMENTS.len())];

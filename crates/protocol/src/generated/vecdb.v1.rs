@@ -678,6 +678,98 @@ pub struct SearchBatchResponse {
     #[prost(message, repeated, tag = "1")]
     pub responses: ::prost::alloc::vec::Vec<SearchResponse>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryRequest {
+    /// docs/sql.md describes the language.
+    #[prost(string, tag = "1")]
+    pub sql: ::prost::alloc::string::String,
+    /// What `?`, or `$1` and so on, stand for. A statement has parameters by position or by name.
+    #[prost(message, repeated, tag = "2")]
+    pub positional: ::prost::alloc::vec::Vec<Parameter>,
+    /// What `$q` stands for, without the `$`.
+    #[prost(btree_map = "string, message", tag = "3")]
+    pub named: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        Parameter,
+    >,
+}
+/// A value that is bound to a placeholder, and never becomes text.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Parameter {
+    #[prost(oneof = "parameter::Kind", tags = "1, 2, 3")]
+    pub kind: ::core::option::Option<parameter::Kind>,
+}
+/// Nested message and enum types in `Parameter`.
+pub mod parameter {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        /// An array of numbers can be a vector, any array the list of IN.
+        #[prost(message, tag = "1")]
+        Value(super::Value),
+        /// For numbers from 2^63 on, which no other value can be.
+        #[prost(message, tag = "2")]
+        Id(super::PointId),
+        #[prost(message, tag = "3")]
+        Vector(super::Vector),
+    }
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryResponse {
+    /// None for a statement that gives no rows.
+    #[prost(message, repeated, tag = "1")]
+    pub columns: ::prost::alloc::vec::Vec<QueryColumn>,
+    #[prost(message, repeated, tag = "2")]
+    pub rows: ::prost::alloc::vec::Vec<QueryRow>,
+    /// Points that an INSERT, UPDATE or DELETE changed.
+    #[prost(uint64, optional, tag = "3")]
+    pub affected: ::core::option::Option<u64>,
+    /// Live points that a search was over.
+    #[prost(uint64, optional, tag = "4")]
+    pub searched_vectors: ::core::option::Option<u64>,
+    /// Time in the database.
+    #[prost(float, tag = "5")]
+    pub latency_ms: f32,
+    /// The time limit of a search came first: better hits may exist.
+    #[prost(bool, tag = "6")]
+    pub truncated: bool,
+    /// Fields of the condition that are not indexed, so that points had to be read.
+    #[prost(string, repeated, tag = "7")]
+    pub unindexed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryColumn {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// id, vector, float, int, string, bool, datetime, one of these with \[\] for arrays, or null where no value was seen.
+    #[prost(string, tag = "2")]
+    pub r#type: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryRow {
+    /// One for each column.
+    #[prost(message, repeated, tag = "1")]
+    pub cells: ::prost::alloc::vec::Vec<Cell>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Cell {
+    #[prost(oneof = "cell::Kind", tags = "1, 2, 3, 4")]
+    pub kind: ::core::option::Option<cell::Kind>,
+}
+/// Nested message and enum types in `Cell`.
+pub mod cell {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Kind {
+        #[prost(message, tag = "1")]
+        Id(super::PointId),
+        #[prost(message, tag = "2")]
+        Vector(super::Vector),
+        /// A distance or score.
+        #[prost(float, tag = "3")]
+        Number(f32),
+        #[prost(message, tag = "4")]
+        Value(super::Value),
+    }
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FlushCollectionRequest {
     #[prost(string, tag = "1")]
@@ -1296,6 +1388,25 @@ pub mod vec_db_client {
             req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Recommend"));
             self.inner.unary(req, path, codec).await
         }
+        /// Runs one SQL statement. It takes the right that the statement needs on the collection it is about.
+        pub async fn query(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QueryRequest>,
+        ) -> std::result::Result<tonic::Response<super::QueryResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static("/vecdb.v1.VecDB/Query");
+            let mut req = request.into_request();
+            req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Query"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Writes what is in memory to segments.
         pub async fn flush_collection(
             &mut self,
@@ -1622,6 +1733,11 @@ pub mod vec_db_server {
             &self,
             request: tonic::Request<super::RecommendRequest>,
         ) -> std::result::Result<tonic::Response<super::SearchResponse>, tonic::Status>;
+        /// Runs one SQL statement. It takes the right that the statement needs on the collection it is about.
+        async fn query(
+            &self,
+            request: tonic::Request<super::QueryRequest>,
+        ) -> std::result::Result<tonic::Response<super::QueryResponse>, tonic::Status>;
         /// Writes what is in memory to segments.
         async fn flush_collection(
             &self,
@@ -2406,6 +2522,49 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RecommendSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/Query" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuerySvc<T: VecDb>(pub Arc<T>);
+                    impl<T: VecDb> tonic::server::UnaryService<super::QueryRequest>
+                    for QuerySvc<T> {
+                        type Response = super::QueryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QueryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::query(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuerySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
