@@ -576,7 +576,7 @@ def test_sql(client: VecDBClient, name: str) -> None:
     assert client.query(f"CREATE COLLECTION {c} (dimension 2, metric l2, index flat)") == []
     written = client.query(
         f"INSERT INTO {c} (id, vector, name, price) VALUES (1, $a, 'chess', 20), ('b', $b, $name, 60)",
-        {"a": [1, 0], "b": numpy.array([2, 0], dtype=np.float32), "name": "it's go'; DROP"},
+        {"a": [1, 0], "b": numpy.array([2, 0], dtype=numpy.float32), "name": "it's go'; DROP"},
     )
     assert (written.affected, written, written.columns) == (2, [], [])
     rows = client.query(f"SELECT id, name, distance FROM {c} WHERE vector NEAR ? AND price IN (?)", [numpy.array([1.0, 0.5]), [20, 60]])
