@@ -143,11 +143,13 @@ impl Outlook {
                 ef * (step + STEP_WORK) * share.powf(-growth)
             }
             Plan::Hop => {
-                let checked = self.degree * (1.0 + self.degree * (1.0 - share));
+                let around = self.degree * (1.0 + self.degree * (1.0 - share));
                 // Below some share what is allowed hangs together by few rows.
-                if self.elsewhere || checked * share < f64::from(HOP_ALLOWED_MIN) {
+                if self.elsewhere || around * share < f64::from(HOP_ALLOWED_MIN) {
                     return f64::INFINITY;
                 }
+                // A step ends once it has found enough.
+                let checked = around.min(self.degree + HOP_ROWS_MAX as f64 / share);
                 let measured = step.min(checked * share * NEW_LINKS) * share.powf(-HOP_GROWTH);
                 let ef = ef + ef / HOP_POOL_PART as f64;
                 ef * (measured + STEP_WORK + checked * Counters::CHECK_WORK)
