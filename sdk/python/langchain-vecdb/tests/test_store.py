@@ -94,8 +94,8 @@ def test_refusals_say_why(store: VecDBVectorStore) -> None:
         store.add_texts(["a", "b"], ids=["1"])
     with pytest.raises(ValueError, match="text_field"):
         store.add_texts(["a"], [{"page_content": "b"}])
-    with pytest.raises(InvalidArgumentError, match="nested"):
-        store.add_texts(["a"], [{"deep": {"b": 1}}])
+    with pytest.raises(InvalidArgumentError, match="dict in a list"):
+        store.add_texts(["a"], [{"deep": [{"b": 1}]}])
     with pytest.raises(ValueError, match="give a client"):
         VecDBVectorStore.from_texts(["a"], Axes())
     assert store.add_texts([]) == []
