@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +22,10 @@ class Range:
     field: str
     low: float
     high: float
+
+    def shifted(self, by: float) -> Range:
+        """Nearly the same range, in other numbers."""
+        return Range(self.field, self.low + by, self.high)
 
     def to_mongo(self) -> dict[str, Any]:
         return {self.field: {"$gte": self.low, "$lte": self.high}}
@@ -85,6 +90,8 @@ class Lance:
     name = "lancedb"
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
+        # It takes our module for a package of that name; whoever needs ours has it by now.
+        sys.modules.pop("datasets", None)
         import lancedb
 
         self.version = version("lancedb")
@@ -106,7 +113,7 @@ class Lance:
         where = f"{wanted.field} >= {wanted.low!r} AND {wanted.field} <= {wanted.high!r}"
         search = self.table.search(self.dataset.queries[query], vector_column_name="vector")
         search = search.distance_type(self.dataset.metric).where(where, prefilter=True)
-        found = search.nprobes(20).refine_factor(5).limit(k).select(["id"]).to_arrow()
+        found = search.nprobes(20).refine_factor(5).limit(k).select(["id", "_distance"]).to_arrow()
         return found["id"].to_pylist()
 
     def close(self) -> None:
@@ -129,7 +136,7 @@ class Chroma:
     def load(self, rank: np.ndarray, place: np.ndarray) -> None:
         base = self.dataset.base
         space = {"l2": "l2", "cosine": "cosine"}[self.dataset.metric]
-        self.collection = self.client.create_collection("c", configuration={"hnsw": {"space": space}})
+        self.collection = self.client.create_collection("rows", configuration={"hnsw": {"space": space}})
         for start in range(0, len(base), BATCH):
             rows = range(start, min(start + BATCH, len(base)))
             self.collection.add(

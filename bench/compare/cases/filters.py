@@ -28,6 +28,8 @@ PEER_SECONDS = 4.0
 PEER_QUERIES_MIN = 10
 REGRET_FILTERS = 500
 PLANS = ["scan", "walk", "hop"]
+# Searches whose filter has been there before.
+AGAIN = "again"
 # What a row looked up in a mask costs beside a distance, as the engine counts it.
 CHECK_WORK = 1 / 32
 
@@ -168,9 +170,11 @@ class Ours:
 
     def filter_ms(self) -> float:
         """Time to evaluate a category and two ranges over all rows, in milliseconds: the median of 51 searches."""
-        condition = {"kind": "kind 3", "rank": {"$gte": 0.2, "$lte": 0.7}, "place": {"$gte": 0.1, "$lte": 0.6}}
         times = []
         for query in range(51):
+            # Each is new, so that none is remembered.
+            low = 0.2 + query * 1e-6
+            condition = {"kind": "kind 3", "rank": {"$gte": low, "$lte": 0.7}, "place": {"$gte": 0.1, "$lte": 0.6}}
             found = self.client.search(
                 "c", self.dataset.queries[query], K, condition, with_metadata=False, explain=True
             )
@@ -202,19 +206,23 @@ def cell(
         return {"queries_per_second": len(found) / elapsed, "recall": float(np.mean(recalls)), "queries": len(found)}
 
     rounds: dict[str, list[dict[str, float]]] = {}
-    for _ in range(settings.rounds):
-        for plan in [None, *PLANS]:
-            name = OURS if plan is None else f"{OURS} {plan}"
-            rounds.setdefault(name, []).append(
-                measured(lambda query, plan=plan: ours.search(query, ranges[query], plan).ids, PEER_SECONDS)
-            )
+    for number in range(settings.rounds):
+        # Filters that are new in every round are what the peers are held against; filters that return, which the engine
+        # remembers, are for the plans among each other.
+        new = [wanted.shifted(number * 1e-12) for wanted in ranges]
+        rounds.setdefault(OURS, []).append(measured(lambda query, new=new: ours.search(query, new[query]).ids, PEER_SECONDS))
+        for plan in [None, None, None, *PLANS]:
+            name = f"{OURS} {plan or AGAIN}"
+            run = measured(lambda query, plan=plan: ours.search(query, ranges[query], plan).ids, PEER_SECONDS)
+            rounds.setdefault(name, []).append(run)
         for peer in peers:
             rounds.setdefault(peer.name, []).append(
                 measured(lambda query, peer=peer: peer.search(query, ranges[query], K), PEER_SECONDS)
             )
     systems = {
         name: {
-            "queries_per_second": median(run["queries_per_second"] for run in runs),
+            # The first two runs of a filter that returns are those in which it becomes known.
+            "queries_per_second": median(run["queries_per_second"] for run in runs[2 if name.endswith(AGAIN) else 0 :]),
             "recall": min(run["recall"] for run in runs),
         }
         for name, runs in rounds.items()
@@ -261,7 +269,7 @@ def bars(result: dict[str, Any]) -> list[Bar]:
         recall_min = min(recall_min, own["recall"])
         forced = [systems[f"{OURS} {plan}"] for plan in PLANS]
         fastest = max(run["queries_per_second"] for run in forced if run["recall"] >= 0.95)
-        over_forced = max(over_forced, fastest / own["queries_per_second"])
+        over_forced = max(over_forced, fastest / systems[f"{OURS} {AGAIN}"]["queries_per_second"])
         peers = {
             peer: run["queries_per_second"]
             for peer, run in systems.items()
