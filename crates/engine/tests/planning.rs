@@ -171,6 +171,17 @@ fn every_plan_can_be_forced_and_says_what_it_did() {
     };
     assert!(walk.0 < scan.0 && hop.0 < walk.0, "{works:?}");
     assert!(hop.1 > walk.1 && scan.1 == 0, "{works:?}");
+    // Where a plan will not do, it is not listed: every answer can be written and read.
+    let rare = request.clone().filter(Filter::lt("rank", 20));
+    let rare = collection.search(&rare).unwrap().explanation.unwrap();
+    let plans: Vec<&str> = rare.parts[0]
+        .plans
+        .iter()
+        .map(|plan| plan.plan.as_str())
+        .collect();
+    assert_eq!(plans, ["scan", "walk"]);
+    let text = serde_json::to_string(&rare).unwrap();
+    assert!(serde_json::from_str::<Explanation>(&text).is_ok(), "{text}");
     // The filter has been here before.
     let again = collection.search(&request).unwrap().explanation.unwrap();
     let cached: Vec<bool> = again.parts.iter().map(|part| part.cached).collect();

@@ -90,9 +90,7 @@ fn plan(part: &PartExplanation) -> String {
 }
 
 fn works(part: &PartExplanation) -> String {
-    let works = part.plans.iter().map(|plan| match plan.work.is_finite() {
-        true => format!("{} {:.0}", plan.plan, plan.work),
-        false => format!("{} -", plan.plan),
-    });
+    let works = part.plans.iter();
+    let works = works.map(|plan| format!("{} {:.0}", plan.plan, plan.work));
     works.collect::<Vec<_>>().join(", ")
 }

@@ -8,7 +8,7 @@
 //!
 //! What counts is not how many rows are allowed but how many of those near the query (Weaviate and NaviX look at the same):
 //! before the choice the mask is looked at around the place where the descent ends. And a walk that has cost as much as
-//! a scan, or is seen to be about to, is given up for one, so that no choice costs more than about twice the best.
+//! a scan, or is seen to be about to, is given up for one.
 
 use vecdb_vector::{Neighbor, RowId, RowMask};
 
@@ -157,14 +157,16 @@ impl Outlook {
         }
     }
 
-    /// All plans for a pool of `ef` and their expected work, the cheapest first.
+    /// The plans that will do for a pool of `ef` and their expected work, the cheapest first.
     pub(super) fn plans(&self, ef: usize) -> Vec<PlanCost> {
-        let mut plans = Plan::ALL.map(|plan| PlanCost {
+        let plans = Plan::ALL.into_iter().map(|plan| PlanCost {
             plan,
             work: self.work(plan, ef),
         });
+        // Infinite work has no form in JSON either.
+        let mut plans: Vec<PlanCost> = plans.filter(|plan| plan.work.is_finite()).collect();
         plans.sort_by(|a, b| a.work.total_cmp(&b.work));
-        plans.to_vec()
+        plans
     }
 
     /// The first of [`Self::plans`].
