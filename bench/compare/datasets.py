@@ -105,10 +105,9 @@ def fields_of(metadata: Path, rows: int) -> list[dict[str, Any]]:
     return [{"name": line.pop("id"), **line} for line in lines]
 
 
-def generated(rows: int, seed: int) -> Dataset:
-    """Vectors of 128 numbers: clusters of low rank that overlap in a shared subspace, of uneven weight; 1,000 queries of
-    the same kind."""
-    dim, clusters, queries, shared = 128, 2_000, 1_000, 24
+def generated(rows: int, seed: int, dim: int = 128, metric: str = "l2") -> Dataset:
+    """Clusters of low rank that overlap in a shared subspace, of uneven weight; 1,000 queries of the same kind."""
+    clusters, queries, shared = 2_000, 1_000, 24
     generator = np.random.default_rng(seed)
 
     def normal(*shape: int) -> np.ndarray:
@@ -128,8 +127,8 @@ def generated(rows: int, seed: int) -> Dataset:
         vectors[first:end] += centres[cluster] + (normal(end - first, rank) * spectrum) @ (own + mixed)
     generator.shuffle(vectors)
     base, asked = np.ascontiguousarray(vectors[:rows]), np.ascontiguousarray(vectors[rows:])
-    truth = exact_distances(base, asked, "l2")
-    return Dataset("generated-128", "l2", base, np.tile(asked, (3, 1)), truth, f"generated, seed {seed}")
+    truth = exact_distances(base, asked, metric)
+    return Dataset(f"generated-{dim}", metric, base, np.tile(asked, (3, 1)), truth, f"generated, seed {seed}")
 
 
 def rotated(dataset: Dataset, seed: int) -> Dataset:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -119,6 +120,164 @@ class FaissHnswPeer:
 
     def memory_bytes(self) -> int:
         return int(faiss.serialize_index(self._index).nbytes)
+
+
+class FaissHnswSq8Peer:
+    """faiss IndexHNSWSQ of eight bits a number, refined by the vectors: three times k."""
+
+    name = "faiss-hnsw-sq8"
+
+    def __init__(self, metric: str, m: int, ef_construction: int) -> None:
+        self._cosine, self._m, self._ef_construction = metric == "cosine", m, ef_construction
+        self._index: faiss.IndexRefineFlat | None = None
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        self._index = None
+        faiss.omp_set_num_threads(threads)
+        metric = faiss.METRIC_INNER_PRODUCT if self._cosine else faiss.METRIC_L2
+
+        def run() -> faiss.IndexRefineFlat:
+            self._graph = faiss.IndexHNSWSQ(base.shape[1], faiss.ScalarQuantizer.QT_8bit, self._m, metric)
+            self._graph.hnsw.efConstruction = self._ef_construction
+            self._graph.hnsw.rng = faiss.RandomGenerator(seed)
+            index = faiss.IndexRefineFlat(self._graph)
+            vectors = prepared(base, self._cosine)
+            index.train(vectors)
+            index.add(vectors)
+            index.k_factor = 3
+            return index
+
+        self._index, cost = timed(run)
+        assert self._index.ntotal == len(base)
+        return cost
+
+    def search(self, queries: np.ndarray, k: int, ef: int, threads: int) -> tuple[np.ndarray, Cost]:
+        assert self._index is not None
+        faiss.omp_set_num_threads(threads)
+        self._graph.hnsw.efSearch = max(ef, 3 * k)
+        (_, ids), cost = timed(lambda: self._index.search(prepared(queries, self._cosine), k))
+        return ids, cost
+
+    def memory_bytes(self) -> int:
+        return int(faiss.serialize_index(self._index).nbytes)
+
+
+class UsearchPeer:
+    """usearch with float32 vectors."""
+
+    name = "usearch"
+
+    def __init__(self, metric: str, m: int, ef_construction: int) -> None:
+        self._metric, self._m, self._ef_construction = {"l2": "l2sq", "cosine": "cos"}[metric], m, ef_construction
+        self._index: Any = None
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        from usearch.index import Index
+
+        self._index = None
+
+        def run() -> Any:
+            index = Index(
+                ndim=base.shape[1],
+                metric=self._metric,
+                dtype="f32",
+                connectivity=self._m,
+                expansion_add=self._ef_construction,
+            )
+            index.add(np.arange(len(base)), base, threads=threads)
+            return index
+
+        self._index, cost = timed(run)
+        assert len(self._index) == len(base)
+        return cost
+
+    def search(self, queries: np.ndarray, k: int, ef: int, threads: int) -> tuple[np.ndarray, Cost]:
+        self._index.expansion_search = ef
+        found, cost = timed(lambda: self._index.search(queries, k, threads=threads))
+        return found.keys.astype(np.int64), cost
+
+    def memory_bytes(self) -> int:
+        return int(self._index.serialized_length)
+
+
+class SvsPeer:
+    """Vamana of Intel SVS over compressed vectors; it keeps no others. Cosine as inner product of vectors of unit length."""
+
+    name: str
+
+    def __init__(self, metric: str, m: int, ef_construction: int) -> None:
+        self._cosine, self._degree, self._window = metric == "cosine", 2 * m, ef_construction
+        self._index: Any = None
+
+    def compressed(self, svs: Any, vectors: Any, dim: int) -> Any:
+        raise NotImplementedError
+
+    def build(self, base: np.ndarray, threads: int, seed: int) -> Cost:
+        import svs
+
+        self._index = None
+        vectors = prepared(base, self._cosine)
+        with tempfile.TemporaryDirectory() as folder:
+            raw, ready = str(Path(folder) / "base.fvecs"), str(Path(folder) / "base.svs")
+            svs.write_vecs(np.ascontiguousarray(vectors), raw)
+            svs.convert_vecs_to_svs(raw, ready, svs.DataType.float32)
+
+            def run() -> Any:
+                file = svs.VectorDataLoader(ready, svs.DataType.float32, dims=base.shape[1])
+                loader = self.compressed(svs, file, base.shape[1])
+                # What its documentation names for each metric.
+                alpha = 0.95 if self._cosine else 1.2
+                parameters = svs.VamanaBuildParameters(
+                    alpha=alpha, graph_max_degree=self._degree, window_size=self._window
+                )
+                distance = svs.DistanceType.MIP if self._cosine else svs.DistanceType.L2
+                return svs.Vamana.build(parameters, loader, distance, num_threads=threads)
+
+            self._index, cost = timed(run)
+        self._bytes = self.bytes_per_vector(base.shape[1]) * len(base)
+        return cost
+
+    def search(self, queries: np.ndarray, k: int, window: int, threads: int) -> tuple[np.ndarray, Cost]:
+        self._index.num_threads = threads
+        self._index.search_window_size = max(window, k)
+        asked = np.ascontiguousarray(prepared(queries, self._cosine))
+        (ids, _), cost = timed(lambda: self._index.search(asked, k))
+        return ids.astype(np.int64), cost
+
+    def bytes_per_vector(self, dim: int) -> int:
+        """By its formats: codes with two scales of 16 bits each, links of 32 bits with their number."""
+        raise NotImplementedError
+
+    def memory_bytes(self) -> int:
+        return self._bytes
+
+
+class SvsLvqPeer(SvsPeer):
+    """Four bits for the walk, eight of what they miss for the hits."""
+
+    name = "svs-lvq4x8"
+
+    def compressed(self, svs: Any, vectors: Any, dim: int) -> Any:
+        return svs.LVQLoader(vectors, primary=4, residual=8)
+
+    def bytes_per_vector(self, dim: int) -> int:
+        return dim // 2 + dim + 4 + 4 * (self._degree + 1)
+
+
+class SvsLeanVecPeer(SvsPeer):
+    """A projection in eight bits for the walk, all numbers in eight bits for the hits."""
+
+    name = "svs-leanvec"
+
+    def compressed(self, svs: Any, vectors: Any, dim: int) -> Any:
+        kind = svs.LeanVecKind.lvq8
+        return svs.LeanVecLoader(vectors, leanvec_dims=self.projected(dim), primary_kind=kind, secondary_kind=kind)
+
+    def projected(self, dim: int) -> int:
+        return min(192, dim * 3 // 4)
+
+    def bytes_per_vector(self, dim: int) -> int:
+        return self.projected(dim) + dim + 8 + 4 * (self._degree + 1)
 
 
 def prepared(vectors: np.ndarray, cosine: bool) -> np.ndarray:

@@ -15,7 +15,7 @@ from runner_client import RunnerClient
 
 Result = tuple[dict[str, Any], list[Bar]]
 
-DATASETS = ["fashion-mnist", "debian-packages", "generated-128"]
+DATASETS = ["fashion-mnist", "fashion-mnist-rotated", "debian-packages", "generated-128", "generated-768"]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         filters,
         flat_batch,
         flat_scan,
+        graph,
         hnsw,
         ivf,
         lsh,
@@ -71,6 +72,7 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         "flat_scan": flat_scan.run,
         "flat_batch": flat_batch.run,
         "hnsw": hnsw.run,
+        "graph": graph.run,
         "ivf": ivf.run,
         "quantizers": quantizers.run,
         "lsh": lsh.run,

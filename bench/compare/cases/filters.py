@@ -23,8 +23,8 @@ OURS = "vecdb"
 SHARES = [0.5, 0.1, 0.02, 0.01, 0.001, 0.0001]
 CORRELATIONS = ["none", "near", "far"]
 QUERIES = 100
-# A peer that scans takes long: so many seconds per cell, and at least ten queries.
-PEER_SECONDS = 4.0
+# A peer that scans takes long: so many seconds per cell and round, and at least ten queries.
+PEER_SECONDS = 1.0
 PEER_QUERIES_MIN = 10
 REGRET_FILTERS = 500
 PLANS = ["scan", "walk", "hop"]

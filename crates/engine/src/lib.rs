@@ -63,6 +63,6 @@ pub use vecdb_filter::{
 };
 pub use vecdb_index::{
     Advice, AdviceParams, Choice, DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams,
-    LshParams, Plan, SearchParams,
+    LshParams, Plan, Quantization, SearchParams,
 };
 pub use vecdb_vector::{ElementType, Metric};

@@ -40,6 +40,7 @@ mod scale;
 mod scratch;
 mod sketch;
 mod spec;
+mod sq4;
 
 pub use advise::{Advice, AdviceParams, Choice, advise};
 pub use ann::{AnnIndex, BuiltIndex, Counters, SearchStats, VerifyReport};
@@ -57,4 +58,4 @@ pub use quantizer::{Quantizer, QuantizerSpec};
 pub use registry::{build, build_extending, open};
 pub use scratch::{DiskTrace, LayerTrace, ListTrace, Scratch};
 pub use sketch::{SketchQuery, SketchScratch, SketchSpace, Sketches, scan_sketched};
-pub use spec::{HnswParams, IndexSpec};
+pub use spec::{HnswParams, IndexSpec, Quantization};

@@ -1,11 +1,12 @@
 //! [`Scratch`]: the memory of a search, kept by a thread from query to query.
 
-use vecdb_vector::{Kernels, Neighbor, TopK};
+use vecdb_vector::{Kernels, Neighbor, RowId, TopK};
 
 use crate::diskann::DiskScratch;
 use crate::hnsw::{Pool, Visited, WalkHeap};
 use crate::ivf::IvfScratch;
 use crate::lsh::{BucketTrace, LshScratch};
+use crate::sq4::Sq4Query;
 
 /// Reusable memory of searches: pools, visited marks, buffers. One per thread; any index, any size; grows to the
 /// largest search it has served and allocates nothing after that.
@@ -14,6 +15,8 @@ pub struct Scratch {
     pub(crate) kernels: Kernels,
     pub(crate) top: TopK,
     pub(crate) distances: Vec<f32>,
+    pub(crate) rows: Vec<RowId>,
+    pub(crate) sq4: Sq4Query,
     pub(crate) pool: Pool,
     pub(crate) heap: WalkHeap,
     pub(crate) visited: Visited,
@@ -85,6 +88,8 @@ impl Scratch {
             kernels,
             top: TopK::new(0),
             distances: Vec::new(),
+            rows: Vec::new(),
+            sq4: Sq4Query::default(),
             pool: Pool::default(),
             heap: WalkHeap::default(),
             visited: Visited::default(),

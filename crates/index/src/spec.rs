@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use vecdb_vector::{ElementType, Metric};
 
+use crate::sq4::Sq4Codes;
 use crate::{DiskAnnParams, IndexError, IvfParams, LshParams, SearchParams};
 
 /// An index kind with its build parameters. As JSON: `{"type":"hnsw","m":16,"ef_construction":200}` or
@@ -62,7 +63,7 @@ impl From<IndexSpec> for Form {
 }
 
 /// Build parameters of HNSW, by the names of the paper (Malkov and Yashunin 2016, section 4).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HnswParams {
     /// Links kept per row on the upper layers; layer 0 keeps up to twice as many. 2 to 256, default 16.
@@ -72,6 +73,69 @@ pub struct HnswParams {
     pub ef_construction: u32,
     /// Seed of the level draw. The same seed and rows built by one thread give the same graph, byte for byte.
     pub seed: u64,
+    /// How many times nearer to a kept link than to the row a candidate has to be to be left out: 1 as published, more
+    /// keeps more and longer links. Nothing under dot. 1 to 2, default 1.1.
+    pub alpha: f32,
+    /// What the graph is walked on. Default `auto`.
+    pub quantization: Quantization,
+}
+
+/// Only `alpha` could be unequal to itself, and validation refuses what is no number.
+impl Eq for HnswParams {}
+
+/// What a walk through a graph measures rows by.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quantization {
+    /// Codes of four bits a number where they are much smaller than the vectors and a sample shows that they tell near
+    /// rows from others; else the vectors.
+    #[default]
+    Auto,
+    /// The vectors themselves.
+    None,
+    /// Codes of four bits a number; the vectors only of the most promising rows found. For vectors of floats under L2,
+    /// cosine and dot.
+    Sq4,
+}
+
+impl Quantization {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Auto, Self::None, Self::Sq4];
+
+    /// The name in text: `auto`, `none`, `sq4`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Sq4 => "sq4",
+        }
+    }
+
+    /// How it is stored.
+    pub(crate) fn code(self) -> u32 {
+        self as u32
+    }
+
+    pub(crate) fn from_code(code: u32) -> Option<Self> {
+        Self::ALL.get(code as usize).copied()
+    }
+}
+
+impl FromStr for Quantization {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == text);
+        found.ok_or_else(|| {
+            format!("{text:?} is no quantization of a graph; there are auto, none and sq4")
+        })
+    }
+}
+
+impl fmt::Display for Quantization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 impl Default for HnswParams {
@@ -80,11 +144,29 @@ impl Default for HnswParams {
             m: 16,
             ef_construction: 200,
             seed: 42,
+            alpha: 1.1,
+            quantization: Quantization::Auto,
         }
     }
 }
 
 impl HnswParams {
+    /// Checks that such vectors can be indexed so.
+    pub(crate) fn check_field(
+        &self,
+        metric: Metric,
+        element: ElementType,
+    ) -> Result<(), IndexError> {
+        if self.quantization == Quantization::Sq4 && !Sq4Codes::serves(metric, element) {
+            return Err(IndexError::UnsupportedCode {
+                code: "sq4".to_owned(),
+                metric,
+                element,
+            });
+        }
+        Ok(())
+    }
+
     /// Checks the ranges documented at the fields.
     pub fn validate(&self) -> Result<(), IndexError> {
         if !(2..=256).contains(&self.m) {
@@ -99,6 +181,13 @@ impl HnswParams {
                 name: "ef_construction",
                 value: u64::from(self.ef_construction),
                 expected: "from 1 to 10,000",
+            });
+        }
+        if !(1.0..=2.0).contains(&self.alpha) {
+            return Err(IndexError::BadNumber {
+                name: "alpha",
+                value: f64::from(self.alpha),
+                expected: "from 1 to 2",
             });
         }
         Ok(())
@@ -146,7 +235,8 @@ impl IndexSpec {
             return Err(IndexError::UnsupportedMetric { metric, element });
         }
         match self {
-            Self::Flat | Self::Hnsw(_) | Self::DiskAnn(_) => Ok(()),
+            Self::Flat | Self::DiskAnn(_) => Ok(()),
+            Self::Hnsw(params) => params.check_field(metric, element),
             Self::Ivf(params) => params.code_for(metric, element).map(|_| ()),
             Self::Lsh(params) => params.check_metric(metric),
         }
@@ -195,11 +285,14 @@ impl fmt::Display for IndexSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flat => f.write_str("flat"),
-            Self::Hnsw(params) => write!(
-                f,
-                "hnsw (m={}, ef_construction={})",
-                params.m, params.ef_construction
-            ),
+            Self::Hnsw(params) => {
+                let (m, ef_construction) = (params.m, params.ef_construction);
+                write!(f, "hnsw (m={m}, ef_construction={ef_construction}")?;
+                match params.quantization {
+                    Quantization::Auto => f.write_str(")"),
+                    asked_for => write!(f, ", quantization={asked_for})"),
+                }
+            }
             Self::Ivf(params) => {
                 f.write_str("ivf (nlist=")?;
                 match params.nlist {

@@ -124,7 +124,9 @@ pub fn encode_row(
             got: values.len(),
         });
     }
-    if let Some(position) = values.iter().position(|v| !v.is_finite()) {
+    // Without a way out of the loop it is done many at a time.
+    let finite = values.iter().fold(true, |all, v| all & v.is_finite());
+    if !finite && let Some(position) = values.iter().position(|v| !v.is_finite()) {
         return Err(VectorError::NotFinite {
             position,
             value: values[position],
@@ -137,7 +139,9 @@ pub fn encode_row(
         ElementType::U8 => v.trunc() == v && (0.0..=255.0).contains(&v),
         ElementType::Bits => v == 0.0 || v == 1.0,
     };
-    if let Some(position) = values.iter().position(|&v| !fits(v)) {
+    if element != ElementType::F32
+        && let Some(position) = values.iter().position(|&v| !fits(v))
+    {
         return Err(VectorError::OutOfRange {
             position,
             value: values[position],
@@ -146,7 +150,10 @@ pub fn encode_row(
     }
     out.reserve(element.bytes(dim));
     match element {
-        ElementType::F32 => out.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+        ElementType::F32 => {
+            const { assert!(cfg!(target_endian = "little")) };
+            out.extend_from_slice(bytemuck::cast_slice(values));
+        }
         ElementType::F16 => {
             out.extend(values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()));
         }

@@ -11,7 +11,7 @@
 //!   ([`Kernels`]);
 //! - [`scan`], [`scan_batch`]: exact search over all rows; [`Centroids`]: many vectors, each to its nearest centroid;
 //! - [`plane_dots`]: the bit counts behind 1-bit sketches of rows; [`nibble_sums`], [`byte_sums`], [`byte_steps`]: the table look-ups
-//!   behind quantized rows;
+//!   behind quantized rows; [`Sq4Scorer`]: rows of four bits a number, behind the walk of a graph;
 //! - [`TopK`], [`Neighbor`], [`RowMask`], [`RowId`]: results and sets of rows;
 //! - [`reference`](mod@reference): the slow f64 oracle every kernel is tested against.
 //!
@@ -20,7 +20,7 @@
 //!   L1, Hamming, `1 - J`. [`Metric::distance`] turns one into the distance that is reported.
 //! - The instruction set is chosen once per scorer; a call is one indirect jump into a loop made
 //!   for that instruction set, metric and element type.
-//! - `unsafe` lives in `kernels/` and in the two calls by which `scorer` enters it, behind sizes
+//! - `unsafe` lives in `kernels/` and in the calls by which `scorer` and `sq4` enter it, behind sizes
 //!   that safe constructors have checked.
 #![deny(unsafe_code)]
 
@@ -36,6 +36,7 @@ mod row_mask;
 mod rows;
 mod scan;
 mod scorer;
+mod sq4;
 mod top_k;
 
 pub use batch::{Centroids, Nearest, scan_batch};
@@ -52,4 +53,5 @@ pub use row_mask::RowMask;
 pub use rows::{VectorRows, inverse_norm};
 pub use scan::{scan, scan_while};
 pub use scorer::{Scorer, prefetch_node};
+pub use sq4::{SQ4_NUMBERS, Sq4Distance, Sq4Rows, Sq4Scorer};
 pub use top_k::TopK;

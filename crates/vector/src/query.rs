@@ -64,6 +64,14 @@ impl Query {
                 bytes.len()
             )));
         }
+        if matches!(element, ElementType::F32 | ElementType::F16) {
+            for i in 0..dim {
+                let value = crate::reference::value(element, bytes, i) as f32;
+                if !value.is_finite() {
+                    return Err(VectorError::NotFinite { position: i, value });
+                }
+            }
+        }
         query.store(element, bytes)?;
         Ok(query)
     }
@@ -99,15 +107,8 @@ impl Query {
         })
     }
 
+    /// Takes numbers over that are known to be finite.
     fn store(&mut self, encoding: ElementType, bytes: &[u8]) -> Result<(), VectorError> {
-        if matches!(encoding, ElementType::F32 | ElementType::F16) {
-            for i in 0..self.dim {
-                let value = crate::reference::value(encoding, bytes, i) as f32;
-                if !value.is_finite() {
-                    return Err(VectorError::NotFinite { position: i, value });
-                }
-            }
-        }
         if self.metric.needs_norms() {
             let inverse = inverse_norm(encoding, self.dim, bytes);
             if inverse == 0.0 {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use vecdb_engine::{
-    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams,
+    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams, Quantization,
     Metric,
 };
 
@@ -81,6 +81,9 @@ pub(crate) struct IndexArgs {
     /// hnsw: candidates kept while inserting. 1 to 10,000. Default: 200.
     #[arg(long, visible_alias = "efConstruction", value_name = "N")]
     pub(crate) ef_construction: Option<u32>,
+    /// hnsw: what a search walks on: auto (codes of four bits where they serve), none (the vectors) or sq4. Default: auto.
+    #[arg(long, value_name = "KIND")]
+    pub(crate) quantization: Option<Quantization>,
     /// ivf: lists of a segment. 1 to 1,000,000. Default: the square root of the number of its rows.
     #[arg(long, visible_alias = "clusters", value_name = "N")]
     pub(crate) nlist: Option<u32>,
@@ -105,6 +108,7 @@ impl IndexArgs {
             IndexSpec::Hnsw(given) => IndexSpec::Hnsw(HnswParams {
                 m: self.m.unwrap_or(given.m),
                 ef_construction: self.ef_construction.unwrap_or(given.ef_construction),
+                quantization: self.quantization.unwrap_or(given.quantization),
                 ..given.clone()
             }),
             IndexSpec::Ivf(given) => IndexSpec::Ivf(IvfParams {
@@ -127,6 +131,7 @@ impl IndexArgs {
         let flags = [
             ("--m", "hnsw", self.m.is_some()),
             ("--ef-construction", "hnsw", self.ef_construction.is_some()),
+            ("--quantization", "hnsw", self.quantization.is_some()),
             ("--nlist", "ivf", self.nlist.is_some()),
             ("--code", "ivf", self.code.is_some()),
             ("--tables", "lsh", self.tables.is_some()),
@@ -205,6 +210,7 @@ mod tests {
             index: index.parse().unwrap(),
             m: None,
             ef_construction: None,
+            quantization: None,
             nlist: None,
             code: None,
             tables: None,

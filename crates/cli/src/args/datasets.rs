@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use vecdb_engine::{HnswParams, IvfCode, IvfParams, LshParams, Metric};
+use vecdb_engine::{HnswParams, IvfCode, IvfParams, LshParams, Metric, Quantization};
 
 use super::help;
 
@@ -150,6 +150,13 @@ pub(crate) struct GraphArgs {
     /// Seed of the level draw. With `--threads 1` the same seed gives the same graph.
     #[arg(long, value_name = "N", default_value_t = HnswParams::default().seed)]
     pub(crate) seed: u64,
+    /// How many times nearer to a kept link a candidate has to be to be left out: 1 as published, more keeps more links.
+    /// 1 to 2.
+    #[arg(long, value_name = "A", default_value_t = HnswParams::default().alpha)]
+    pub(crate) alpha: f32,
+    /// What a search walks on: auto (codes of four bits a number where they serve), none (the vectors) or sq4.
+    #[arg(long, value_name = "KIND", default_value_t = HnswParams::default().quantization)]
+    pub(crate) quantization: Quantization,
     #[command(flatten)]
     pub(crate) metric: FileMetric,
 }
@@ -160,6 +167,8 @@ impl GraphArgs {
             m: self.m,
             ef_construction: self.ef_construction,
             seed: self.seed,
+            alpha: self.alpha,
+            quantization: self.quantization,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::hnsw::prune::Space;
 use crate::hnsw::search::Walk;
 use crate::kmeans::read_row;
 use crate::random::{Random, mix};
+use crate::hnsw::prune::occlusion;
 use crate::{Budget, BuildOptions, Counters, IndexError};
 
 /// Rows linked by one thread before others join: threads that start together know nothing of each other.
@@ -26,15 +27,6 @@ const BLOCK: u32 = 32;
 const PROGRESS_ROWS: u64 = 1024;
 /// Rows among which the middle one is looked for.
 const MEDOID_ROWS: usize = 1024;
-
-/// Alpha as it applies to rank values: L2's and cosine's are squares. Under dot distances have no zero and no ratio.
-pub(super) fn occlusion(metric: Metric, alpha: f32) -> f32 {
-    match metric {
-        Metric::L2 | Metric::Cosine => alpha * alpha,
-        Metric::L1 | Metric::Hamming | Metric::Jaccard => alpha,
-        Metric::Dot => 1.0,
-    }
-}
 
 /// Links a row may have until it is pruned again.
 fn with_slack(r: u32) -> u32 {
@@ -101,6 +93,7 @@ pub(super) fn build(
             metric: space_metric,
             kernels: options.kernels,
             occlusion: 1.0,
+            filling: 1.0,
         },
         r: params.r as usize,
         l: params.l_build.max(params.r) as usize,
@@ -130,6 +123,7 @@ pub(super) fn extend(
             metric,
             kernels: options.kernels,
             occlusion: occlusion(metric, params.alpha),
+            filling: 1.0,
         },
         r: params.r as usize,
         l: params.l_build.max(params.r) as usize,

@@ -10,9 +10,10 @@ use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::LinkTable;
 use super::pool::ROWS_MAX;
-use super::prune::Space;
+use super::prune::{Space, occlusion};
 use super::{Hnsw, extend, recall};
-use crate::{AnnIndex, BuildOptions, HnswParams, IndexError};
+use crate::sq4::Sq4Codes;
+use crate::{AnnIndex, BuildOptions, HnswParams, IndexError, Quantization};
 
 /// Rows inserted by one thread before others join: threads that start together know nothing of each other.
 const SOLO_ROWS: u32 = 512;
@@ -74,6 +75,12 @@ impl Hnsw {
     ) -> Result<Self, IndexError> {
         let present = RowMask::all(rows.len());
         let mut graph = Self::from_links(params.clone(), metric, links, present);
+        let (seed, codes) = (params.seed, params.quantization);
+        graph.codes = match codes {
+            Quantization::None => None,
+            Quantization::Auto => Sq4Codes::encode_if_good(metric, rows, seed, options)?,
+            Quantization::Sq4 => Sq4Codes::encode(metric, rows, seed, options)?,
+        };
         graph.ef_for_recall = recall::measure(&graph, rows, options)?;
         Ok(graph)
     }
@@ -91,6 +98,7 @@ pub(super) fn check(
             element: rows.element(),
         });
     }
+    params.check_field(metric, rows.element())?;
     if rows.len() > ROWS_MAX {
         return Err(IndexError::TooManyRows {
             rows: u64::from(rows.len()),
@@ -121,6 +129,7 @@ fn complete(
             metric,
             kernels: options.kernels,
             occlusion: 1.0,
+            filling: occlusion(metric, params.alpha),
         },
         ef_construction: params.ef_construction.max(params.m) as usize,
     };

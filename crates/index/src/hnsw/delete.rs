@@ -12,7 +12,7 @@ use super::connect::connect_orphans;
 use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::{Entry, Links};
-use super::prune::Space;
+use super::prune::{Space, occlusion};
 use crate::IndexError;
 
 /// Deletes, at least, between two looks for rows that cannot be reached; on average they cost next to nothing then.
@@ -43,6 +43,9 @@ impl Hnsw {
         self.scratch = Some(scratch);
         result?;
         self.present.insert(row);
+        if let Some(codes) = &mut self.codes {
+            codes.set(self.metric, rows, row);
+        }
         Ok(())
     }
 
@@ -125,6 +128,7 @@ impl Hnsw {
                 metric: self.metric,
                 kernels: vecdb_vector::Kernels::detect(),
                 occlusion: 1.0,
+                filling: occlusion(self.metric, self.params.alpha),
             },
             ef_construction: self.params.ef_construction.max(self.params.m) as usize,
         }

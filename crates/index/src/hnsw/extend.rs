@@ -7,7 +7,7 @@ use super::delete::refill;
 use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::{Entry, LinkTable, Links};
-use super::prune::Space;
+use super::prune::{Space, occlusion};
 use super::{Hnsw, HnswGraph};
 use crate::{AnnIndex, BuildOptions, HnswParams, IndexError};
 
@@ -31,6 +31,7 @@ pub(super) fn transplant(
         metric,
         kernels: options.kernels,
         occlusion: 1.0,
+            filling: occlusion(metric, params.alpha),
     };
     let any = seed.as_any();
     if let Some(hnsw) = any.downcast_ref::<Hnsw>() {

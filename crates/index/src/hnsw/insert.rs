@@ -112,9 +112,8 @@ impl<'a> Inserter<'a> {
             self.space
                 .select(&scratch.candidates, most, &mut scratch.kept);
             let start = scratch.chosen.len();
-            // Kept rows are a subsequence of the candidates.
-            let mut candidates = scratch.candidates.iter();
             for kept in &scratch.kept {
+                let mut candidates = scratch.candidates.iter();
                 let chosen = candidates.find(|candidate| candidate.row == *kept);
                 scratch.chosen.extend(chosen);
             }

@@ -14,7 +14,7 @@ use vecdb_vector::{Neighbor, RowId, RowMask};
 
 use super::links::Links;
 use super::pool::Key;
-use super::search::{STEPS_PER_CHECK, Walk};
+use super::search::{Measure, STEPS_PER_CHECK, Walk};
 use crate::{Budget, Counters, IndexError, Plan, PlanCost, Scratch};
 
 /// The part of a row's links that a walk has not seen before, about.
@@ -178,8 +178,8 @@ impl Outlook {
 }
 
 /// A walk under a mask.
-pub(super) struct Masked<'a, 'w, L> {
-    pub(super) walk: &'a Walk<'w, L>,
+pub(super) struct Masked<'a, 'w, L, M> {
+    pub(super) walk: &'a Walk<'w, L, M>,
     pub(super) mask: &'a RowMask,
     pub(super) ef: usize,
     /// A walk that costs more is given up.
@@ -188,7 +188,7 @@ pub(super) struct Masked<'a, 'w, L> {
     pub(super) counters: &'a mut Counters,
 }
 
-impl<L: Links> Masked<'_, '_, L> {
+impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
     /// Leaves the nearest `ef` allowed rows that a walk over all rows reaches in `scratch.pool`.
     pub(super) fn walk(
         &mut self,
@@ -266,7 +266,7 @@ impl<L: Links> Masked<'_, '_, L> {
         let before = self.counters.distance_computations;
         self.walk.start_at(start.row, scratch);
         scratch.pool.reset(self.ef + self.ef / HOP_POOL_PART);
-        self.measure_seeds(scratch);
+        self.measure_seeds(scratch)?;
         if self.mask.contains(start.row) {
             let key = Key::new(start.distance, start.row);
             scratch.pool.offer(key);
@@ -299,7 +299,7 @@ impl<L: Links> Masked<'_, '_, L> {
     }
 
     /// Allowed rows from all over the segment.
-    fn measure_seeds(&self, scratch: &mut Scratch) {
+    fn measure_seeds(&self, scratch: &mut Scratch) -> Result<(), IndexError> {
         let fresh = scratch.visited.len();
         let words = self.mask.rows().div_ceil(64);
         for seed in 0..SEEDS {
@@ -312,7 +312,7 @@ impl<L: Links> Masked<'_, '_, L> {
                 scratch.visited.insert(RowId(row));
             }
         }
-        self.offer_since(fresh, scratch);
+        self.offer_since(fresh, scratch)
     }
 
     /// Scores the allowed rows around `row` that were not seen before, and those beyond excluded neighbours where they
@@ -350,17 +350,18 @@ impl<L: Links> Masked<'_, '_, L> {
             }
         }
         self.counters.rows_checked += checked;
-        self.offer_since(fresh, scratch);
-        Ok(())
+        self.offer_since(fresh, scratch)
     }
 
-    fn offer_since(&self, fresh: usize, scratch: &mut Scratch) {
+    fn offer_since(&self, fresh: usize, scratch: &mut Scratch) -> Result<(), IndexError> {
         let rows = scratch.visited.since(fresh);
         scratch.distances.resize(rows.len(), 0.0);
-        self.walk.scorer.score_rows(rows, &mut scratch.distances);
-        for (&row, &distance) in rows.iter().zip(&scratch.distances) {
+        let distances = &mut scratch.distances;
+        self.walk.scorer.score_rows(rows, distances)?;
+        for (&row, &distance) in rows.iter().zip(distances.iter()) {
             scratch.pool.offer(Key::new(distance, row));
         }
+        Ok(())
     }
 }
 

@@ -36,6 +36,7 @@ use vecdb_storage::{SectionFile, SectionWriter};
 use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 
 use crate::calibration::KnobForRecall;
+use crate::sq4::Sq4Codes;
 use crate::{
     AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, PlanCost, Scratch, SearchParams,
     SearchStats, VerifyReport,
@@ -51,7 +52,7 @@ pub use stats::HnswStats;
 pub(crate) use visited::Visited;
 
 /// The search knobs of this kind.
-pub(crate) const KNOBS: &[&str] = &["ef", "target_recall", "plan", "exact"];
+pub(crate) const KNOBS: &[&str] = &["ef", "rerank", "target_recall", "plan", "exact"];
 
 /// An HNSW graph in memory, open to change.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub struct Hnsw {
     links: LinkTable,
     /// The rows in the graph.
     present: RowMask,
+    /// What is walked on in place of the vectors.
+    codes: Option<Sq4Codes>,
     /// Memory of the changes, made at the first one.
     scratch: Option<InsertScratch>,
     /// Pool sizes for recalls, where they were measured.
@@ -91,6 +94,7 @@ impl Hnsw {
             metric,
             links,
             present,
+            codes: None,
             scratch: None,
             ef_for_recall: None,
             deletes: 0,
@@ -128,6 +132,7 @@ pub struct HnswGraph {
     metric: Metric,
     links: MappedLinks,
     present: Option<RowMask>,
+    codes: Option<Sq4Codes>,
     ef_for_recall: Option<KnobForRecall>,
 }
 
@@ -143,6 +148,7 @@ impl HnswGraph {
             metric,
             links: opened.links,
             present: opened.present,
+            codes: opened.codes,
             ef_for_recall: opened.ef_for_recall,
         })
     }
@@ -182,6 +188,7 @@ fn describe(
     params: &HnswParams,
     metric: Metric,
     stats: Result<HnswStats, IndexError>,
+    codes: Option<&Sq4Codes>,
     ef_for_recall: Option<&KnobForRecall>,
 ) -> serde_json::Value {
     let mut value = json!({
@@ -190,7 +197,13 @@ fn describe(
         "m": params.m,
         "ef_construction": params.ef_construction,
         "seed": params.seed,
+        "alpha": params.alpha,
+        // What there is, not what was asked for.
+        "quantization": if codes.is_some() { "sq4" } else { "none" },
     });
+    if let Some(codes) = codes {
+        value["code_bytes"] = json!(codes.memory_bytes());
+    }
     if let Some(efs) = ef_for_recall {
         value["ef_for_recall"] = efs.describe("ef");
     }
@@ -209,6 +222,7 @@ macro_rules! graph_index {
                     links: &self.links,
                     metric: self.metric,
                     present: self.limited_to(),
+                    codes: self.codes.as_ref(),
                     ef_for_recall: self.ef_for_recall.as_ref(),
                 }
             }
@@ -254,7 +268,8 @@ macro_rules! graph_index {
             }
 
             fn memory_bytes(&self) -> u64 {
-                self.links.memory_bytes()
+                let codes = self.codes.as_ref().map_or(0, Sq4Codes::memory_bytes);
+                self.links.memory_bytes() + codes
             }
 
             fn verify(&self, rows: u32) -> Result<VerifyReport, IndexError> {
@@ -264,6 +279,9 @@ macro_rules! graph_index {
                         expected: self.links.rows().to_string(),
                         got: rows.to_string(),
                     });
+                }
+                if let Some(codes) = &self.codes {
+                    codes.verify()?;
                 }
                 let m = self.params.m as usize;
                 let capacity = |layer| if layer == 0 { 2 * m } else { m };
@@ -275,6 +293,7 @@ macro_rules! graph_index {
                     &self.params,
                     self.metric,
                     self.stats(),
+                    self.codes.as_ref(),
                     self.ef_for_recall.as_ref(),
                 )
             }
@@ -297,6 +316,7 @@ impl BuiltIndex for Hnsw {
             self.metric,
             &self.links,
             &self.present,
+            self.codes.as_ref(),
             self.ef_for_recall.as_ref(),
         )
     }

@@ -10,6 +10,15 @@ use vecdb_vector::{Kernels, Metric, Neighbor, RowId, Scorer, VectorRows};
 /// Kept rows compared per call; most candidates are dominated by one of the nearest.
 const BLOCK: usize = 4;
 
+/// Alpha as it applies to rank values: L2's and cosine's are squares. Under dot distances have no zero and no ratio.
+pub(crate) fn occlusion(metric: Metric, alpha: f32) -> f32 {
+    match metric {
+        Metric::L2 | Metric::Cosine => alpha * alpha,
+        Metric::L1 | Metric::Hamming | Metric::Jaccard => alpha,
+        Metric::Dot => 1.0,
+    }
+}
+
 /// Distances between the rows of one build.
 #[derive(Copy, Clone, Debug)]
 pub(crate) struct Space<'a> {
@@ -19,6 +28,8 @@ pub(crate) struct Space<'a> {
     /// How many times nearer to a kept link than to the base a candidate has to be to be dropped, in rank values: 1 for
     /// the heuristic of HNSW, more for the longer links of Vamana (its alpha).
     pub(crate) occlusion: f32,
+    /// The same for candidates that fill up what room is left after that; no more than `occlusion`: none do.
+    pub(crate) filling: f32,
 }
 
 impl<'a> Space<'a> {
@@ -30,7 +41,7 @@ impl<'a> Space<'a> {
 
     /// How `candidate` stands to the links kept so far.
     #[inline]
-    fn compare(&self, candidate: Neighbor, kept: &[RowId]) -> Standing {
+    fn compare(&self, occlusion: f32, candidate: Neighbor, kept: &[RowId]) -> Standing {
         let scorer = self.scorer_of(candidate.row);
         let mut between = [0.0; BLOCK];
         let mut standing = Standing::Diverse;
@@ -40,7 +51,7 @@ impl<'a> Space<'a> {
             };
             scorer.score_rows(block, between);
             for &distance in between.iter() {
-                if distance * self.occlusion < candidate.distance {
+                if distance * occlusion < candidate.distance {
                     return Standing::Dominated;
                 }
                 if distance == candidate.distance {
@@ -58,15 +69,35 @@ impl<'a> Space<'a> {
         self.add(candidates, most, kept);
     }
 
-    /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it.
+    /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it; then, where there is
+    /// room, those that are not under [`filling`](Self::filling). (A wider occlusion from the start would fill the room with the
+    /// nearest candidates alone: what leads farther has to be chosen first.)
     pub(crate) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+        self.add_under(self.occlusion, candidates, most, kept);
+        if self.filling > self.occlusion && kept.len() < most {
+            self.add_under(self.filling, candidates, most, kept);
+        }
+    }
+
+    fn add_under(
+        &self,
+        occlusion: f32,
+        candidates: &[Neighbor],
+        most: usize,
+        kept: &mut Vec<RowId>,
+    ) {
         let least = candidates.first().map_or(0.0, |first| first.distance);
-        let mut ties = most / 2;
+        let before = kept.len();
+        let mut ties = if occlusion > self.occlusion { 0 } else { most / 2 };
         for &candidate in candidates {
             if kept.len() >= most {
                 break;
             }
-            match self.compare(candidate, kept) {
+            // What the first round kept, the second meets again.
+            if kept.get(..before).is_some_and(|kept| kept.contains(&candidate.row)) {
+                continue;
+            }
+            match self.compare(occlusion, candidate, kept) {
                 Standing::Dominated => continue,
                 Standing::Tied if candidate.distance <= least && ties == 0 => continue,
                 Standing::Tied if candidate.distance <= least => ties -= 1,
@@ -111,6 +142,7 @@ mod tests {
             metric: Metric::L2,
             kernels: Kernels::detect(),
             occlusion: 1.0,
+            filling: 1.0,
         };
         let mut candidates = Vec::new();
         let others: Vec<RowId> = (1..5).map(RowId).collect();

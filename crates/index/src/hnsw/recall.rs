@@ -3,10 +3,12 @@
 
 use vecdb_vector::{Neighbor, Scorer, VectorRows};
 
-use super::links::Links;
-use super::search::Walk;
+use super::links::{Entry, Links};
+use super::search::{Measure, Walk};
 use super::{Hnsw, LinkTable};
 use crate::calibration::{EFS, HeldOut, K, KnobForRecall, RECALLS, aimed_at, measure_pools};
+use crate::kmeans::read_row;
+use crate::sq4::{Reranker, Sq4Query};
 use crate::{Budget, BuildOptions, Counters, IndexError, Scratch};
 
 /// Where nothing was measured: pool sizes for each of [`RECALLS`] that serve most data sets of up to millions of rows.
@@ -64,21 +66,53 @@ fn nearest(
         };
         entry.row = other;
     }
+    let exact = Scorer::between_rows(scratch.kernels, graph.metric, rows, held.row);
+    let Some(codes) = &graph.codes else {
+        walk_from(entry, links, exact, held, ef, scratch)?;
+        hits.clear();
+        hits.extend(scratch.pool.iter().take(K));
+        return Ok(true);
+    };
+    let mut values = vec![0.0; rows.dim()];
+    read_row(graph.metric, rows, held.row, &mut values);
+    let mut query = Sq4Query::default();
+    codes.prepare_values(&values, &mut query)?;
+    let on_codes = codes.measure(scratch.kernels, &query)?;
+    walk_from(entry, links, on_codes, held, ef, scratch)?;
+    let reranker = Reranker {
+        scorer: &exact,
+        codes,
+        query: &query,
+        count: None,
+    };
+    reranker.run(K, scratch);
+    hits.clear();
+    scratch.top.drain_sorted_into(hits);
+    Ok(true)
+}
+
+/// Leaves the nearest `ef` rows but the held-out one that a walk finds in `scratch.pool`.
+fn walk_from<M: Measure>(
+    entry: Entry,
+    links: &LinkTable,
+    scorer: M,
+    held: &HeldOut,
+    ef: usize,
+    scratch: &mut Scratch,
+) -> Result<(), IndexError> {
     let walk = Walk {
         links,
-        scorer: Scorer::between_rows(scratch.kernels, graph.metric, rows, held.row),
+        scorer,
         hidden: Some(held.row),
     };
     let mut counters = Counters::default();
     let mut nearest = Neighbor {
-        distance: walk.scorer.score(entry.row),
+        distance: walk.scorer.score(entry.row)?,
         row: entry.row,
     };
     if entry.level > 0 {
         nearest = walk.descend(nearest, 1..=entry.level, scratch, &mut counters)?;
     }
     walk.beam(0, nearest, ef, &Budget::UNLIMITED, scratch, &mut counters)?;
-    hits.clear();
-    hits.extend(scratch.pool.iter().take(K));
-    Ok(true)
+    Ok(())
 }

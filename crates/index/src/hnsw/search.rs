@@ -3,16 +3,19 @@
 //! Per step: read the links of the nearest unexpanded candidate, drop those already seen into nothing and the rest into
 //! a compact list, score that list in one call, keep what is nearer than the worst of the pool.
 //!
+//! Where the graph has codes of its rows, the walk measures those, and the vectors only of the most promising rows it found.
+//!
 //! Under a mask: see [`masked`](super::masked).
 
 use vecdb_vector::{Neighbor, Query, RowId, RowMask, Scorer, VectorRows};
 
-use super::links::Links;
+use super::links::{Entry, Links};
 use super::masked::{End, Masked, Outlook};
 use super::pool::Key;
 use super::recall;
 use crate::calibration::KnobForRecall;
 use crate::exact::{check_request, search_exact};
+use crate::sq4::{Reranker, Sq4Codes};
 use crate::{
     Budget, Counters, IndexError, LayerTrace, Plan, PlanCost, Scratch, SearchParams, SearchStats,
 };
@@ -20,21 +23,52 @@ use crate::{
 /// Pool size of a search that names none.
 pub const EF_DEFAULT: u32 = 64;
 
-/// New rows of a step that are asked for while its links are still being read; the scorer asks for the others.
-const PREFETCHED_ROWS: usize = 4;
-
 /// Steps between two looks at the budget.
 pub(super) const STEPS_PER_CHECK: u64 = 16;
 
+/// What rows are measured with on a walk: their vectors, or codes of them.
+pub(crate) trait Measure {
+    /// New rows of a step that are asked for while its links are still being read; the loop over rows asks for the others.
+    const PREFETCHED_ROWS: usize;
+
+    /// Distances of the rows listed.
+    fn score_rows(&self, rows: &[RowId], out: &mut [f32]) -> Result<(), IndexError>;
+
+    /// Distance of one row.
+    fn score(&self, row: RowId) -> Result<f32, IndexError> {
+        let mut out = [0.0];
+        self.score_rows(&[row], &mut out)?;
+        Ok(out[0])
+    }
+
+    /// Asks for a row that will be measured soon.
+    fn prefetch(&self, row: RowId);
+}
+
+impl Measure for Scorer<'_> {
+    const PREFETCHED_ROWS: usize = 4;
+
+    #[inline]
+    fn score_rows(&self, rows: &[RowId], out: &mut [f32]) -> Result<(), IndexError> {
+        Scorer::score_rows(self, rows, out);
+        Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, row: RowId) {
+        Scorer::prefetch(self, row);
+    }
+}
+
 /// A graph to walk for one query.
-pub(crate) struct Walk<'a, L> {
+pub(crate) struct Walk<'a, L, M = Scorer<'a>> {
     pub(crate) links: &'a L,
-    pub(crate) scorer: Scorer<'a>,
+    pub(crate) scorer: M,
     /// A row that the walk goes around as if it were not in the graph.
     pub(crate) hidden: Option<RowId>,
 }
 
-impl<L: Links> Walk<'_, L> {
+impl<L: Links, M: Measure> Walk<'_, L, M> {
     /// From `start`, the nearest row that greedy steps reach on each of the layers `from` down to `to`.
     pub(super) fn descend(
         &self,
@@ -133,13 +167,13 @@ impl<L: Links> Walk<'_, L> {
         let fresh = scratch.visited.len();
         let visited = &mut scratch.visited;
         self.links.for_each(layer, row, |link| {
-            if visited.insert(link) && visited.len() - fresh <= PREFETCHED_ROWS {
+            if visited.insert(link) && visited.len() - fresh <= M::PREFETCHED_ROWS {
                 self.scorer.prefetch(link);
             }
         })?;
         let rows = scratch.visited.since(fresh);
         scratch.distances.resize(rows.len(), 0.0);
-        self.scorer.score_rows(rows, &mut scratch.distances);
+        self.scorer.score_rows(rows, &mut scratch.distances)?;
         Ok(fresh)
     }
 
@@ -170,6 +204,8 @@ pub(super) struct Graph<'a, L> {
     pub(super) metric: vecdb_vector::Metric,
     /// The rows in the graph; `None` when all are.
     pub(super) present: Option<&'a RowMask>,
+    /// What is walked on in place of the vectors.
+    pub(super) codes: Option<&'a Sq4Codes>,
     pub(super) ef_for_recall: Option<&'a KnobForRecall>,
 }
 
@@ -181,6 +217,21 @@ pub(super) struct Request<'a> {
     pub(super) mask: Option<&'a RowMask>,
     pub(super) params: &'a SearchParams,
     pub(super) budget: &'a Budget<'a>,
+}
+
+/// Where a walk begins and what it is to look for.
+struct Course<'a> {
+    entry: Entry,
+    ef: usize,
+    /// Rows allowed.
+    allowed: u32,
+    /// Unless all are.
+    mask: Option<&'a RowMask>,
+    outlook: Outlook,
+    plan: Plan,
+    /// The plan was asked for: no other is looked for, and it is not given up.
+    forced: bool,
+    budget: &'a Budget<'a>,
 }
 
 impl<L: Links> Graph<'_, L> {
@@ -215,7 +266,7 @@ impl<L: Links> Graph<'_, L> {
         let ef = self.pool_size(params, k);
         let mask = mask.filter(|mask| mask.count() < mask.rows());
         let outlook = Outlook::of(live, allowed);
-        let mut plan = match (mask, params.plan) {
+        let plan = match (mask, params.plan) {
             _ if params.is_exact() || ef >= allowed as usize => Plan::Scan,
             (None, _) => Plan::Walk,
             (Some(_), Some(plan)) => plan,
@@ -228,9 +279,71 @@ impl<L: Links> Graph<'_, L> {
                 ..self.scan(request, scratch, out)
             });
         }
+        let course = Course {
+            entry,
+            ef,
+            allowed,
+            mask,
+            outlook,
+            plan,
+            forced: params.plan.is_some(),
+            budget,
+        };
+        let scorer = Scorer::new(scratch.kernels, query, rows);
+        let (end, mut stats) = match self.codes {
+            None => {
+                let (end, stats) = self.follow(&course, scorer, scratch)?;
+                if end != End::GivenUp {
+                    out.extend(scratch.pool.iter().take(k));
+                }
+                (end, stats)
+            }
+            Some(codes) => {
+                let mut prepared = std::mem::take(&mut scratch.sq4);
+                let walked = codes.prepare(query, &mut prepared).and_then(|()| {
+                    let on_codes = codes.measure(scratch.kernels, &prepared)?;
+                    self.follow(&course, on_codes, scratch)
+                });
+                let walked = walked.map(|(end, mut stats)| {
+                    if end != End::GivenUp {
+                        let reranker = Reranker {
+                            scorer: &scorer,
+                            codes,
+                            query: &prepared,
+                            count: params.rerank.map(|count| count as usize),
+                        };
+                        stats.counters.distance_computations += reranker.run(k, scratch);
+                        scratch.top.drain_sorted_into(out);
+                    }
+                    (end, stats)
+                });
+                scratch.sq4 = prepared;
+                walked?
+            }
+        };
+        if end == End::GivenUp || out.len() < k && end == End::Finished {
+            // Dearer than a scan, or part of the allowed rows lies where the walk cannot get to: compare them all.
+            out.clear();
+            let walked = stats;
+            stats = self.scan(request, scratch, out);
+            stats.counters += walked.counters;
+            stats.switched = walked.plan != Some(Plan::Scan);
+            (stats.plan, stats.share_near) = (walked.plan, walked.share_near);
+        }
+        Ok(stats)
+    }
+
+    /// Leaves what a walk finds in `scratch.pool`. Given up also where a scan turns out the cheapest plan near the query.
+    fn follow<M: Measure>(
+        &self,
+        course: &Course<'_>,
+        scorer: M,
+        scratch: &mut Scratch,
+    ) -> Result<(End, SearchStats), IndexError> {
+        let entry = course.entry;
         let walk = Walk {
             links: self.links,
-            scorer: Scorer::new(scratch.kernels, query, rows),
+            scorer,
             hidden: None,
         };
         let mut counters = Counters {
@@ -238,42 +351,41 @@ impl<L: Links> Graph<'_, L> {
             ..Counters::default()
         };
         let mut nearest = Neighbor {
-            distance: walk.scorer.score(entry.row),
+            distance: walk.scorer.score(entry.row)?,
             row: entry.row,
         };
         if entry.level > 0 {
             nearest = walk.descend(nearest, 1..=entry.level, scratch, &mut counters)?;
         }
+        let mut plan = course.plan;
         let mut share_near = None;
-        if let (Some(mask), None) = (mask, params.plan) {
-            let near = outlook.near(self.links, nearest.row, mask, scratch, &mut counters)?;
-            plan = near.cheapest(ef);
+        if let (Some(mask), false) = (course.mask, course.forced) {
+            let near =
+                course
+                    .outlook
+                    .near(self.links, nearest.row, mask, scratch, &mut counters)?;
+            plan = near.cheapest(course.ef);
             share_near = Some(near.share as f32);
         }
-        let chosen = mask.map(|_| plan);
-        if plan == Plan::Scan {
-            let mut stats = self.scan(request, scratch, out);
-            stats.counters += counters;
-            (stats.plan, stats.share_near) = (chosen, share_near);
-            return Ok(stats);
-        }
-        let end = match mask {
-            None => match walk.beam(0, nearest, ef, budget, scratch, &mut counters)? {
-                true => End::Truncated,
-                false => End::Finished,
-            },
+        let end = match course.mask {
+            _ if plan == Plan::Scan => End::GivenUp,
+            None => {
+                let (ef, budget) = (course.ef, course.budget);
+                match walk.beam(0, nearest, ef, budget, scratch, &mut counters)? {
+                    true => End::Truncated,
+                    false => End::Finished,
+                }
+            }
             Some(mask) => {
-                // A plan that was asked for is not given up.
-                let work_max = match params.plan {
-                    Some(_) => f64::INFINITY,
-                    None => f64::from(allowed),
-                };
                 let mut under = Masked {
                     walk: &walk,
                     mask,
-                    ef,
-                    work_max,
-                    budget,
+                    ef: course.ef,
+                    work_max: match course.forced {
+                        true => f64::INFINITY,
+                        false => f64::from(course.allowed),
+                    },
+                    budget: course.budget,
                     counters: &mut counters,
                 };
                 match plan {
@@ -282,24 +394,15 @@ impl<L: Links> Graph<'_, L> {
                 }
             }
         };
-        if end == End::GivenUp || scratch.pool.len() < k && end == End::Finished {
-            // Dearer than a scan, or part of the allowed rows lies where the walk cannot get to: compare them all.
-            let mut stats = self.scan(request, scratch, out);
-            stats.counters += counters;
-            stats.plan = chosen;
-            stats.switched = true;
-            stats.share_near = share_near;
-            return Ok(stats);
-        }
-        out.extend(scratch.pool.iter().take(k));
-        Ok(SearchStats {
+        let stats = SearchStats {
             counters,
             truncated: end == End::Truncated,
             exact: false,
-            plan: chosen,
+            plan: course.mask.map(|_| plan),
             switched: false,
             share_near,
-        })
+        };
+        Ok((end, stats))
     }
 
     /// The plans for `k` of `allowed` rows, the cheapest first.

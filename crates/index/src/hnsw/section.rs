@@ -2,12 +2,13 @@
 //!
 //! | section | content, little-endian |
 //! |---|---|
-//! | `hnsw:meta` | version u32, metric name, rows u32, m u32, ef_construction u32, seed u64, entry row u32 (all ones: none), entry level u32, words per layer-0 row u32, upper rows u32, absent rows u32 |
+//! | `hnsw:meta` | version u32, metric name, rows u32, m u32, ef_construction u32, seed u64, entry row u32 (all ones: none), entry level u32, words per layer-0 row u32, upper rows u32, absent rows u32, quantization asked for u32 (0 auto, 1 none, 2 sq4), whether there are codes u32, alpha f32; these three since version 2 |
 //! | `hnsw:links0` | per row: up to 2m links, then all-ones up to a multiple of 16 words |
 //! | `hnsw:offsets` | rows + 1 x u32: per row the index of its first upper row; the difference to the next is its level |
 //! | `hnsw:upper` | per upper row (one per row and layer above 0): up to m links, then all-ones |
 //! | `hnsw:absent` | only when rows are absent: mask of them |
 //! | `hnsw:recall` | only where it was measured: the pool size for each recall, 11 x u32 |
+//! | `sq4:grid`, `sq4:codes` | only of graphs with codes: see [`sq4`](crate::sq4) |
 //!
 //! Opening reads the meta section alone, and the few numbers of `hnsw:recall`. Of the others, blocks are checked against their checksums when first used, and
 //! every link against the number of rows each time: a compare that costs nothing beside the distance.
@@ -21,9 +22,12 @@ use super::links::{EMPTY, Entry, LINE, LinkTable, Links};
 use super::pool::ROWS_MAX;
 use crate::calibration::KnobForRecall;
 use crate::column::Column;
-use crate::{HnswParams, IndexError};
+use crate::sq4::Sq4Codes;
+use crate::{HnswParams, IndexError, Quantization};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Of graphs without codes, before there was a choice.
+const VERSION_WITHOUT_CODES: u32 = 1;
 const META: &str = "hnsw:meta";
 const LINKS0: &str = "hnsw:links0";
 const OFFSETS: &str = "hnsw:offsets";
@@ -41,6 +45,7 @@ pub(super) fn save(
     metric: Metric,
     links: &LinkTable,
     present: &RowMask,
+    codes: Option<&Sq4Codes>,
     ef_for_recall: Option<&KnobForRecall>,
 ) -> Result<(), IndexError> {
     let entry = links.entry();
@@ -57,7 +62,10 @@ pub(super) fn save(
         .u32(entry.map_or(0, |entry| u32::from(entry.level)))
         .u32(words0(params.m) as u32)
         .u32(upper_rows)
-        .u32(absent.count());
+        .u32(absent.count())
+        .u32(params.quantization.code())
+        .u32(u32::from(codes.is_some()))
+        .f32(params.alpha);
     writer.add(META, meta.as_slice())?;
     stream(writer, LINKS0, links.layer0_slots())?;
     stream(writer, OFFSETS, links.offsets().iter().copied())?;
@@ -70,7 +78,10 @@ pub(super) fn save(
         efs.write(&mut bytes);
         writer.add(RECALL, bytes.as_slice())?;
     }
-    Ok(())
+    match codes {
+        Some(codes) => codes.save(writer),
+        None => Ok(()),
+    }
 }
 
 fn words0(m: u32) -> usize {
@@ -114,6 +125,7 @@ pub(super) struct Opened {
     pub(super) params: HnswParams,
     pub(super) links: MappedLinks,
     pub(super) present: Option<RowMask>,
+    pub(super) codes: Option<Sq4Codes>,
     pub(super) ef_for_recall: Option<KnobForRecall>,
 }
 
@@ -130,9 +142,9 @@ pub(super) fn open(file: &SectionFile, metric: Metric, rows: u32) -> Result<Open
             what,
         })
     };
-    if meta.version != VERSION {
+    if !(VERSION_WITHOUT_CODES..=VERSION).contains(&meta.version) {
         return corrupt(format!(
-            "version {}, but this program reads {VERSION}",
+            "version {}, but this program reads {VERSION} and older ones",
             meta.version
         ));
     }
@@ -174,6 +186,10 @@ pub(super) fn open(file: &SectionFile, metric: Metric, rows: u32) -> Result<Open
         },
         params: meta.params,
         present,
+        codes: match meta.codes {
+            0 => None,
+            _ => Some(Sq4Codes::open(file, metric, rows)?),
+        },
         ef_for_recall: read_recall(file)?,
     })
 }
@@ -212,13 +228,14 @@ struct Meta {
     words0: u32,
     upper_rows: u32,
     absent: u32,
+    codes: u32,
 }
 
 impl Meta {
     fn read(bytes: &[u8]) -> Result<Self, BytesError> {
         let mut reader = Reader::new(bytes);
         let version = reader.u32()?;
-        let meta = Self {
+        let mut meta = Self {
             version,
             metric: reader.str()?.to_owned(),
             rows: reader.u32()?,
@@ -226,13 +243,25 @@ impl Meta {
                 m: reader.u32()?,
                 ef_construction: reader.u32()?,
                 seed: reader.u64()?,
+                quantization: Quantization::None,
+                alpha: 1.0,
             },
             entry_row: reader.u32()?,
             entry_level: reader.u32()?,
             words0: reader.u32()?,
             upper_rows: reader.u32()?,
             absent: reader.u32()?,
+            codes: 0,
         };
+        if version > VERSION_WITHOUT_CODES {
+            meta.params.quantization = Quantization::from_code(reader.u32()?)
+                .ok_or_else(|| reader.error("no kind of quantization"))?;
+            meta.codes = reader.u32()?;
+            if meta.codes > 1 {
+                return Err(reader.error("codes that are neither there nor not"));
+            }
+            meta.params.alpha = reader.f32()?;
+        }
         reader.finish()?;
         Ok(meta)
     }

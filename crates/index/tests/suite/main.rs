@@ -12,7 +12,9 @@ mod real_data;
 mod tables;
 mod targets;
 
-use vecdb_index::{DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams};
+use vecdb_index::{
+    DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams, Quantization,
+};
 
 /// One module per kind, one test per check.
 macro_rules! suite {
@@ -47,6 +49,13 @@ macro_rules! suite {
 
 suite!(flat, IndexSpec::Flat);
 suite!(hnsw, IndexSpec::Hnsw(HnswParams::default()));
+suite!(
+    hnsw_on_codes,
+    IndexSpec::Hnsw(HnswParams {
+        quantization: Quantization::Sq4,
+        ..HnswParams::default()
+    })
+);
 suite!(ivf, IndexSpec::Ivf(IvfParams::default()));
 suite!(
     ivf_of_vectors,

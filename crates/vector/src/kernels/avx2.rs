@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::entry::{entry_points, operations};
 use super::product::{self, Candidate, Keys, Products};
 use super::row_loop::{self, Job, RowLoops};
-use super::step::{FloatLanes, InstructionSet, Step, jaccard};
+use super::step::{FloatLanes, InstructionSet, Step, jaccard, sq4_query_piece};
 use crate::RowId;
 
 pub(super) struct Avx2;
@@ -210,6 +210,69 @@ impl Step for Jaccard {
     }
 }
 
+/// 32 packed bytes of a row against 64 numbers of the query. What two numbers add fits 16 bits.
+macro_rules! sq4_step {
+    ($(#[$doc:meta])* $name:ident, |$q:ident, $r:ident| $pairs:expr) => {
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl $name {
+            operations! {
+                fn pairs($q: __m256i, $r: __m256i) -> __m256i { $pairs }
+            }
+        }
+
+        impl Step for $name {
+            type Query = (__m256i, __m256i);
+            type Row = __m256i;
+            type Sum = __m256i;
+            const LANES: usize = 32;
+            const QUERY_BYTES: usize = 2;
+            const ROW_BYTES: usize = 1;
+
+            operations! {
+                fn query(at: *const u8) -> Self::Query {
+                    let first = _mm256_loadu_si256(at.cast());
+                    let second = _mm256_loadu_si256(at.wrapping_add(32).cast());
+                    // Groups of 16 that belong to the low halves, then those of the high halves.
+                    (
+                        _mm256_permute2x128_si256::<0x20>(first, second),
+                        _mm256_permute2x128_si256::<0x31>(first, second),
+                    )
+                }
+                fn row(at: *const u8) -> __m256i { _mm256_loadu_si256(at.cast()) }
+                fn query_tail(at: *const u8, n: usize) -> Self::Query {
+                    Self::query(sq4_query_piece(at, 2 * n).as_ptr())
+                }
+                fn zero() -> __m256i { _mm256_setzero_si256() }
+                fn add(sum: __m256i, q: Self::Query, r: __m256i) -> __m256i {
+                    let half = _mm256_set1_epi8(0x0f);
+                    let low = _mm256_and_si256(r, half);
+                    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(r), half);
+                    let pairs = _mm256_add_epi16(Self::pairs(q.0, low), Self::pairs(q.1, high));
+                    _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+                }
+                fn merge(a: __m256i, b: __m256i) -> __m256i { _mm256_add_epi32(a, b) }
+                fn finish(sum: __m256i, _query_sum: __m256i) -> f32 { sum_i32(sum) as f32 }
+            }
+        }
+    };
+}
+
+sq4_step!(
+    /// Four times the squares of a row, less its products with the query.
+    Sq4Squares,
+    |q, r| {
+        let squares = _mm256_slli_epi16::<2>(_mm256_maddubs_epi16(r, r));
+        _mm256_sub_epi16(squares, _mm256_maddubs_epi16(r, q))
+    }
+);
+sq4_step!(
+    /// Products of a row with the query, negative.
+    Sq4NegativeDot,
+    |q, r| _mm256_sub_epi16(_mm256_setzero_si256(), _mm256_maddubs_epi16(r, q))
+);
+
 impl InstructionSet for Avx2 {
     type F16Lanes = Avx2;
     type L2I8 = L2I8;
@@ -220,6 +283,8 @@ impl InstructionSet for Avx2 {
     type L1U8 = L1U8;
     type Hamming = Hamming;
     type Jaccard = Jaccard;
+    type Sq4Squares = Sq4Squares;
+    type Sq4NegativeDot = Sq4NegativeDot;
 
     entry_points!("avx2,fma,f16c,popcnt", 2, 6 x 2);
 }

@@ -29,7 +29,7 @@ mod tables;
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::{ElementType, Metric, VectorError};
+use crate::{ElementType, Metric, Sq4Distance, VectorError};
 use step::{Dot, F16Load, F32Load, Float, InstructionSet, L1, L2};
 
 pub use planes::{CODE_GROUP, PLANES, plane_dots};
@@ -196,6 +196,14 @@ impl Kernels {
         rows: ElementType,
     ) -> RowLoops {
         dispatch!(self.isa, I => row_loops_of::<I>(metric, query, rows))
+    }
+
+    /// The loops that measure a query of eight bits a number against rows of four.
+    pub(crate) fn sq4_loops(self, distance: Sq4Distance) -> RowLoops {
+        dispatch!(self.isa, I => match distance {
+            Sq4Distance::Squares => I::loops::<<I as InstructionSet>::Sq4Squares>(),
+            Sq4Distance::NegativeDot => I::loops::<<I as InstructionSet>::Sq4NegativeDot>(),
+        })
     }
 
     /// The product kernels.

@@ -5,7 +5,7 @@ use std::arch::aarch64::*;
 use super::entry::{entry_points, operations};
 use super::product::{self, Candidate, Keys, Products};
 use super::row_loop::{self, Job, RowLoops};
-use super::step::{FloatLanes, InstructionSet, Step, jaccard};
+use super::step::{FloatLanes, InstructionSet, Step, jaccard, sq4_query_piece};
 use crate::RowId;
 
 pub(super) struct Neon;
@@ -168,6 +168,66 @@ impl Step for Jaccard {
     }
 }
 
+/// 16 packed bytes of a row against 32 numbers of the query. What two numbers add fits 16 bits.
+macro_rules! sq4_step {
+    ($(#[$doc:meta])* $name:ident, |$q:ident, $r:ident| $each:expr) => {
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl $name {
+            operations! {
+                fn each($q: int8x8_t, $r: int8x8_t) -> int16x8_t { $each }
+            }
+        }
+
+        impl Step for $name {
+            type Query = (int8x16_t, int8x16_t);
+            type Row = uint8x16_t;
+            type Sum = int32x4_t;
+            const LANES: usize = 16;
+            const QUERY_BYTES: usize = 2;
+            const ROW_BYTES: usize = 1;
+
+            operations! {
+                fn query(at: *const u8) -> Self::Query {
+                    (vld1q_s8(at.cast()), vld1q_s8(at.wrapping_add(16).cast()))
+                }
+                fn row(at: *const u8) -> uint8x16_t { vld1q_u8(at) }
+                fn query_tail(at: *const u8, n: usize) -> Self::Query {
+                    Self::query(sq4_query_piece(at, 2 * n).as_ptr())
+                }
+                fn zero() -> int32x4_t { vdupq_n_s32(0) }
+                fn add(sum: int32x4_t, q: Self::Query, r: uint8x16_t) -> int32x4_t {
+                    let low = vreinterpretq_s8_u8(vandq_u8(r, vdupq_n_u8(0x0f)));
+                    let high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(r));
+                    let low = vaddq_s16(
+                        Self::each(vget_low_s8(q.0), vget_low_s8(low)),
+                        Self::each(vget_high_s8(q.0), vget_high_s8(low)),
+                    );
+                    let high = vaddq_s16(
+                        Self::each(vget_low_s8(q.1), vget_low_s8(high)),
+                        Self::each(vget_high_s8(q.1), vget_high_s8(high)),
+                    );
+                    vpadalq_s16(vpadalq_s16(sum, low), high)
+                }
+                fn merge(a: int32x4_t, b: int32x4_t) -> int32x4_t { vaddq_s32(a, b) }
+                fn finish(sum: int32x4_t, _query_sum: int32x4_t) -> f32 { vaddlvq_s32(sum) as f32 }
+            }
+        }
+    };
+}
+
+sq4_step!(
+    /// Four times the squares of a row, less its products with the query.
+    Sq4Squares,
+    |q, r| vsubq_s16(vshlq_n_s16::<2>(vmull_s8(r, r)), vmull_s8(r, q))
+);
+sq4_step!(
+    /// Products of a row with the query, negative.
+    Sq4NegativeDot,
+    |q, r| vnegq_s16(vmull_s8(r, q))
+);
+
 impl InstructionSet for Neon {
     type F16Lanes = Neon;
     type L2I8 = L2I8;
@@ -178,6 +238,8 @@ impl InstructionSet for Neon {
     type L1U8 = L1U8;
     type Hamming = Hamming;
     type Jaccard = Jaccard;
+    type Sq4Squares = Sq4Squares;
+    type Sq4NegativeDot = Sq4NegativeDot;
 
     entry_points!("neon", 4, 8 x 3);
 }

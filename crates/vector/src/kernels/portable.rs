@@ -4,7 +4,7 @@ use half::f16;
 
 use super::product::{self, Candidate, Keys, Products};
 use super::row_loop::{self, Job, RowLoops};
-use super::step::{FloatLanes, InstructionSet, Step};
+use super::step::{FloatLanes, InstructionSet, Step, sq4_query_piece};
 use crate::RowId;
 
 pub(super) struct Portable;
@@ -215,6 +215,81 @@ impl Step for Jaccard {
     }
 }
 
+/// What a number of a row and one of the query add.
+pub(super) trait Sq4Pair {
+    fn add(row: i32, query: i32) -> i32;
+}
+
+/// Four times the squares of a row, less its products with the query.
+pub(super) struct Sq4Squares;
+/// Products of a row with the query, negative.
+pub(super) struct Sq4NegativeDot;
+
+impl Sq4Pair for Sq4Squares {
+    #[inline(always)]
+    fn add(row: i32, query: i32) -> i32 {
+        row * (4 * row - query)
+    }
+}
+
+impl Sq4Pair for Sq4NegativeDot {
+    #[inline(always)]
+    fn add(row: i32, query: i32) -> i32 {
+        -row * query
+    }
+}
+
+/// The step over packed half bytes.
+pub(super) struct Sq4<P>(std::marker::PhantomData<P>);
+
+/// Packed bytes of a group.
+const SQ4_LANES: usize = 16;
+
+impl<P: Sq4Pair> Step for Sq4<P> {
+    type Query = [[i8; SQ4_LANES]; 2];
+    type Row = [u8; SQ4_LANES];
+    type Sum = [i32; SQ4_LANES];
+    const LANES: usize = SQ4_LANES;
+    const QUERY_BYTES: usize = 2;
+    const ROW_BYTES: usize = 1;
+
+    #[inline(always)]
+    unsafe fn query(at: *const u8) -> Self::Query {
+        // SAFETY: the caller vouches for twice LANES numbers at `at`.
+        unsafe { at.cast::<Self::Query>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn row(at: *const u8) -> Self::Row {
+        // SAFETY: the caller vouches for LANES bytes at `at`.
+        unsafe { at.cast::<Self::Row>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn query_tail(at: *const u8, n: usize) -> Self::Query {
+        // SAFETY: the caller vouches for n pairs of numbers at `at`.
+        unsafe { Self::query(sq4_query_piece(at, 2 * n).as_ptr()) }
+    }
+    #[inline(always)]
+    unsafe fn zero() -> Self::Sum {
+        [0; SQ4_LANES]
+    }
+    #[inline(always)]
+    unsafe fn add(sum: Self::Sum, query: Self::Query, row: Self::Row) -> Self::Sum {
+        let [low, high] = query;
+        std::array::from_fn(|i| {
+            let halves = (i32::from(row[i] & 0x0f), i32::from(row[i] >> 4));
+            sum[i] + P::add(halves.0, i32::from(low[i])) + P::add(halves.1, i32::from(high[i]))
+        })
+    }
+    #[inline(always)]
+    unsafe fn merge(a: Self::Sum, b: Self::Sum) -> Self::Sum {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    unsafe fn finish(sum: Self::Sum, _query_sum: Self::Sum) -> f32 {
+        sum.iter().map(|&s| i64::from(s)).sum::<i64>() as f32
+    }
+}
+
 impl InstructionSet for Portable {
     type F16Lanes = Portable;
     type L2I8 = Bytes<L2I8>;
@@ -225,6 +300,8 @@ impl InstructionSet for Portable {
     type L1U8 = Bytes<L1U8>;
     type Hamming = Hamming;
     type Jaccard = Jaccard;
+    type Sq4Squares = Sq4<Sq4Squares>;
+    type Sq4NegativeDot = Sq4<Sq4NegativeDot>;
 
     fn loops<S: Step>() -> RowLoops {
         unsafe fn gather<S: Step>(job: &Job, rows: &[RowId], out: &mut [f32]) {

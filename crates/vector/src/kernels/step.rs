@@ -75,6 +75,8 @@ pub(super) trait InstructionSet: FloatLanes + Sized {
     type L1U8: Step;
     type Hamming: Step;
     type Jaccard: Step;
+    type Sq4Squares: Step;
+    type Sq4NegativeDot: Step;
 
     /// The entry points for one step, compiled for this instruction set.
     fn loops<S: Step>() -> RowLoops;
@@ -264,4 +266,16 @@ pub(super) fn jaccard(both: u64, either: u64) -> f32 {
     } else {
         (1.0 - both as f64 / either as f64) as f32
     }
+}
+
+/// `LANES` packed bytes of a row of half bytes take twice as many numbers of the query; a piece of fewer.
+///
+/// # Safety
+/// `bytes` bytes must be readable at `at`, at most 128.
+#[inline(always)]
+pub(super) unsafe fn sq4_query_piece(at: *const u8, bytes: usize) -> [u8; 128] {
+    let mut piece = [0u8; 128];
+    // SAFETY: the caller's.
+    unsafe { std::ptr::copy_nonoverlapping(at, piece.as_mut_ptr(), bytes) };
+    piece
 }

@@ -12,7 +12,7 @@ use super::part::{LINKS, Part};
 use super::{CHUNK_ROWS, FileVectors};
 use crate::diskann::codes::Codebook;
 use crate::diskann::layout::Layout;
-use crate::diskann::vamana::occlusion;
+use crate::hnsw::prune::occlusion;
 use crate::hnsw::Visited;
 use crate::hnsw::prune::Space;
 use crate::{BuildOptions, DiskAnnParams, IndexError};
@@ -212,6 +212,7 @@ impl<'a, 'm> Chooser<'a, 'm> {
             metric,
             kernels: self.options.kernels,
             occlusion: occlusion(metric, self.merge.params.alpha),
+            filling: 1.0,
         };
         let others: Vec<RowId> = (1..=self.links.len() as u32).map(RowId).collect();
         self.candidates.clear();

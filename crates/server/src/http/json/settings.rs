@@ -122,6 +122,29 @@ impl PartialSchema for IndexConfig {
                     default.seed,
                     "Seed of the level draw.",
                 ),
+            )
+            .property(
+                "alpha",
+                ObjectBuilder::new()
+                    .schema_type(Type::Number)
+                    .minimum(Some(1))
+                    .maximum(Some(2))
+                    .default(Some(default.alpha.to_string().parse().unwrap_or(1.1f64).into()))
+                    .description(Some(
+                        "How much longer links may be than the nearest ones need: 1 as published.",
+                    )),
+            )
+            .property(
+                "quantization",
+                ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .enum_values(Some(
+                        engine::Quantization::ALL.map(engine::Quantization::name),
+                    ))
+                    .default(Some(default.quantization.name().into()))
+                    .description(Some(
+                        "What a search walks on: codes of four bits a number where they serve (auto), the vectors (none) or such codes in any case (sq4).",
+                    )),
             );
         let defaults = engine::IvfParams::default();
         let optional = |schema_type: Type, what: &str| {

@@ -1,0 +1,330 @@
+//! The codes of all rows of an index.
+
+use bytemuck::{Pod, Zeroable};
+use vecdb_storage::bytes::{Reader, Writer};
+use vecdb_storage::{SectionFile, SectionWriter};
+use vecdb_vector::{ElementType, Kernels, Metric, Query, RowId, Scorer, Sq4Rows, Sq4Scorer, TopK, VectorRows};
+
+use super::grid::{Grid, Sq4Query};
+use crate::column::Column;
+use crate::hnsw::search::Measure;
+use crate::kmeans::{normalise, read_row};
+use crate::random::mix;
+use crate::{BuildOptions, IndexError};
+
+const GRID: &str = "sq4:grid";
+const CODES: &str = "sq4:codes";
+
+/// A vector has to take so many times the bytes of its code.
+const SAVING_MIN: usize = 4;
+/// Fewer rows are searched quickly anyway.
+const ROWS_MIN: u32 = 2_000;
+/// Sample for the check: so many rows look for their nearest among so many others.
+const SAMPLE_QUERIES: u32 = 48;
+const SAMPLE_ROWS: u32 = 4_096;
+const SAMPLE_K: usize = 10;
+/// Of so many times as many by the codes ...
+const SAMPLE_FACTOR: usize = 2;
+/// ... this share of the true nearest has to be among them.
+const AGREEMENT_MIN: f64 = 0.97;
+
+/// Bytes of a line of the CPU's cache.
+const LINE: usize = 64;
+
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u8; LINE]);
+
+#[derive(Debug)]
+enum Store {
+    Memory(Vec<Line>),
+    Mapped(Column),
+}
+
+/// Codes of rows, in memory or mapped.
+#[derive(Debug)]
+pub(crate) struct Sq4Codes {
+    grid: Grid,
+    rows: u32,
+    store: Store,
+}
+
+/// A query against codes.
+pub(crate) struct OnCodes<'a> {
+    scorer: Sq4Scorer<'a>,
+    codes: &'a Sq4Codes,
+}
+
+impl Measure for OnCodes<'_> {
+    // A code is a few lines: all of a step can be on their way at once.
+    const PREFETCHED_ROWS: usize = 16;
+
+    #[inline]
+    fn score_rows(&self, rows: &[RowId], out: &mut [f32]) -> Result<(), IndexError> {
+        for &row in rows {
+            self.codes.check(row)?;
+        }
+        self.scorer.score_rows(rows, out);
+        Ok(())
+    }
+
+    #[inline]
+    fn prefetch(&self, row: RowId) {
+        self.scorer.prefetch(row);
+    }
+}
+
+impl Sq4Codes {
+    /// Whether codes of such vectors can be made at all.
+    pub(crate) fn serves(metric: Metric, element: ElementType) -> bool {
+        Grid::serves(metric) && matches!(element, ElementType::F32 | ElementType::F16)
+    }
+
+    /// Codes of `rows`; `None` where there is no grid for them.
+    pub(crate) fn encode(
+        metric: Metric,
+        rows: VectorRows<'_>,
+        seed: u64,
+        options: &BuildOptions<'_>,
+    ) -> Result<Option<Self>, IndexError> {
+        if !Self::serves(metric, rows.element()) {
+            return Ok(None);
+        }
+        let Some(grid) = Grid::learn(metric, rows, seed) else {
+            return Ok(None);
+        };
+        let row_bytes = Sq4Rows::row_bytes(grid.numbers());
+        let mut lines = vec![Line([0; LINE]); rows.len() as usize * (row_bytes / LINE)];
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut lines);
+        options.for_each_chunk(
+            bytes,
+            256 * row_bytes,
+            || (vec![0.0; rows.dim()], Vec::new()),
+            |(values, rotated), first, out| {
+                for (i, out) in out.chunks_exact_mut(row_bytes).enumerate() {
+                    read_row(metric, rows, RowId((first / row_bytes + i) as u32), values);
+                    grid.encode(values, rotated, out);
+                }
+                Ok(())
+            },
+        )?;
+        Ok(Some(Self {
+            grid,
+            rows: rows.len(),
+            store: Store::Memory(lines),
+        }))
+    }
+
+    /// The same, `None` also where codes would not pay or not tell near rows from others.
+    pub(crate) fn encode_if_good(
+        metric: Metric,
+        rows: VectorRows<'_>,
+        seed: u64,
+        options: &BuildOptions<'_>,
+    ) -> Result<Option<Self>, IndexError> {
+        let vector_bytes = rows.element().bytes(rows.dim());
+        if rows.len() < ROWS_MIN || vector_bytes < SAVING_MIN * Sq4Rows::row_bytes(rows.dim()) {
+            return Ok(None);
+        }
+        let Some(codes) = Self::encode(metric, rows, seed, options)? else {
+            return Ok(None);
+        };
+        let agreement = codes.agreement(rows, options.kernels)?;
+        Ok((agreement >= AGREEMENT_MIN).then_some(codes))
+    }
+
+    pub(crate) fn save(&self, writer: &mut SectionWriter) -> Result<(), IndexError> {
+        let mut grid = Writer::new();
+        self.grid.write(&mut grid);
+        writer.add(GRID, grid.as_slice())?;
+        Ok(writer.add(CODES, self.bytes())?)
+    }
+
+    /// Opens saved codes of `rows` rows.
+    pub(crate) fn open(
+        file: &SectionFile,
+        metric: Metric,
+        rows: u32,
+    ) -> Result<Self, IndexError> {
+        let section = file.section(GRID)?;
+        let bytes = section.bytes_verified()?;
+        let mut reader = Reader::new(&bytes);
+        let grid = Grid::read(&mut reader, metric);
+        let grid = grid.and_then(|grid| reader.finish().map(|()| grid));
+        let grid = grid.map_err(|error| {
+            IndexError::Storage(error.in_file(section.path(), section.file_offset()))
+        })?;
+        if !Grid::serves(metric) {
+            return Err(IndexError::Corrupt {
+                section: GRID,
+                what: format!("codes under {metric}, which has none"),
+            });
+        }
+        let row_bytes = Sq4Rows::row_bytes(grid.numbers());
+        let codes = Column::open(file, CODES, u64::from(rows) * row_bytes as u64)?;
+        Ok(Self {
+            grid,
+            rows,
+            store: Store::Mapped(codes),
+        })
+    }
+
+    /// Gives a row, which may be one past the last, the code of its vector. Codes of a file stay as they are.
+    pub(crate) fn set(&mut self, metric: Metric, rows: VectorRows<'_>, row: RowId) {
+        let Store::Memory(lines) = &mut self.store else {
+            return;
+        };
+        let row_bytes = Sq4Rows::row_bytes(self.grid.numbers());
+        let lines_per_row = row_bytes / LINE;
+        self.rows = self.rows.max(row.0 + 1);
+        lines.resize(self.rows as usize * lines_per_row, Line([0; LINE]));
+        let mut values = vec![0.0; rows.dim()];
+        read_row(metric, rows, row, &mut values);
+        let start = row.index() * lines_per_row;
+        if let Some(own) = lines.get_mut(start..start + lines_per_row) {
+            let mut rotated = Vec::new();
+            self.grid
+                .encode(&values, &mut rotated, bytemuck::cast_slice_mut(own));
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.store {
+            Store::Memory(lines) => bytemuck::cast_slice(lines),
+            Store::Mapped(column) => column.whole(),
+        }
+    }
+
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        (self.bytes().len() + self.grid.bytes()) as u64
+    }
+
+    /// Checks all of it against its checksums.
+    pub(crate) fn verify(&self) -> Result<(), IndexError> {
+        match &self.store {
+            Store::Memory(_) => Ok(()),
+            Store::Mapped(column) => column.check(0..column.len()),
+        }
+    }
+
+    /// Checks the code of a row against its checksum; free of cost in memory.
+    #[inline]
+    fn check(&self, row: RowId) -> Result<(), IndexError> {
+        match &self.store {
+            Store::Memory(_) => Ok(()),
+            Store::Mapped(column) => {
+                let row_bytes = Sq4Rows::row_bytes(self.grid.numbers());
+                let start = row.index() * row_bytes;
+                column.check(start..start + row_bytes)
+            }
+        }
+    }
+
+    /// Makes `query` ready.
+    ///
+    /// # Errors
+    /// A query of another dimension.
+    pub(crate) fn prepare(&self, query: &Query, out: &mut Sq4Query) -> Result<(), IndexError> {
+        let mut values = Vec::with_capacity(query.dim());
+        query.to_f32(&mut values);
+        if query.metric() == Metric::Cosine {
+            normalise(&mut values);
+        }
+        self.prepare_values(&values, out)
+    }
+
+    /// Makes a vector, normalised under cosine, ready as a query.
+    pub(crate) fn prepare_values(
+        &self,
+        values: &[f32],
+        out: &mut Sq4Query,
+    ) -> Result<(), IndexError> {
+        if values.len() != self.grid.dim() {
+            return Err(IndexError::Mismatch {
+                what: "dimension of the codes",
+                expected: self.grid.dim().to_string(),
+                got: values.len().to_string(),
+            });
+        }
+        self.grid.prepare(values, out);
+        Ok(())
+    }
+
+    /// Measures a query that was made ready against the codes, as a walk does.
+    pub(crate) fn measure<'a>(
+        &'a self,
+        kernels: Kernels,
+        query: &'a Sq4Query,
+    ) -> Result<OnCodes<'a>, IndexError> {
+        Ok(OnCodes {
+            scorer: self.scorer(kernels, query)?,
+            codes: self,
+        })
+    }
+
+    pub(super) fn scorer<'a>(
+        &'a self,
+        kernels: Kernels,
+        query: &'a Sq4Query,
+    ) -> Result<Sq4Scorer<'a>, IndexError> {
+        let rows = Sq4Rows::new(self.grid.numbers(), self.rows, self.bytes())?;
+        Ok(Sq4Scorer::new(
+            kernels,
+            self.grid.distance(),
+            &query.numbers,
+            rows,
+            query.scale,
+            query.offset,
+        ))
+    }
+
+    /// See [`Grid::least`].
+    #[inline]
+    pub(super) fn least(&self, query: &Sq4Query, estimate: f32, deviations: f32) -> f32 {
+        self.grid.least(query, estimate, deviations)
+    }
+
+    /// The share of the nearest rows of a sample that codes find among so many.
+    fn agreement(&self, rows: VectorRows<'_>, kernels: Kernels) -> Result<f64, IndexError> {
+        let metric = self.grid.metric();
+        let pick = |salt: u64, i: u32| {
+            RowId((mix(salt ^ u64::from(i)) % u64::from(self.rows.max(1))) as u32)
+        };
+        let mut sample: Vec<RowId> = (0..SAMPLE_ROWS).map(|i| pick(1 << 40, i)).collect();
+        sample.sort_unstable();
+        sample.dedup();
+        let mut distances = vec![0.0; sample.len()];
+        let mut values = vec![0.0; rows.dim()];
+        let mut query = Sq4Query::default();
+        let (mut found, mut wanted) = (0usize, 0usize);
+        for i in 0..SAMPLE_QUERIES {
+            let held = pick(2 << 40, i);
+            let nearest = |k: usize, distances: &[f32]| {
+                let mut top = TopK::new(k);
+                for (&row, &distance) in sample.iter().zip(distances) {
+                    if row != held {
+                        top.push(distance, row);
+                    }
+                }
+                top.into_sorted_vec()
+            };
+            let exact = Scorer::between_rows(kernels, metric, rows, held);
+            exact.score_rows(&sample, &mut distances);
+            let truth = nearest(SAMPLE_K, &distances);
+            read_row(metric, rows, held, &mut values);
+            self.prepare_values(&values, &mut query)?;
+            self.scorer(kernels, &query)?
+                .score_rows(&sample, &mut distances);
+            let got = nearest(SAMPLE_K * SAMPLE_FACTOR, &distances);
+            wanted += truth.len();
+            // A row as near as the last true one is as good: data full of ties has many right answers.
+            let limit = truth.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
+            let good = got.iter().filter(|hit| exact.score(hit.row) <= limit);
+            found += good.count().min(truth.len());
+        }
+        if wanted == 0 {
+            return Ok(0.0);
+        }
+        Ok(found as f64 / wanted as f64)
+    }
+}
