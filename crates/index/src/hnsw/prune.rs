@@ -3,9 +3,11 @@
 //! A candidate is kept if it is nearer to the base than to any link kept before it; what it would lead to is otherwise
 //! reached through that link. Equal rows are the exception: all at distance 0 from each other, none would dominate
 //! another, and their links would all stay inside their own heap. So of the candidates at the least distance that tie
-//! with a kept one, at most half as many are kept as there is room for.
+//! with a kept one, at most half as many are kept as there is room for, and not the same ones for every base.
 
 use vecdb_vector::{Kernels, Metric, Neighbor, RowId, Scorer, VectorRows};
+
+use crate::random::mix;
 
 /// Kept rows compared per call; most candidates are dominated by one of the nearest.
 const BLOCK: usize = 4;
@@ -73,23 +75,32 @@ impl<'a> Space<'a> {
     /// room, those that are not under [`filling`](Self::filling). (A wider occlusion from the start would fill the room with the
     /// nearest candidates alone: what leads farther has to be chosen first.)
     pub(crate) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
-        self.add_under(self.occlusion, candidates, most, kept);
-        if self.filling > self.occlusion && kept.len() < most {
+        let ties = self.add_under(self.occlusion, candidates, most, kept);
+        // Equal rows need the room to be found by each other.
+        if self.filling > self.occlusion && kept.len() < most && ties == 0 {
             self.add_under(self.filling, candidates, most, kept);
         }
     }
 
+    /// One round; returns how many were kept that tie with one at the least distance.
     fn add_under(
         &self,
         occlusion: f32,
         candidates: &[Neighbor],
         most: usize,
         kept: &mut Vec<RowId>,
-    ) {
+    ) -> usize {
         let least = candidates.first().map_or(0.0, |first| first.distance);
         let before = kept.len();
-        let mut ties = if occlusion > self.occlusion { 0 } else { most / 2 };
-        for &candidate in candidates {
+        // Of equally near rows, sorted by number, all would keep the same first ones, and no link would lead to the others.
+        let equal = candidates.partition_point(|candidate| candidate.distance <= least);
+        let sum = candidates.iter().take(equal);
+        let sum = sum.fold(0u64, |sum, candidate| sum + u64::from(candidate.row.0));
+        let first = (mix(sum) % equal.max(1) as u64) as usize;
+        let (equal, farther) = candidates.split_at(equal);
+        let (last, first) = equal.split_at(first);
+        let mut ties = 0;
+        for &candidate in first.iter().chain(last).chain(farther) {
             if kept.len() >= most {
                 break;
             }
@@ -99,12 +110,13 @@ impl<'a> Space<'a> {
             }
             match self.compare(occlusion, candidate, kept) {
                 Standing::Dominated => continue,
-                Standing::Tied if candidate.distance <= least && ties == 0 => continue,
-                Standing::Tied if candidate.distance <= least => ties -= 1,
+                Standing::Tied if candidate.distance <= least && ties == most / 2 => continue,
+                Standing::Tied if candidate.distance <= least => ties += 1,
                 Standing::Tied | Standing::Diverse => {}
             }
             kept.push(candidate.row);
         }
+        ties
     }
 
     /// Appends the distances of `links` from `base` to `out`.

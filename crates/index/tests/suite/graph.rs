@@ -341,6 +341,8 @@ fn the_work_of_a_search_is_as_recorded() {
         (Metric::L2, ElementType::F32, 10_000, 32),
         (Metric::Cosine, ElementType::F16, 6_000, 64),
         (Metric::Hamming, ElementType::Bits, 6_000, 128),
+        // Walked on codes.
+        (Metric::L2, ElementType::F32, 6_000, 128),
     ] {
         let rows = Rows::new(metric, element, count, dim);
         let index = build(&rows, 1);
