@@ -277,7 +277,12 @@ mod tests {
         assert_eq!(Sq4Rows::row_bytes(128), 64);
         assert_eq!(Sq4Rows::row_bytes(129), 128);
         assert!(Sq4Rows::new(100, 2, &[0; 128]).is_ok());
-        for (dim, rows, bytes) in [(100, 3, 128), (0, 1, 64), (129, 1, 64), (100, u32::MAX, 128)] {
+        for (dim, rows, bytes) in [
+            (100, 3, 128),
+            (0, 1, 64),
+            (129, 1, 64),
+            (100, u32::MAX, 128),
+        ] {
             assert!(Sq4Rows::new(dim, rows, &vec![0; bytes]).is_err());
         }
     }

@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use vecdb_engine::{
-    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams, Quantization,
-    Metric,
+    Durability, ElementType, FieldType, HnswParams, IndexSpec, IvfCode, IvfParams, LshParams,
+    Metric, Quantization,
 };
 
 use super::help;

@@ -14,10 +14,10 @@ use crate::hnsw::connect::connect_orphans;
 use crate::hnsw::insert::{InsertScratch, Inserter};
 use crate::hnsw::links::{Entry, LinkTable, Links};
 use crate::hnsw::prune::Space;
+use crate::hnsw::prune::occlusion;
 use crate::hnsw::search::Walk;
 use crate::kmeans::read_row;
 use crate::random::{Random, mix};
-use crate::hnsw::prune::occlusion;
 use crate::{Budget, BuildOptions, Counters, IndexError};
 
 /// Rows linked by one thread before others join: threads that start together know nothing of each other.

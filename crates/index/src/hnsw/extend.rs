@@ -31,7 +31,7 @@ pub(super) fn transplant(
         metric,
         kernels: options.kernels,
         occlusion: 1.0,
-            filling: occlusion(metric, params.alpha),
+        filling: occlusion(metric, params.alpha),
     };
     let any = seed.as_any();
     if let Some(hnsw) = any.downcast_ref::<Hnsw>() {

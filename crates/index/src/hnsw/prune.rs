@@ -105,7 +105,10 @@ impl<'a> Space<'a> {
                 break;
             }
             // What the first round kept, the second meets again.
-            if kept.get(..before).is_some_and(|kept| kept.contains(&candidate.row)) {
+            if kept
+                .get(..before)
+                .is_some_and(|kept| kept.contains(&candidate.row))
+            {
                 continue;
             }
             match self.compare(occlusion, candidate, kept) {

@@ -3,7 +3,9 @@
 use bytemuck::{Pod, Zeroable};
 use vecdb_storage::bytes::{Reader, Writer};
 use vecdb_storage::{SectionFile, SectionWriter};
-use vecdb_vector::{ElementType, Kernels, Metric, Query, RowId, Scorer, Sq4Rows, Sq4Scorer, TopK, VectorRows};
+use vecdb_vector::{
+    ElementType, Kernels, Metric, Query, RowId, Scorer, Sq4Rows, Sq4Scorer, TopK, VectorRows,
+};
 
 use super::grid::{Grid, Sq4Query};
 use crate::column::Column;
@@ -141,11 +143,7 @@ impl Sq4Codes {
     }
 
     /// Opens saved codes of `rows` rows.
-    pub(crate) fn open(
-        file: &SectionFile,
-        metric: Metric,
-        rows: u32,
-    ) -> Result<Self, IndexError> {
+    pub(crate) fn open(file: &SectionFile, metric: Metric, rows: u32) -> Result<Self, IndexError> {
         let section = file.section(GRID)?;
         let bytes = section.bytes_verified()?;
         let mut reader = Reader::new(&bytes);

@@ -89,7 +89,13 @@ impl Grid {
         }
         let deviation = (square as f32).sqrt();
         // Where all rows are equal any grid will do.
-        let tried = STEPS.map(|part| if deviation > 0.0 { part * deviation } else { 1.0 });
+        let tried = STEPS.map(|part| {
+            if deviation > 0.0 {
+                part * deviation
+            } else {
+                1.0
+            }
+        });
         let errors = tried.map(|step| {
             grid.step = step;
             let missed = all.iter().map(|&x| x - grid.value(grid.code(x)));
@@ -153,7 +159,11 @@ impl Grid {
             query.rotated.resize(numbers, 0.0);
             self.rotation.apply(&mut query.rotated);
             let largest = query.rotated.iter().fold(0.0f32, |max, x| max.max(x.abs()));
-            let finest = if largest > 0.0 { QUERY_TOP / largest } else { 1.0 };
+            let finest = if largest > 0.0 {
+                QUERY_TOP / largest
+            } else {
+                1.0
+            };
             query.numbers.resize(numbers, 0);
             let mut sum = 0;
             for (number, x) in query.numbers.iter_mut().zip(&query.rotated) {
@@ -178,13 +188,19 @@ impl Grid {
             }
             let square = square as f32;
             // On the sphere 1 - cos is half the squared distance.
-            query.squares = if self.metric == Metric::Cosine { 0.5 } else { 1.0 };
+            query.squares = if self.metric == Metric::Cosine {
+                0.5
+            } else {
+                1.0
+            };
             let cell = self.step * self.step * query.squares;
             query.scale = cell / 4.0;
             query.offset = cell * square / (FINER * FINER);
             query.deviation = 2.0 * self.error.sqrt();
         }
-        query.numbers.resize(numbers.next_multiple_of(SQ4_NUMBERS), 0);
+        query
+            .numbers
+            .resize(numbers.next_multiple_of(SQ4_NUMBERS), 0);
     }
 
     pub(super) fn distance(&self) -> Sq4Distance {

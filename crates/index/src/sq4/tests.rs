@@ -59,7 +59,10 @@ fn estimates_are_near_the_distances_and_bounded_as_promised() {
         // Two deviations on one side: 2.3 % of a normal distribution.
         let share = outside as f64 / all as f64;
         assert!(share < 0.05, "{metric}: {share} are nearer than the bound");
-        assert!(share > 0.0, "{metric}: a bound that holds always says little");
+        assert!(
+            share > 0.0,
+            "{metric}: a bound that holds always says little"
+        );
         assert!(error < 0.01 * spread, "{metric}: {error} of {spread}");
     }
 }
@@ -92,7 +95,13 @@ fn rows_without_a_grid_have_no_codes_and_equal_rows_have() {
         let rows = VectorRows::from_f32(4, values).unwrap();
         Sq4Codes::encode(metric, rows, 7, &BuildOptions::default()).unwrap()
     };
-    assert!(of(Metric::L2, &[f32::MAX, f32::MIN, 0.0, 1.0, f32::MIN, f32::MAX, 0.0, 0.0]).is_none());
+    assert!(
+        of(
+            Metric::L2,
+            &[f32::MAX, f32::MIN, 0.0, 1.0, f32::MIN, f32::MAX, 0.0, 0.0]
+        )
+        .is_none()
+    );
     assert!(of(Metric::L1, &[1.0; 8]).is_none());
     let equal = of(Metric::L2, &[2.5; 40]).unwrap();
     let mut prepared = Sq4Query::default();

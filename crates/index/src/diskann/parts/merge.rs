@@ -12,9 +12,9 @@ use super::part::{LINKS, Part};
 use super::{CHUNK_ROWS, FileVectors};
 use crate::diskann::codes::Codebook;
 use crate::diskann::layout::Layout;
-use crate::hnsw::prune::occlusion;
 use crate::hnsw::Visited;
 use crate::hnsw::prune::Space;
+use crate::hnsw::prune::occlusion;
 use crate::{BuildOptions, DiskAnnParams, IndexError};
 
 pub(super) const PAGES: &str = "pages";
