@@ -135,6 +135,9 @@ pub trait Backend: Send + Sync + 'static {
     fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()>;
     /// Checks every file of a collection, or of the whole database.
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
+    /// Checks, mends what can be mended (indexes, id maps, field indexes), sets aside what cannot be read, and checks
+    /// again. A collection that was broken serves again if it can be mended.
+    fn repair(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
     /// Measures every kind of index on a sample of the points and says which to take.
     fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice>;
 

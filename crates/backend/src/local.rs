@@ -315,6 +315,13 @@ impl Backend for Local {
         }
     }
 
+    fn repair(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
+        match collection {
+            Some(name) => self.database.repair_collection(name, stop),
+            None => self.database.repair_with(stop),
+        }
+    }
+
     fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice> {
         let collection = self.database.collection(collection)?;
         let bytes = collection.advise_bytes(params);

@@ -254,7 +254,8 @@ fn commands_say_the_same_of_a_server_as_of_a_folder() {
 
     let dropped = both.same(&["collection", "drop", "plain"]);
     assert_eq!(dropped["points"], 2);
-    for args in [&["storage", "verify"][..], &["status"]] {
+    let repair = ["storage", "verify", "--repair"];
+    for args in [&["storage", "verify"][..], &repair, &["status"]] {
         let [here, there] = both.run(&[args, &["--json"]].concat(), "");
         let [here, there] = [here, there].map(|text| serde_json::from_str::<Value>(&text).unwrap());
         assert_eq!(harness::keys(&here), harness::keys(&there));

@@ -162,8 +162,8 @@ impl Error {
         self.kind
     }
 
-    /// Whether a full disk is the cause, of this error or of the one that writes are refused for since then. It does not
-    /// mend itself: somebody has to make room and open the database again.
+    /// Whether a full disk is the cause, of this error or of the one that writes are refused for since then. Somebody has to
+    /// make room; an error that says so needs the database to be opened again as well.
     pub fn is_disk_full(&self) -> bool {
         let source = self.source.as_ref();
         source

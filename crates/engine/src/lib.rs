@@ -31,6 +31,7 @@ mod collection;
 mod database;
 mod document;
 mod error;
+mod inspect;
 mod options;
 mod part;
 mod point;
@@ -48,6 +49,10 @@ pub use collection::{
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};
+pub use inspect::{
+    CollectionInspection, FileInspection, InspectRequest, Inspection, LogEntry, LogFileInspection,
+    LogInspection, SectionInspection, inspect,
+};
 pub use options::{Durability, Env, OnCorruption, Options};
 pub use point::{ID_BYTES_MAX, Point, PointId, Record};
 pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
@@ -63,6 +68,6 @@ pub use vecdb_filter::{
 };
 pub use vecdb_index::{
     Advice, AdviceParams, Choice, DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams,
-    LshParams, Plan, Quantization, SearchParams,
+    LshParams, Plan, Progress, Quantization, SearchParams, Silent,
 };
 pub use vecdb_vector::{ElementType, Metric};

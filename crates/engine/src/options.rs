@@ -1,10 +1,14 @@
 //! Settings (plain data) and the components a database runs on.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vecdb_storage::{Disk, FileDisk};
+
+use crate::error::Error;
 
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,13 +37,51 @@ impl Durability {
 }
 
 /// What recovery does with damage in the middle of the log (a torn end is always cut).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnCorruption {
     /// Refuse to open, naming file and offset.
     #[default]
     Stop,
     /// Leave out what cannot be read and count it.
     Skip,
+}
+
+impl OnCorruption {
+    /// `stop` or `skip`.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnCorruption::Stop => "stop",
+            OnCorruption::Skip => "skip",
+        }
+    }
+
+    pub(crate) fn for_log(self) -> vecdb_storage::OnCorruption {
+        match self {
+            OnCorruption::Stop => vecdb_storage::OnCorruption::Stop,
+            OnCorruption::Skip => vecdb_storage::OnCorruption::Skip,
+        }
+    }
+}
+
+impl fmt::Display for OnCorruption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for OnCorruption {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "stop" => Ok(OnCorruption::Stop),
+            "skip" => Ok(OnCorruption::Skip),
+            _ => Err(Error::invalid(format!(
+                "{text:?} is no choice for damage in the log; use \"stop\" or \"skip\""
+            ))),
+        }
+    }
 }
 
 /// Settings of a database; every default stands here.

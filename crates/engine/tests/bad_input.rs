@@ -354,8 +354,34 @@ fn stray_files_do_not_stand_in_the_way() {
             .write(b"rubbish")
             .unwrap();
     }
+    // Folders in place of files, files in place of folders, and what was never renamed.
+    let shared = disk.shared();
+    for name in [
+        "wal/00000000000000000099.wal.tmp",
+        "wal/00000000000000000098.wal",
+        "collections/notes",
+        "collections/00000001/00000000000000fe.rows",
+    ] {
+        shared.create_dir(&Path::new("/db").join(name)).unwrap();
+    }
+    for name in [
+        "CATALOG.tmp",
+        "notes.txt",
+        "wal/00000000000000000097.wal.tmp",
+        "wal/notes.wal",
+        "collections/00000077",
+        "staging",
+    ] {
+        let path = Path::new("/db").join(name);
+        shared.create(&path).unwrap().write(b"rubbish").unwrap();
+    }
     let db = open(&disk).unwrap();
     assert_eq!(db.collection("c").unwrap().count(None).unwrap(), 399);
+    let d = db.collection("d").unwrap();
+    d.upsert(points(0..3)).unwrap();
+    d.flush().unwrap();
+    db.create_collection("e", CollectionConfig::new(3, Metric::L2))
+        .unwrap();
     let left: Vec<_> = disk
         .files()
         .into_iter()

@@ -194,6 +194,10 @@ fn what_is_wrong_is_told_with_its_path_and_what_would_be_right() {
         ),
         ("storage: {path: ''}", &["storage.path", "a path"]),
         ("storage: {path: 7}", &["storage.path", "7"]),
+        (
+            "storage: {on_corruption: pass}",
+            &["storage.on_corruption", "pass", "stop or skip"],
+        ),
         ("tls: {certificate: a}", &["tls.certificate", "tls.key"]),
         ("tls: {key: a}", &["tls.certificate", "tls.key"]),
         ("tls: {client_ca: a}", &["tls.client_ca", "tls.certificate"]),

@@ -20,7 +20,7 @@ pub enum StorageError {
         source: io::Error,
     },
     /// No space left on the device, or over the quota.
-    #[error("the disk is full: cannot {op} {}: {source}; free some space and open the database again", path.display())]
+    #[error("the disk is full: cannot {op} {}: {source}; free some space", path.display())]
     Full {
         /// The file that could not grow.
         path: PathBuf,

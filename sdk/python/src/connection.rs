@@ -63,10 +63,14 @@ impl Connection {
         create: bool,
         threads: &Bound<'_, PyAny>,
         snapshots: Option<&str>,
+        on_corruption: &str,
     ) -> PyResult<Self> {
         let options = Options {
             create_if_missing: create,
             threads: whole(threads, "threads")?,
+            on_corruption: on_corruption
+                .parse()
+                .map_err(|error| exception(py, &error))?,
             ..Options::default()
         };
         py.detach(|| {
@@ -521,9 +525,14 @@ impl Connection {
         &self,
         py: Python<'py>,
         collection: Option<&str>,
+        repair: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let report = self.call(py, |backend| {
-            backend.verify(collection, &StopSignal::default())
+            let never = StopSignal::default();
+            match repair {
+                true => backend.repair(collection, &never),
+                false => backend.verify(collection, &never),
+            }
         })?;
         results::report(py, &report)
     }

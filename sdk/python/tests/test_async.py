@@ -49,7 +49,7 @@ def test_calls_run_side_by_side(place: str, tmp_path: Path, request: pytest.Fixt
             await client.update_metadata(name, [10], {"n": 11})
             await client.flush(name)
             await client.compact(name)
-            assert (await client.verify(name)).problems == []
+            assert (await client.verify(name, repair=True)).problems == []
             ordered = [record.id async for record in client.scroll(name, order_by="n", descending=True)]
             assert len(ordered) == 30
             facets = await client.facets(name, "n", limit=3)

@@ -302,6 +302,8 @@ def test_maintenance(client: VecDBClient, products: str) -> None:
     report = client.verify(products)
     assert report.problems == [] and report.files > 0
     assert client.verify().problems == []
+    mended = client.verify(products, repair=True)
+    assert (mended.problems, mended.repaired, mended.quarantined, mended.lost) == ([], [], [], 0)
     status = client.status()
     assert status.points >= 4 and status.collections >= 1
     assert status.uptime_seconds >= 0 and status.version

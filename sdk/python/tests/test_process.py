@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import pickle
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -18,7 +19,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import vecdb
-from vecdb import AsyncVecDBClient, NotFoundError, UnavailableError, VecDBClient, VecDBError
+from vecdb import (
+    AsyncVecDBClient,
+    CorruptError,
+    InvalidArgumentError,
+    NotFoundError,
+    UnavailableError,
+    VecDBClient,
+    VecDBError,
+)
 
 
 def test_threads_write_and_read_at_once(client: VecDBClient, name: str) -> None:
@@ -279,3 +288,27 @@ def test_errors_and_results_can_be_pickled(embedded: VecDBClient) -> None:
     results = embedded.search("c", [1.0])
     copy = pickle.loads(pickle.dumps(results))
     assert copy == results and copy.searched_vectors == 1 and copy[0].id == 1
+
+
+def test_damage_in_the_log_stops_or_is_skipped_and_counted(tmp_path: Path) -> None:
+    with VecDBClient(path=tmp_path / "data", threads=1) as client:
+        client.create_collection("c", 2, metric="l2")
+        for number in range(5):
+            client.upsert("c", [{"id": number, "vector": [float(number), 1.0]}])
+        # As a power loss would leave it: nothing was flushed yet.
+        shutil.copytree(tmp_path / "data", tmp_path / "left")
+    (log,) = (tmp_path / "left" / "wal").glob("*.wal")
+    damaged = bytearray(log.read_bytes())
+    damaged[120] ^= 1
+    log.write_bytes(damaged)
+    with pytest.raises(CorruptError, match=r"damaged at byte 80.*on_corruption"):
+        VecDBClient(path=tmp_path / "left")
+    with pytest.raises(InvalidArgumentError, match="stop.*skip"):
+        VecDBClient(path=tmp_path / "left", on_corruption="pass")
+    with VecDBClient(path=tmp_path / "left", on_corruption="skip") as client:
+        assert client.status().recovery.skipped == 1
+        assert client.count("c") == 4
+    with VecDBClient(path=tmp_path / "left") as client:
+        assert client.status().recovery.skipped == 0
+        assert client.verify(repair=True).problems == []
+        assert client.count("c") == 4

@@ -273,6 +273,16 @@ impl Backend for Remote {
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         let request = v1::VerifyRequest {
             collection: collection.unwrap_or_default().to_owned(),
+            repair: false,
+        };
+        let response = self.call(stop, |client| async move { client.verify(request).await })?;
+        Ok(response.into())
+    }
+
+    fn repair(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
+        let request = v1::VerifyRequest {
+            collection: collection.unwrap_or_default().to_owned(),
+            repair: true,
         };
         let response = self.call(stop, |client| async move { client.verify(request).await })?;
         Ok(response.into())

@@ -390,10 +390,50 @@ Examples:
   vecdb export -c packages --filter '{\"section\": \"games\"}' | head -n 3
   vecdb export -c packages | gzip > packages.jsonl.gz";
 
+pub(crate) const STORAGE_INIT: &str = "\
+Examples:
+  vecdb storage init --path ./data
+  vecdb storage init products --dimension 384 --metric cosine --element f16";
+
+pub(crate) const STORAGE_INSERT: &str = "\
+Examples:
+  vecdb storage insert --path ./data --count 100000
+  vecdb storage insert --path ./data --count 100000 --acknowledged writes.jsonl
+  vecdb storage insert -c products --data products.jsonl --batch 500
+
+A batch is one entry of the log and is acknowledged as a whole, as safe as the collection's durability
+says. Killed at any moment, nothing of what was acknowledged is lost: `storage recover` checks that.";
+
+pub(crate) const STORAGE_RECOVER: &str = "\
+Examples:
+  vecdb storage recover --path ./data
+  vecdb storage recover --path ./data --acknowledged writes.jsonl
+  vecdb storage recover --path ./data --on-corruption skip
+
+Every command that opens the folder recovers; this one shows it. That nothing is lost is said only
+after every acknowledged point was found as it was written.";
+
+pub(crate) const STORAGE_COMPACT: &str = "\
+Examples:
+  vecdb storage compact --path ./data
+  vecdb storage compact products --url http://localhost:6333";
+
+pub(crate) const STORAGE_INSPECT: &str = "\
+Examples:
+  vecdb storage inspect --path ./data
+  vecdb storage inspect --path ./data -c products --from 1200 --limit 50
+  vecdb storage inspect --path ./data --json
+
+Works on a database that is in use, and on one that does not open.";
+
 pub(crate) const VERIFY: &str = "\
 Examples:
   vecdb storage verify
-  vecdb storage verify --path /var/lib/vecdb --json";
+  vecdb storage verify --path /var/lib/vecdb --json
+  vecdb storage verify --repair
+
+A segment with a damaged index, field index or id map is written anew from its rows. Of one with damaged
+rows those that can be read are kept, and its file is set aside in the collection's folder `quarantine`.";
 
 pub(crate) const SNAPSHOT_CREATE: &str = "\
 Examples:

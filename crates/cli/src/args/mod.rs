@@ -13,6 +13,7 @@ mod query;
 mod serve;
 mod sizes;
 mod snapshots;
+mod storage;
 
 pub(crate) use advise::AdviseArgs;
 pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
@@ -35,6 +36,10 @@ pub(crate) use quantizers::{PqCommand, PqCompressArgs, PqSearchArgs, PqTrainArgs
 pub(crate) use query::{ShellArgs, SqlArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use snapshots::{SnapshotCommand, StoreArgs};
+pub(crate) use storage::{
+    StorageCommand, StorageInitArgs, StorageInsertArgs, StorageInspectArgs, StorageRecoverArgs,
+    StorageVerifyArgs,
+};
 
 use std::path::PathBuf;
 
@@ -217,7 +222,7 @@ pub(crate) enum Command {
     /// Write all points as JSON lines that `import` reads back.
     #[command(after_long_help = help::EXPORT)]
     Export(ExportArgs),
-    /// Look after the files of the database.
+    /// Make, fill, recover, compact, check, mend and look into the files of a database.
     #[command(subcommand)]
     Storage(StorageCommand),
     /// Serve the database to other processes: gRPC, HTTP, metrics. The same as `vecdb-server`.
@@ -235,13 +240,6 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum StorageCommand {
-    /// Check every file: checksums, id maps, field indexes, graphs. Damage ends with exit code 8.
-    #[command(after_long_help = help::VERIFY)]
-    Verify,
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::{Command, Globals};
+use super::{Command, Globals, StorageCommand};
 use crate::failure::{Failure, Outcome};
 
 /// Flags that say how to speak to a server.
@@ -72,6 +72,9 @@ fn not_on_a_database(command: &Command) -> Option<&'static str> {
         Command::Advise(args) if args.collection.is_none() => Some(
             "`advise --dataset` works on a file of this machine: name a `--collection` of the database instead",
         ),
+        Command::Storage(
+            StorageCommand::Init(_) | StorageCommand::Recover(_) | StorageCommand::Inspect(_),
+        ) => Some("`storage init`, `recover` and `inspect` work on a folder of this machine"),
         Command::Serve(_) => Some("a server serves a folder of this machine: give --path"),
         Command::Completions { .. } => Some("`completions` needs no database"),
         _ => None,

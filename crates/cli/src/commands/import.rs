@@ -219,7 +219,7 @@ impl Source {
     }
 
     /// The next `size` points, `first` being the first of them; fewer at the end, and none after it.
-    fn batch(&mut self, first: Option<Point>, size: usize) -> Outcome<Vec<Point>> {
+    pub(crate) fn batch(&mut self, first: Option<Point>, size: usize) -> Outcome<Vec<Point>> {
         let mut points: Vec<_> = first.into_iter().collect();
         while points.len() < size
             && let Some(point) = self.next_point()?

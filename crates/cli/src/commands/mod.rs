@@ -28,7 +28,7 @@ mod storage;
 
 use clap::CommandFactory;
 
-use crate::args::{Cli, Command, StorageCommand};
+use crate::args::{Cli, Command};
 use crate::failure::Outcome;
 use crate::output::Console;
 
@@ -58,7 +58,7 @@ pub(crate) fn run(cli: Cli, console: &Console) -> Outcome {
         Command::Count(args) => points::count(console, globals, &args),
         Command::Scroll(args) => points::scroll(console, globals, &args),
         Command::Export(args) => export::run(console, globals, &args),
-        Command::Storage(StorageCommand::Verify) => storage::verify(console, globals),
+        Command::Storage(command) => storage::run(console, globals, &command),
         Command::Serve(args) => serve::run(console, globals, &args),
         Command::Snapshot(command) => snapshot::run(console, globals, &command),
         Command::Status => status::run(console, globals),

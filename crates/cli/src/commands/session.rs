@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection};
 use vecdb_engine::{
-    CollectionInfo, Database, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Options,
-    Point, PointId, RecommendRequest, Record, ScrollPage, ScrollRequest, SearchRequest,
-    SearchResponse, StopSignal, WriteResult,
+    CollectionInfo, Database, Env, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate,
+    OnCorruption, Options, Point, PointId, Progress, RecommendRequest, Record, ScrollPage,
+    ScrollRequest, SearchRequest, SearchResponse, Silent, StopSignal, WriteResult,
 };
 use vecdb_remote::SnapshotStore;
 
@@ -53,6 +53,23 @@ impl Session {
         let default = globals.path.join("snapshots");
         let location = location.map_or_else(|| default.display().to_string(), str::to_owned);
         Self::begin(console, globals, intent, Some(&location))
+    }
+
+    /// Opens the folder after a crash; `progress` hears how many bytes of the log have been read.
+    pub(crate) fn recover(
+        globals: &Globals,
+        on_corruption: OnCorruption,
+        progress: &dyn Progress,
+    ) -> Outcome<Self> {
+        let options = Options {
+            on_corruption,
+            ..options(globals, Intent::Read)
+        };
+        let database = open_observed(globals, options, progress)?;
+        Ok(Self {
+            opened: Opened::Folder(Local::new(Arc::new(database), None)),
+            place: globals.path.display().to_string(),
+        })
     }
 
     fn begin(
@@ -242,16 +259,7 @@ fn connect(globals: &Globals, url: &str) -> Outcome<Remote> {
 
 /// Opens the database folder. What recovery did is told on stderr where it matters.
 fn open_folder(console: &Console, globals: &Globals, intent: Intent) -> Outcome<Database> {
-    let options = Options {
-        create_if_missing: intent == Intent::Create,
-        background: intent != Intent::Read,
-        threads: globals.threads_or_all(),
-        ..Options::default()
-    };
-    let database = Database::open(&globals.path, options).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::Error(error).hint("make one with `vecdb collection create`, `vecdb import --create` or `vecdb quickstart`, or name another folder with --path"),
-        _ => error.into(),
-    })?;
+    let database = open_observed(globals, options(globals, intent), &Silent)?;
     let recovery = database.recovery();
     if recovery.torn_bytes_cut > 0 || recovery.skipped > 0 {
         console.note(format_args!(
@@ -260,6 +268,27 @@ fn open_folder(console: &Console, globals: &Globals, intent: Intent) -> Outcome<
         ));
     }
     Ok(database)
+}
+
+fn options(globals: &Globals, intent: Intent) -> Options {
+    Options {
+        create_if_missing: intent == Intent::Create,
+        background: intent != Intent::Read,
+        threads: globals.threads_or_all(),
+        ..Options::default()
+    }
+}
+
+fn open_observed(
+    globals: &Globals,
+    options: Options,
+    progress: &dyn Progress,
+) -> Outcome<Database> {
+    let opened = Database::open_observed(&Env::default(), &globals.path, options, progress);
+    opened.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::Error(error).hint("make one with `vecdb collection create`, `vecdb import --create` or `vecdb quickstart`, or name another folder with --path"),
+        _ => error.into(),
+    })
 }
 
 /// Opens the database, does `work` with one of its collections and closes the database.

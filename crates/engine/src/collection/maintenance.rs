@@ -32,9 +32,17 @@ pub struct MaintenanceStatus {
     pub building: Option<(u64, u64)>,
     /// What the last flush or merge that failed said; tried again.
     pub last_error: Option<String>,
+    /// Writes since the database was opened that had to wait because memtables were not flushed fast enough.
+    pub write_stalls: u64,
+    /// How long they waited in all, in microseconds.
+    pub write_stall_micros: u64,
 }
 
-/// Twice as long after each failure, from a quarter of a second to a minute.
+/// The longest pause; and that on a full disk, where writers wait to be let in again.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+const PAUSE_MAX_FULL: Duration = Duration::from_secs(1);
+
+/// Twice as long after each failure, from a quarter of a second on.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     failures: u32,
@@ -46,8 +54,8 @@ impl Pause {
         self.until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn lengthen(&mut self) {
-        let wait = Duration::from_millis(250 << self.failures.min(8)).min(Duration::from_secs(60));
+    fn lengthen(&mut self, longest: Duration) {
+        let wait = Duration::from_millis(250 << self.failures.min(8)).min(longest);
         self.failures += 1;
         self.until = Some(Instant::now() + wait);
     }
@@ -117,7 +125,7 @@ impl Collection {
 
 impl Inner {
     /// Of a collection that was dropped meanwhile the files are gone: that they are missing is no damage.
-    fn or_dropped(&self, error: Error) -> Error {
+    pub(super) fn or_dropped(&self, error: Error) -> Error {
         self.check_usable().err().unwrap_or(error)
     }
 
@@ -148,6 +156,12 @@ impl Inner {
                 _ => return Ok(()),
             };
             let outcome = self.flush_one(&frozen);
+            let full = outcome.as_ref().is_err_and(Error::is_disk_full);
+            self.disk_full.store(full, Ordering::Relaxed);
+            if full {
+                // Writers that wait for it are told.
+                self.flushed_some.notify_all();
+            }
             drop(frozen);
             self.sweep();
             self.note_outcome(&outcome, &self.flush_pause, |status| status.flushes += 1);
@@ -179,7 +193,11 @@ impl Inner {
                 ) => {}
             Err(error) => {
                 status.last_error = Some(error.to_string());
-                pause.lock().lengthen();
+                let longest = match error.is_disk_full() {
+                    true => PAUSE_MAX_FULL,
+                    false => PAUSE_MAX,
+                };
+                pause.lock().lengthen(longest);
             }
         }
     }
@@ -220,16 +238,16 @@ impl Inner {
                 Some(Arc::new(segment))
             }
         };
-        self.install(Some(frozen.position), |next| {
+        self.install_made(Some(frozen.position), segment.as_ref(), |next| {
             // Only flushes remove frozen memtables, one at a time: the first is still this one.
             let now = next.frozen.remove(0);
-            if let Some(segment) = segment {
+            if let Some(segment) = &segment {
                 let live = still_live(&order, |at| {
                     now.blocks
                         .get(at.part as usize)
                         .is_some_and(|v| v.is_live(at.row))
                 });
-                next.segments.push(View::with_live(segment, live));
+                next.segments.push(View::with_live(segment.clone(), live));
             }
         })
     }
@@ -283,15 +301,45 @@ impl Inner {
         )
     }
 
-    /// Makes `change` to the newest state and writes the manifest that names its segments. `flushed`: the position up
-    /// to which the segments hold everything, if that moves.
-    pub(super) fn install(
+    /// [`Self::install`] of a new segment, whose files do not stay if nothing came of it.
+    pub(super) fn install_made(
         &self,
         flushed: Option<Position>,
-        change: impl FnOnce(&mut State),
+        made: Option<&Arc<Segment>>,
+        change: impl Fn(&mut State),
     ) -> Result<()> {
+        let outcome = self.install(flushed, change);
+        // Of a poisoned collection nobody knows which manifest is on the disk: it may name them.
+        if outcome.is_err()
+            && self.poisoned.get().is_none()
+            && let Some(segment) = made
+        {
+            segment.mark_obsolete();
+        }
+        outcome
+    }
+
+    /// Writes the manifest of the newest state with `change` made to it, then makes the change. `flushed`: the position
+    /// up to which the segments hold everything, if that moves.
+    ///
+    /// # Errors
+    /// Nothing is changed then; and unless it is certain that nothing is changed on the disk either, as it is where
+    /// there was no room, the collection is poisoned.
+    fn install(&self, flushed: Option<Position>, change: impl Fn(&mut State)) -> Result<()> {
         let mut manifest = self.manifest.lock();
         self.check_writable_for_maintenance()?;
+        let mut planned = State::clone(&self.working.lock());
+        change(&mut planned);
+        // The masks reach as far as the state: the log must not be behind them.
+        if planned.position > manifest.flushed {
+            let log = self.log()?;
+            log.commit(planned.position, Durability::EveryWrite)
+                .map_err(|error| self.poison(error.into()))?;
+        }
+        let written = self
+            .write_manifest(&manifest, &planned, flushed)
+            .map_err(|error| self.manifest_failed(&manifest, error))?;
+        // Writers went on meanwhile: rows that died since are marked dead in what was put in.
         let next = {
             let mut working = self.working.lock();
             let mut next = State::clone(&working);
@@ -302,9 +350,6 @@ impl Inner {
             *working = next.clone();
             next
         };
-        let written = self
-            .write_manifest(&manifest, &next, flushed)
-            .map_err(|error| self.poison(error))?;
         let named: Vec<&str> = written.file_names().collect();
         for stale in manifest
             .segments
@@ -319,6 +364,10 @@ impl Inner {
         self.flushed.store(written.flushed, Ordering::Release);
         *manifest = written;
         drop(manifest);
+        // What readers see must not be undone by a crash.
+        self.log()?
+            .commit(next.position, Durability::EveryWrite)
+            .map_err(|error| self.poison(error.into()))?;
         self.publish(next);
         Ok(())
     }
@@ -329,10 +378,6 @@ impl Inner {
         state: &State,
         flushed: Option<Position>,
     ) -> Result<Manifest> {
-        // The masks reach as far as the state: the log must not be behind them.
-        if state.position > last.flushed {
-            self.log()?.commit(state.position, Durability::EveryWrite)?;
-        }
         let disk = self.shared.disk.as_ref();
         let generation = last.generation + 1;
         let mut segments = Vec::with_capacity(state.segments.len());
@@ -366,6 +411,15 @@ impl Inner {
         };
         manifest.write(disk, &self.folder)?;
         Ok(manifest)
+    }
+
+    /// Poisons the collection, unless the disk was full and the manifest is still the last one.
+    fn manifest_failed(&self, last: &Manifest, error: Error) -> Error {
+        let on_disk = || Manifest::read(self.shared.disk.as_ref(), &self.folder);
+        match error.is_disk_full() && on_disk().is_ok_and(|m| m.generation == last.generation) {
+            true => error,
+            false => self.poison(error),
+        }
     }
 
     /// What should be merged next.

@@ -9,7 +9,7 @@ use vecdb_storage::{Disk, Position};
 use crate::document;
 use crate::error::{Error, Result};
 use crate::schema::CollectionConfig;
-use crate::segment::{SegmentEntry, SegmentId};
+use crate::segment::{FileEntry, SegmentEntry, SegmentId};
 
 const VERSION: u32 = 1;
 
@@ -50,17 +50,15 @@ impl Manifest {
             .map(|segment| segment.live_rows)
     }
 
-    /// The names of the files that belong to this manifest.
+    /// The files that belong to this manifest.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &FileEntry> {
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.files().chain(&segment.live_file))
+    }
+
+    /// Their names.
     pub(crate) fn file_names(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().flat_map(|segment| {
-            [
-                Some(&segment.rows_file),
-                segment.index_file.as_ref(),
-                segment.live_file.as_ref(),
-            ]
-            .into_iter()
-            .flatten()
-            .map(|file| file.name.as_str())
-        })
+        self.files().map(|file| file.name.as_str())
     }
 }

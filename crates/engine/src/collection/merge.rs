@@ -33,7 +33,7 @@ impl Inner {
     }
 
     /// Waits for the merge under way, which whoever waits cannot stop.
-    fn only_merge(&self, stop: &StopSignal) -> Result<MutexGuard<'_, ()>> {
+    pub(super) fn only_merge(&self, stop: &StopSignal) -> Result<MutexGuard<'_, ()>> {
         loop {
             stop.check()?;
             if let Some(one) = self.merging.try_lock_for(STOP_CHECK) {
@@ -62,7 +62,7 @@ impl Inner {
     }
 
     /// Rewrites, one by one, the segments that have dead rows or lack their index.
-    pub(super) fn rewrite_imperfect(&self, stop: &StopSignal) -> Result<()> {
+    pub(crate) fn rewrite_imperfect(&self, stop: &StopSignal) -> Result<()> {
         let _one = self.only_merge(stop)?;
         let wants_index = self.vector_field()?.index != IndexSpec::Flat;
         for view in &self.snapshot().segments {
@@ -108,10 +108,6 @@ impl Inner {
         for view in &inputs {
             view.part.check_searched_bytes(stop)?;
         }
-        let parts: Vec<&dyn Part> = inputs
-            .iter()
-            .map(|view| view.part.as_ref() as &dyn Part)
-            .collect();
         let order: Vec<SourceRow> = inputs
             .iter()
             .enumerate()
@@ -122,19 +118,37 @@ impl Inner {
                 })
             })
             .collect();
-        let merged = match order.is_empty() {
+        self.replace_segments(&inputs, &order, inputs.first().copied(), stop)
+    }
+
+    /// Writes rows of segments as one new segment, which takes their place. `seed`, one of them, is whose index may be
+    /// extended.
+    pub(super) fn replace_segments(
+        &self,
+        inputs: &[&View<Segment>],
+        order: &[SourceRow],
+        seed: Option<&View<Segment>>,
+        stop: &StopSignal,
+    ) -> Result<()> {
+        let parts: Vec<&dyn Part> = inputs
+            .iter()
+            .map(|view| view.part.as_ref() as &dyn Part)
+            .collect();
+        let made = match order.is_empty() {
             true => None,
             false => {
                 let add_index = |entry: &mut SegmentEntry| {
                     stop.check()?;
-                    self.add_index(entry, inputs.first().copied(), &order, stop)
+                    self.add_index(entry, seed, order, stop)
                 };
-                Some(Arc::new(
-                    self.make_segment(&parts, &order, stop, add_index)?,
-                ))
+                Some(Arc::new(self.make_segment(&parts, order, stop, add_index)?))
             }
         };
-        self.install(None, |next| {
+        let replaced = |view: &View<Segment>| {
+            let id = view.part.id();
+            inputs.iter().any(|input| input.part.id() == id)
+        };
+        self.install_made(None, made.as_ref(), |next| {
             let now: Vec<View<Segment>> = inputs
                 .iter()
                 .filter_map(|input| {
@@ -144,19 +158,17 @@ impl Inner {
                         .cloned()
                 })
                 .collect();
-            let at = next
-                .segments
-                .iter()
-                .position(|view| ids.contains(&view.part.id()))
-                .unwrap_or(0);
-            next.segments.retain(|view| !ids.contains(&view.part.id()));
-            if let Some(merged) = merged {
-                let live = still_live(&order, |s| {
+            let at = next.segments.iter().position(replaced).unwrap_or(0);
+            next.segments.retain(|view| !replaced(view));
+            if let Some(made) = &made {
+                let live = still_live(order, |s| {
                     now.get(s.part as usize)
                         .is_some_and(|view| view.is_live(s.row))
                 });
-                next.segments
-                    .insert(at.min(next.segments.len()), View::with_live(merged, live));
+                next.segments.insert(
+                    at.min(next.segments.len()),
+                    View::with_live(made.clone(), live),
+                );
             }
         })?;
         for view in inputs {
@@ -169,7 +181,7 @@ impl Inner {
     fn add_index(
         &self,
         entry: &mut SegmentEntry,
-        largest: Option<&View<Segment>>,
+        seed: Option<&View<Segment>>,
         order: &[SourceRow],
         stop: &StopSignal,
     ) -> Result<()> {
@@ -191,7 +203,7 @@ impl Inner {
             cancelled: Some(&cancelled),
             kernels: self.shared.kernels,
         };
-        let seed = largest.and_then(|view| view.part.index().map(|index| (view, index)));
+        let seed = seed.and_then(|view| view.part.index().map(|index| (view, index)));
         let built = match seed {
             Some((view, seed))
                 if f64::from(view.live_rows())

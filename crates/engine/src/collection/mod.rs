@@ -9,6 +9,7 @@
 //! - The working state is ahead of the published one only by writes that are not yet acknowledged.
 //! - Readers take one atomic load and no lock that a writer, a flush or a merge ever holds. What they hold stays valid as long as they hold it.
 //! - Locks are taken in the order flushing or merging, manifest, working state; never the other way round.
+//! - A flush or a merge takes effect once its manifest is written: one that fails for want of room changes nothing.
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
 
@@ -22,6 +23,7 @@ mod order;
 mod policy;
 mod read;
 mod recommend;
+mod repair;
 mod request;
 mod retired;
 mod search;
@@ -115,6 +117,8 @@ pub(crate) struct Inner {
     /// does not hold up flushes, and with them the writers.
     flush_pause: Mutex<Pause>,
     merge_pause: Mutex<Pause>,
+    /// The last flush met a full disk.
+    disk_full: AtomicBool,
     status: Mutex<MaintenanceStatus>,
     /// See [`crate::MemoryUse::building_bytes`].
     building_bytes: AtomicU64,
@@ -253,6 +257,7 @@ impl Inner {
             last_write: Mutex::new(Instant::now()),
             flush_pause: Mutex::new(Pause::default()),
             merge_pause: Mutex::new(Pause::default()),
+            disk_full: AtomicBool::new(false),
             status: Mutex::new(MaintenanceStatus::default()),
             building_bytes: AtomicU64::new(0),
             retired: Retired::default(),

@@ -3,13 +3,13 @@
 use serde::Serialize;
 use vecdb_storage::verify_file;
 
-use super::Collection;
 use super::read::Merge;
 use super::state::State;
+use super::{Collection, Inner};
 use crate::error::{Error, Result};
-use crate::part::Part;
+use crate::part::{Part, View};
 use crate::point::PointId;
-use crate::segment::FileEntry;
+use crate::segment::{FileEntry, Segment};
 use crate::stop::StopSignal;
 
 /// Segments up to this many rows have every row compared with the field indexes, larger ones this many.
@@ -36,6 +36,12 @@ pub struct VerifyReport {
     pub unreachable: u64,
     /// What is wrong, one line each; empty when all is well.
     pub problems: Vec<String>,
+    /// What a repair made anew, one line each.
+    pub repaired: Vec<String>,
+    /// Files that a repair set aside, each with the reason.
+    pub quarantined: Vec<String>,
+    /// Points that a repair could not read: they are in the files set aside, if anywhere.
+    pub lost: u64,
 }
 
 impl VerifyReport {
@@ -50,6 +56,9 @@ impl VerifyReport {
         self.links += other.links;
         self.unreachable += other.unreachable;
         self.problems.extend(other.problems);
+        self.repaired.extend(other.repaired);
+        self.quarantined.extend(other.quarantined);
+        self.lost += other.lost;
     }
 
     fn note<T>(&mut self, outcome: Result<T, impl std::fmt::Display>) -> Option<T> {
@@ -72,44 +81,7 @@ impl Collection {
         let state = inner.snapshot();
         let mut report = VerifyReport::default();
         for view in &state.segments {
-            let segment = &view.part;
-            report.segments += 1;
-            // The state holds these files.
-            for file in segment.entry().files() {
-                stop.check()?;
-                self.verify_one(file, &mut report);
-            }
-            {
-                // Held: a manifest that is replaced meanwhile would take its delete masks away. Flushes wait that long.
-                let manifest = inner.manifest.lock();
-                let entry = manifest.segments.iter().find(|s| s.id == segment.id());
-                if let Some(file) = entry.and_then(|entry| entry.live_file.as_ref()) {
-                    self.verify_one(file, &mut report);
-                }
-            }
-            stop.check()?;
-            if report.note(segment.verify_ids()).is_some() {
-                report.rows += u64::from(segment.rows());
-            }
-            stop.check()?;
-            let step = (segment.rows() as usize)
-                .div_ceil(FIELD_ROWS_CHECKED)
-                .max(1);
-            report.field_values += report.note(segment.verify_fields(step)).unwrap_or(0);
-            stop.check()?;
-            if let Some(index) = segment.index()
-                && let Some(found) = report.note(index.verify(segment.rows()))
-            {
-                report.links += found.links;
-                report.unreachable += u64::from(found.unreachable);
-                if found.unreachable > 0 {
-                    report.problems.push(format!(
-                        "segment {:016x}: {} rows cannot be reached through its graph",
-                        segment.id().0,
-                        found.unreachable
-                    ));
-                }
-            }
+            inner.verify_segment(view, &mut report, stop)?;
         }
         let twice = first_duplicate(&state, stop);
         // Having been stopped is no problem of the collection.
@@ -118,15 +90,6 @@ impl Collection {
             report.problems.push(format!("id {twice} is alive twice"));
         }
         Ok(report)
-    }
-
-    fn verify_one(&self, file: &FileEntry, report: &mut VerifyReport) {
-        let path = self.inner.folder.join(&file.name);
-        let checked = verify_file(self.inner.shared.disk.as_ref(), &path);
-        if report.note(checked).is_some() {
-            report.files += 1;
-            report.bytes += file.bytes;
-        }
     }
 
     /// [`Self::verify`] as an error if anything is wrong.
@@ -142,6 +105,68 @@ impl Collection {
                     self.name()
                 ),
             )),
+        }
+    }
+}
+
+impl Inner {
+    /// Checks the files of a segment and what is in them. What is wrong goes to the report.
+    ///
+    /// # Errors
+    /// That of `stop`.
+    pub(super) fn verify_segment(
+        &self,
+        view: &View<Segment>,
+        report: &mut VerifyReport,
+        stop: &StopSignal,
+    ) -> Result<()> {
+        let segment = &view.part;
+        report.segments += 1;
+        // The view holds these files.
+        for file in segment.entry().files() {
+            stop.check()?;
+            self.verify_one(file, report);
+        }
+        {
+            // Held: a manifest that is replaced meanwhile would take its delete masks away. Flushes wait that long.
+            let manifest = self.manifest.lock();
+            let entry = manifest.segments.iter().find(|s| s.id == segment.id());
+            if let Some(file) = entry.and_then(|entry| entry.live_file.as_ref()) {
+                self.verify_one(file, report);
+            }
+        }
+        stop.check()?;
+        if report.note(segment.verify_ids()).is_some() {
+            report.rows += u64::from(segment.rows());
+        }
+        stop.check()?;
+        let step = (segment.rows() as usize)
+            .div_ceil(FIELD_ROWS_CHECKED)
+            .max(1);
+        report.field_values += report.note(segment.verify_fields(step)).unwrap_or(0);
+        stop.check()?;
+        if let Some(index) = segment.index()
+            && let Some(found) = report.note(index.verify(segment.rows()))
+        {
+            report.links += found.links;
+            report.unreachable += u64::from(found.unreachable);
+            if found.unreachable > 0 {
+                report.problems.push(format!(
+                    "segment {:016x}: {} rows cannot be reached through its graph",
+                    segment.id().0,
+                    found.unreachable
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn verify_one(&self, file: &FileEntry, report: &mut VerifyReport) {
+        let path = self.folder.join(&file.name);
+        let checked = verify_file(self.shared.disk.as_ref(), &path);
+        if report.note(checked).is_some() {
+            report.files += 1;
+            report.bytes += file.bytes;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The write path: resolve -> log -> next state -> wait for the disk -> publish -> acknowledge.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use parking_lot::MutexGuard;
@@ -181,6 +182,7 @@ fn updated_row(
     let metadata = fields
         .observe(&metadata)
         .map_err(|e| Error::from(e).context(format_args!("id {}", shown(id))))?;
+    part.check_row(location.row)?;
     let vector = part.vectors()?.row_bytes(location.row).to_vec();
     Ok(Row {
         id: id.clone(),
@@ -264,9 +266,28 @@ impl Inner {
     fn writable_state(&self) -> Result<MutexGuard<'_, Arc<State>>> {
         let options = &self.shared.options;
         let mut working = self.working.lock();
+        if working.frozen.len() <= options.frozen_memtables_max {
+            self.check_writable()?;
+            return Ok(working);
+        }
+        let _stall = Stall::begin(self);
+        if !options.background {
+            // Nobody else flushes.
+            drop(working);
+            self.flush_frozen()?;
+            working = self.working.lock();
+        }
         let deadline = Instant::now() + options.write_stall_max;
         while working.frozen.len() > options.frozen_memtables_max {
             self.check_writable()?;
+            if self.disk_full.load(Ordering::Relaxed) {
+                // Waiting does not make room; the flush is tried again soon.
+                return Err(Error::io(
+                    "flush to",
+                    &self.folder,
+                    std::io::ErrorKind::StorageFull.into(),
+                ));
+            }
             if self
                 .flushed_some
                 .wait_until(&mut working, deadline)
@@ -314,6 +335,28 @@ impl Inner {
             next.freeze();
             *working = Arc::new(next);
         }
+    }
+}
+
+/// A write that waits for a flush; counted when it begins, timed when it ends.
+struct Stall<'a> {
+    inner: &'a Inner,
+    since: Instant,
+}
+
+impl<'a> Stall<'a> {
+    fn begin(inner: &'a Inner) -> Self {
+        inner.status.lock().write_stalls += 1;
+        Self {
+            inner,
+            since: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Stall<'_> {
+    fn drop(&mut self) {
+        self.inner.status.lock().write_stall_micros += self.since.elapsed().as_micros() as u64;
     }
 }
 

@@ -12,9 +12,11 @@ mod background;
 mod catalog;
 mod recover;
 mod registry;
+mod repair;
 mod replay;
 mod signals;
 
+pub(crate) use catalog::{Catalog, collection_folder};
 pub(crate) use signals::Signals;
 
 use std::fmt;
@@ -24,6 +26,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use vecdb_index::{Progress, Silent};
 use vecdb_storage::{Log, StorageError};
 use vecdb_vector::Kernels;
 
@@ -32,7 +35,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Env, Options};
 use crate::schema::CollectionConfig;
 use crate::stop::StopSignal;
-use catalog::Catalog;
 use recover::refuse_foreign_folder;
 use registry::Registry;
 
@@ -106,6 +108,16 @@ impl Database {
 
     /// [`Self::open`] on other components.
     pub fn open_with(env: &Env, folder: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_observed(env, folder, options, &Silent)
+    }
+
+    /// [`Self::open_with`]; `progress` hears how many bytes of the log have been read, of how many there are.
+    pub fn open_observed(
+        env: &Env,
+        folder: impl AsRef<Path>,
+        options: Options,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         let root = folder.as_ref().to_owned();
         let disk = env.disk.clone();
         let exists = disk
@@ -157,7 +169,10 @@ impl Database {
             kernels: Kernels::from_env()?,
             signals: Arc::new(Signals::default()),
         };
-        let registry = Arc::new(Registry::recover(root, shared, catalog)?);
+        let registry = Arc::new(Registry::recover(root, shared, catalog, progress)?);
+        if registry.recovery.skipped > 0 {
+            registry.leave_damage_behind();
+        }
         let background = registry.shared.options.background;
         let threads = if background {
             background::start(&registry)?

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
+use vecdb_index::Progress;
 use vecdb_storage::{Disk, Log, Position, StorageError, Wal, WalOptions};
 
 use super::Recovery;
@@ -13,13 +14,17 @@ use super::registry::{Named, Registry, Slot};
 use super::replay::replay;
 use crate::batch::WriteBatch;
 use crate::collection::{Inner, Shared};
-use crate::error::{Error, Result};
-use crate::options::OnCorruption;
+use crate::error::{Error, ErrorKind, Result};
 use crate::snapshot::remove_staging;
 
 impl Registry {
     /// Replays the log into the collections that it names. They are opened for it; the others wait for their first use.
-    pub(super) fn recover(root: PathBuf, shared: Shared, catalog: Catalog) -> Result<Self> {
+    pub(super) fn recover(
+        root: PathBuf,
+        shared: Shared,
+        catalog: Catalog,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
         remove_dropped(&shared, &root, &catalog);
         remove_staging(shared.disk.as_ref(), &root);
         let known: BTreeMap<u32, &CatalogEntry> = catalog
@@ -33,15 +38,23 @@ impl Registry {
         };
         let dir = root.join("wal");
         let options = WalOptions {
-            on_corruption: match shared.options.on_corruption {
-                OnCorruption::Stop => vecdb_storage::OnCorruption::Stop,
-                OnCorruption::Skip => vecdb_storage::OnCorruption::Skip,
-            },
+            on_corruption: shared.options.on_corruption.for_log(),
             ..WalOptions::default()
         };
+        let total = bytes_in(shared.disk.as_ref(), &dir);
+        let (mut read, mut told) = (0, 0);
         let mut unreadable = None;
         let (opened, mut replayed) = replay(&shared.pool, open, |take| {
             let mut deliver = |position: Position, bytes: &[u8]| {
+                read += bytes.len() as u64;
+                if read - told >= PROGRESS_BYTES {
+                    told = read;
+                    progress.advance(read.min(total), total);
+                }
+                if bytes.is_empty() {
+                    // It stands for an entry that was lost to damage and left out.
+                    return Ok(());
+                }
                 let id = WriteBatch::collection_of(bytes).map_err(|error| {
                     let message = format!("log entry {position}: {error}");
                     unreadable = Some(Error::new(error.kind(), message.clone()));
@@ -56,7 +69,16 @@ impl Registry {
             let disk = shared.disk.clone();
             Wal::open(disk, &dir, options, catalog.log_from, &mut deliver)
         });
-        let (log, recovery) = opened.map_err(|error| unreadable.take().unwrap_or(error.into()))?;
+        let (log, recovery) = opened.map_err(|error| match (unreadable.take(), &error) {
+            (Some(error), _) => error,
+            (None, StorageError::Corrupt { .. }) => {
+                let choice = "a copy of the folder should be kept; opened with `on_corruption: skip` the damaged stretch \
+                              is left out and counted, and what it held is lost";
+                Error::new(ErrorKind::Corrupt, format!("{error}: {choice}"))
+            }
+            (None, _) => error.into(),
+        })?;
+        progress.advance(total, total);
         let log_end = log.last();
         for inner in replayed.collections.values().flatten() {
             inner.check_reach(log_end)?;
@@ -87,10 +109,32 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// After damage in the log was left out: writes down what was read, so that the files with the damage can go and the
+    /// next opening does not meet it again. What fails here is tried when the database is closed.
+    pub(super) fn leave_damage_behind(&self) {
+        let _ = self.flush_all(Inner::flush);
+        self.trim_log(0);
+    }
+}
+
+/// How much of the log is read between two reports.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
+fn bytes_in(disk: &dyn Disk, dir: &Path) -> u64 {
+    let entries = disk.list(dir).unwrap_or_default();
+    entries.iter().map(|entry| entry.len).sum()
+}
+
 /// A folder with other people's files is not made into a database.
 pub(super) fn refuse_foreign_folder(disk: &dyn Disk, root: &Path) -> Result<()> {
     let entries = disk.list(root).map_err(|e| Error::io("list", root, e))?;
-    let ours = |name: &str| matches!(name, "LOCK" | "CATALOG.tmp" | "wal" | "collections");
+    let ours = |name: &str| {
+        matches!(
+            name,
+            "LOCK" | "CATALOG.tmp" | "wal" | "collections" | "lost+found"
+        )
+    };
     if let Some(foreign) = entries.iter().find(|entry| !ours(&entry.name)) {
         return Err(Error::invalid(format!(
             "{} has no database and is not empty (it holds {:?}); choose an empty or new folder",

@@ -95,7 +95,7 @@ impl Registry {
     }
 
     /// What became of a collection, which is opened if it is not yet. Whoever asks meanwhile waits for it.
-    fn slot<'a>(&self, name: &str, named: &'a Named) -> &'a Slot {
+    pub(super) fn slot<'a>(&self, name: &str, named: &'a Named) -> &'a Slot {
         named.slot.get_or_init(|| {
             let folder = collection_folder(&self.root, named.id);
             let opened = Inner::open(self.shared.clone(), name, named.id, &folder);
@@ -145,7 +145,7 @@ impl Registry {
         }
     }
 
-    fn not_found(&self, name: &str) -> Error {
+    pub(super) fn not_found(&self, name: &str) -> Error {
         let collections = self.collections.read();
         let known: Vec<_> = collections.keys().take(10).map(String::as_str).collect();
         let known = if known.is_empty() {

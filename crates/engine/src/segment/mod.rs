@@ -48,6 +48,9 @@ const METADATA_OFFSETS: &str = "metadata.offsets";
 const METADATA_BYTES: &str = "metadata.bytes";
 const META: &str = "meta";
 
+/// How many of the rows that a value finds are looked at when the field indexes are checked.
+const OTHERS_CHECKED: usize = 4;
+
 /// One entry of the id map: hash u64 | row u32.
 const ID_MAP_ENTRY: usize = 12;
 
@@ -307,7 +310,8 @@ impl Segment {
         Ok(())
     }
 
-    /// Compares the field indexes with the rows: every `step`-th row must be found by each of its own values.
+    /// Compares the field indexes with the rows: every `step`-th row must be found by each of its own values, and what
+    /// else is found by these must have them.
     pub(crate) fn verify_fields(&self, step: usize) -> Result<u64> {
         let mut checks = 0;
         for row in (0..self.entry.rows).step_by(step.max(1)).map(RowId) {
@@ -321,15 +325,29 @@ impl Segment {
                     _ => Filter::Exists(name.clone(), true),
                 };
                 checks += 1;
-                if !self.evaluate(&filter)?.mask.contains(row) {
+                let found = self.evaluate(&filter)?.mask;
+                if !found.contains(row) {
                     return Err(self.damaged(format_args!(
                         "row {} is missing from the index of field {name:?}",
                         row.0
                     )));
                 }
+                for other in found.iter().take(OTHERS_CHECKED) {
+                    if !filter.matches(&self.metadata(other)?) {
+                        return Err(self.damaged(format_args!(
+                            "the index of field {name:?} has row {} under a value of row {}",
+                            other.0, row.0
+                        )));
+                    }
+                }
             }
         }
         Ok(checks)
+    }
+
+    /// Whether all that makes up a row is there as it was written: vector, id and metadata.
+    pub(crate) fn is_readable(&self, row: RowId) -> bool {
+        self.check_row(row).is_ok() && Part::id(self, row).is_ok() && self.metadata(row).is_ok()
     }
 }
 
@@ -374,6 +392,12 @@ impl Part for Segment {
 
     fn metadata(&self, row: RowId) -> Result<Metadata> {
         Ok(decode_metadata(self.metadata_bytes(row)?)?)
+    }
+
+    fn check_row(&self, row: RowId) -> Result<()> {
+        let start = self.checked_row(row)? * self.layout.stride;
+        self.vectors.read(start..start + self.layout.stride)?;
+        Ok(())
     }
 
     fn evaluate(&self, filter: &Filter) -> Result<Evaluation> {

@@ -5,9 +5,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
-use vecdb_filter::FieldIndexes;
+use vecdb_filter::{FieldIndexBuilder, FieldIndexes, MetadataSchema};
 use vecdb_index::IndexSpec;
-use vecdb_storage::{Disk, SectionFile};
+use vecdb_storage::{Disk, MemoryDisk, SectionFile, SectionWriter};
 use vecdb_vector::RowMask;
 
 use super::{
@@ -24,6 +24,30 @@ impl Segment {
         entry: SegmentEntry,
         layout: Layout,
         spec: &IndexSpec,
+    ) -> Result<Self> {
+        Self::open_with(disk, folder, entry, layout, spec, |file, rows| {
+            Ok(FieldIndexes::open(file, rows)?)
+        })
+    }
+
+    /// [`Self::open`] as if no row had metadata, for one whose rows are about to be written anew: filters find nothing.
+    pub(crate) fn open_without_fields(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        entry: SegmentEntry,
+        layout: Layout,
+        spec: &IndexSpec,
+    ) -> Result<Self> {
+        Self::open_with(disk, folder, entry, layout, spec, |_, rows| no_fields(rows))
+    }
+
+    fn open_with(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        entry: SegmentEntry,
+        layout: Layout,
+        spec: &IndexSpec,
+        fields: impl FnOnce(&SectionFile, u32) -> Result<FieldIndexes>,
     ) -> Result<Self> {
         let path = folder.join(&entry.rows_file.name);
         let file = SectionFile::open(
@@ -81,7 +105,7 @@ impl Segment {
             id_map: column(ID_MAP, Some(rows * ID_MAP_ENTRY))?,
             metadata_offsets: column(METADATA_OFFSETS, Some((rows + 1) * 8))?,
             metadata_bytes: column(METADATA_BYTES, None)?,
-            fields: FieldIndexes::open(&file, entry.rows)?,
+            fields: fields(&file, entry.rows)?,
             index,
             index_columns,
             sketches: None,
@@ -95,6 +119,16 @@ impl Segment {
             layout,
         })
     }
+}
+
+/// The indexes of rows without metadata.
+fn no_fields(rows: u32) -> Result<FieldIndexes> {
+    let (disk, path) = (MemoryDisk::default(), Path::new("/fields"));
+    let mut out = SectionWriter::create(&disk, path, ROWS_KIND, FILE_VERSION)?;
+    FieldIndexBuilder::new(rows, &MetadataSchema::new()).finish(&mut out)?;
+    out.finish()?;
+    let file = SectionFile::open(&disk, path, ROWS_KIND, FILE_VERSION, None)?;
+    Ok(FieldIndexes::open(&file, rows)?)
 }
 
 /// The rows that were alive when the manifest was written; `None` when all were.

@@ -16,6 +16,9 @@ impl From<v1::VerifyResponse> for VerifyReport {
             links: message.links,
             unreachable: message.unreachable,
             problems: message.problems,
+            repaired: message.repaired,
+            quarantined: message.quarantined,
+            lost: message.lost,
         }
     }
 }
@@ -32,6 +35,9 @@ impl From<VerifyReport> for v1::VerifyResponse {
             links: report.links,
             unreachable: report.unreachable,
             problems: report.problems,
+            repaired: report.repaired,
+            quarantined: report.quarantined,
+            lost: report.lost,
         }
     }
 }

@@ -175,6 +175,8 @@ impl From<v1::MaintenanceStatus> for MaintenanceStatus {
             building: (message.building_of > 0)
                 .then_some((message.building_rows, message.building_of)),
             last_error: optional_text(message.last_error),
+            write_stalls: message.write_stalls,
+            write_stall_micros: message.write_stall_micros,
         }
     }
 }
@@ -188,6 +190,8 @@ impl From<MaintenanceStatus> for v1::MaintenanceStatus {
             building_rows,
             building_of,
             last_error: status.last_error.unwrap_or_default(),
+            write_stalls: status.write_stalls,
+            write_stall_micros: status.write_stall_micros,
         }
     }
 }

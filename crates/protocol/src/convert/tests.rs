@@ -103,6 +103,8 @@ fn settings_and_state_of_a_collection_round_trip() {
     let mut info = collection.info();
     info.maintenance.building = Some((0, 9));
     info.maintenance.last_error = Some("disk".to_owned());
+    info.maintenance.write_stalls = 3;
+    info.maintenance.write_stall_micros = 4;
     let message = v1::CollectionInfo::try_from(info.clone()).unwrap();
     let back = CollectionInfo::try_from(message).unwrap();
     assert_eq!(format!("{back:?}"), format!("{info:?}"));
@@ -327,6 +329,9 @@ fn reports_round_trip() {
         links: 7,
         unreachable: 8,
         problems: vec!["bad".to_owned()],
+        repaired: vec!["better".to_owned()],
+        quarantined: vec!["gone".to_owned()],
+        lost: 9,
     };
     let back = VerifyReport::from(v1::VerifyResponse::from(report.clone()));
     assert_eq!(back, report);

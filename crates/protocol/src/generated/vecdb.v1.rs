@@ -250,6 +250,11 @@ pub struct MaintenanceStatus {
     /// What the last flush or merge that failed said; tried again.
     #[prost(string, tag = "5")]
     pub last_error: ::prost::alloc::string::String,
+    /// Writes that had to wait for a flush, and for how long in all.
+    #[prost(uint64, tag = "6")]
+    pub write_stalls: u64,
+    #[prost(uint64, tag = "7")]
+    pub write_stall_micros: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCollectionsRequest {}
@@ -796,6 +801,9 @@ pub struct VerifyRequest {
     /// Empty: all.
     #[prost(string, tag = "1")]
     pub collection: ::prost::alloc::string::String,
+    /// Mend what can be mended, set aside what cannot be read, and check again.
+    #[prost(bool, tag = "2")]
+    pub repair: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyResponse {
@@ -823,6 +831,15 @@ pub struct VerifyResponse {
     /// What is wrong, one line each; empty when all is well.
     #[prost(string, repeated, tag = "9")]
     pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What a repair made anew, one line each.
+    #[prost(string, repeated, tag = "10")]
+    pub repaired: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Files that a repair set aside, each with the reason.
+    #[prost(string, repeated, tag = "11")]
+    pub quarantined: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Points that a repair could not read.
+    #[prost(uint64, tag = "12")]
+    pub lost: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AdviseRequest {

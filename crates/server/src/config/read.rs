@@ -111,6 +111,10 @@ fn storage(mut fields: Fields<'_>) -> Result<Storage> {
         &mut storage.wal_bytes_max,
         wal,
     )?;
+    if let Some(found) = fields.take("on_corruption") {
+        let choice = found.value.as_str().and_then(|text| text.parse().ok());
+        storage.on_corruption = choice.ok_or_else(|| found.wrong("stop or skip"))?;
+    }
     fields.finish()?;
     Ok(storage)
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use vecdb_engine::OnCorruption;
+
 use super::value::{Secret, as_bytes, as_optional_bytes};
 use crate::gateway::Access;
 
@@ -42,6 +44,8 @@ pub struct Storage {
     /// Beyond this many bytes of log, collections are flushed so that a restart stays quick. Default: 512 MiB.
     #[serde(serialize_with = "as_bytes")]
     pub wal_bytes_max: u64,
+    /// What opening does about damage in the middle of the log. Default: stop.
+    pub on_corruption: OnCorruption,
 }
 
 impl Default for Storage {
@@ -51,6 +55,7 @@ impl Default for Storage {
             background_threads: 0,
             memtable_bytes_max: 64 << 20,
             wal_bytes_max: 512 << 20,
+            on_corruption: OnCorruption::Stop,
         }
     }
 }

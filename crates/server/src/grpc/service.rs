@@ -465,7 +465,14 @@ impl VecDb for Service {
             operation,
             request,
             |q| q.collection.clone(),
-            |backend, q, stop| Ok(backend.verify(text(&q.collection), stop)?.into()),
+            |backend, q, stop| {
+                let only = text(&q.collection);
+                let report = match q.repair {
+                    true => backend.repair(only, stop)?,
+                    false => backend.verify(only, stop)?,
+                };
+                Ok(report.into())
+            },
         )
         .await
     }

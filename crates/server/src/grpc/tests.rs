@@ -276,7 +276,10 @@ async fn collections_are_made_looked_at_and_removed() {
             .into_inner();
         assert_eq!(compacted.collection.unwrap().segments.len(), 1);
     }
-    let verify = v1::VerifyRequest { collection: name() };
+    let verify = v1::VerifyRequest {
+        collection: name(),
+        repair: true,
+    };
     let report = client.verify(verify).await.unwrap().into_inner();
     assert_eq!((report.segments, report.problems), (1, vec![]));
     let verify = client.verify(v1::VerifyRequest::default()).await.unwrap();

@@ -172,7 +172,7 @@ pub(super) fn all() -> Vec<Route> {
             Op::Verify,
             Verb::Post,
             "/v1/verify",
-            "Checks every file of a collection or of the database",
+            "Checks every file of a collection or of the database, and mends it if asked to",
             verify,
         )
         .covering(|request| request.collection.as_deref().unwrap_or_default())
@@ -391,9 +391,11 @@ fn advise(job: &Job<'_>, request: AdviseRequest) -> Result<AdviseResponse> {
 }
 
 fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {
-    let report = job
-        .backend
-        .verify(request.collection.as_deref(), job.stop)?;
+    let only = request.collection.as_deref();
+    let report = match request.repair {
+        true => job.backend.repair(only, job.stop)?,
+        false => job.backend.verify(only, job.stop)?,
+    };
     Ok(report.into())
 }
 

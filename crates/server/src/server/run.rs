@@ -117,6 +117,7 @@ async fn serve(
                         path = %config.storage.path.display(),
                         replayed = recovery.replayed,
                         torn_bytes_cut = recovery.torn_bytes_cut,
+                        skipped = recovery.skipped,
                         "the database is open"
                     );
                     database = Some(opened);
@@ -246,6 +247,7 @@ fn options(storage: &Storage) -> Options {
         threads: storage.background_threads,
         memtable_bytes_max: storage.memtable_bytes_max,
         wal_bytes_max: storage.wal_bytes_max,
+        on_corruption: storage.on_corruption,
         ..Options::default()
     }
 }

@@ -27,7 +27,9 @@ fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
     fill(&client, "c", 10);
     let mut acknowledged = 10;
     let mut write = || {
-        let points = vec![Point::new(acknowledged, vec![acknowledged as f32, 1.0])];
+        let point = Point::new(acknowledged, vec![acknowledged as f32, 1.0]);
+        // The log has taken room for a mebibyte: this fills it soon.
+        let points = vec![point.with("text", "x".repeat(4_000))];
         let written = client.upsert("c", points, None, stop);
         acknowledged += u64::from(written.is_ok());
         written
@@ -63,6 +65,10 @@ fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
         metric(&server, r#"vecdb_refused_total{reason="disk"}"#),
         3.0
     );
+    // There is room again, and then none any more.
+    disk.set_space(None);
+    write().unwrap();
+    disk.set_space(Some(0));
 
     assert_eq!(client.count("c", None, stop).unwrap(), acknowledged);
     let search = SearchRequest::new([3.0, 1.0]);

@@ -151,6 +151,17 @@ impl DiskFile for Appender {
     fn len(&self) -> u64 {
         self.len
     }
+
+    #[cfg(target_os = "linux")]
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+            // Not every file system can; then a write meets the full disk.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    }
 }
 
 impl DiskRead for Opened {

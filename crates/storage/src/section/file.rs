@@ -92,8 +92,8 @@ impl SectionFile {
         Ok(file)
     }
 
-    /// Opens a file of any kind and version.
-    fn open_any(
+    /// Opens a file of any kind and version, to look at it.
+    pub fn open_any(
         disk: &dyn Disk,
         path: &Path,
         expected_len: Option<u64>,
@@ -190,6 +190,16 @@ impl SectionFile {
     /// Names of the sections in file order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.sections.iter().map(Section::name)
+    }
+
+    /// The sections in file order.
+    pub fn sections(&self) -> impl Iterator<Item = &Section> {
+        self.sections.iter()
+    }
+
+    /// The caller's kind from the header.
+    pub fn kind(&self) -> [u8; 4] {
+        self.kind
     }
 
     /// The caller's version from the header.

@@ -3,6 +3,9 @@
 //! No thread of its own writes. Appending copies the frame into a shared buffer; of those who wait
 //! in commit one becomes the leader, takes the whole buffer, writes and syncs it and wakes the rest.
 //! Meanwhile the next group fills the buffer: the slower the disk, the larger the groups.
+//!
+//! Before a frame gets a position there is room for it on the disk: a full disk is met where nothing
+//! has happened yet, and refuses the frame; the next one is tried again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use super::layout::{End, FILE_HEADER_BYTES, FRAME_HEAD_BYTES, FileHeader, encode_frame};
 use super::recover::recover;
 use super::scan::ScannedFile;
-use super::writer::{Chunk, Writer};
+use super::writer::Writer;
 use super::{Durability, Log, Position, Replay, WalOptions, WalRecovery};
 use crate::StorageError;
 use crate::disk::Disk;
@@ -22,6 +25,8 @@ use crate::unique::fresh_file_uuid;
 
 /// Appending over this much unwritten data writes it first.
 const BUFFER_BYTES_MAX: usize = 64 << 20;
+/// Room on the disk is taken in steps of this size.
+const ROOM_BYTES: u64 = 1 << 20;
 /// A buffer up to this size is kept for the next group.
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
@@ -46,11 +51,14 @@ struct Shared {
 
 struct State {
     /// Appended, not yet written.
-    chunks: Vec<Chunk>,
-    buffered: usize,
+    buffer: Vec<u8>,
     spare: Vec<u8>,
     /// Where the next frame goes; None if it begins a new file.
     tail: Option<End>,
+    /// Up to this length there is room for the tail's file.
+    room: u64,
+    /// Somebody makes room; nobody appends meanwhile.
+    making_room: bool,
     previous: End,
     serial: u64,
     /// Oldest first; the last one is the tail's if there is a tail.
@@ -88,10 +96,11 @@ impl Wal {
         let recovered = recover(Arc::clone(&disk), dir, &options, replay_from, replay)?;
         let last = recovered.last;
         let state = State {
-            chunks: Vec::new(),
-            buffered: 0,
+            buffer: Vec::new(),
             spare: Vec::new(),
             tail: recovered.tail,
+            room: 0,
+            making_room: false,
             previous: recovered.previous,
             serial: recovered.serial,
             files: recovered.files,
@@ -178,21 +187,17 @@ impl Log for Wal {
             });
         }
         let mut state = self.shared.state.lock();
-        while state.buffered > BUFFER_BYTES_MAX {
+        while state.buffer.len() > BUFFER_BYTES_MAX {
             let last = state.last;
             drop(state);
             self.shared.commit_to(last, false)?;
             state = self.shared.state.lock();
         }
-        state.usable()?;
         if state.closed {
             return Err(StorageError::Usage("the log is closed".into()));
         }
-        Ok(state.append(
-            payload,
-            &self.shared.dir,
-            self.shared.options.file_bytes_max,
-        ))
+        let mut state = self.shared.with_room(state, payload.len() as u64)?;
+        Ok(state.append(payload))
     }
 
     fn commit(&self, position: Position, durability: Durability) -> Result<(), StorageError> {
@@ -301,14 +306,12 @@ impl Shared {
         mut writer: Writer,
         sync: bool,
     ) -> MutexGuard<'a, State> {
-        let mut chunks = std::mem::take(&mut state.chunks);
-        let target = state.last;
-        state.buffered = 0;
+        let (frames, target) = state.take_buffer();
         drop(state);
 
-        let mut result = writer.write(&chunks);
-        if sync && let Ok(rotated) = result {
-            self.state.lock().note_written(target, rotated);
+        let mut result = writer.write(&frames).map(|()| 0);
+        if sync && result.is_ok() {
+            self.state.lock().note_written(target, 0);
             self.finished.notify_all();
             result = writer.sync().map(|()| target);
         }
@@ -317,21 +320,133 @@ impl Shared {
             Ok(durable) => {
                 state.note_written(target, durable);
                 state.writer = Some(writer);
-                if let Some(mut chunk) = chunks.pop()
-                    && chunk.frames.capacity() <= SPARE_BYTES_MAX
-                {
-                    chunk.frames.clear();
-                    state.spare = chunk.frames;
-                }
+                state.keep_spare(frames);
             }
-            Err(cause) => {
-                state.poisoned = Some(Arc::new(cause));
-                state.chunks.clear();
-                state.buffered = 0;
-            }
+            Err(cause) => state.poison(cause),
         }
         self.finished.notify_all();
         state
+    }
+
+    /// Waits until there is room on the disk for a frame of this payload, in the tail's file or a new one.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], after which everything is as before; or the log is poisoned.
+    fn with_room<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        payload_bytes: u64,
+    ) -> Result<MutexGuard<'a, State>, StorageError> {
+        let bytes = FRAME_HEAD_BYTES + payload_bytes;
+        let file_bytes_max = self.options.file_bytes_max;
+        loop {
+            state.usable()?;
+            let tail = state.tail.filter(|tail| {
+                let begun = tail.len > FILE_HEADER_BYTES;
+                !begun || tail.len.saturating_add(bytes) <= file_bytes_max
+            });
+            let end = tail.map_or(FILE_HEADER_BYTES, |tail| tail.len) + bytes;
+            if tail.is_some() && end <= state.room && !state.making_room {
+                return Ok(state);
+            }
+            let Some(writer) = state.writer.take() else {
+                self.finished.wait(&mut state);
+                continue;
+            };
+            state.making_room = true;
+            let room = end
+                .next_multiple_of(ROOM_BYTES)
+                .min(file_bytes_max.max(end));
+            let made;
+            (state, made) = match tail {
+                Some(_) => self.extend(state, writer, room),
+                None => self.begin_file(state, writer, room),
+            };
+            state.making_room = false;
+            self.finished.notify_all();
+            made?;
+        }
+    }
+
+    /// Takes room for the tail's file up to this length. The state is unlocked meanwhile.
+    fn extend<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        mut writer: Writer,
+        room: u64,
+    ) -> (MutexGuard<'a, State>, Result<(), StorageError>) {
+        drop(state);
+        let made = writer.extend(room);
+        let mut state = self.state.lock();
+        let made = match made {
+            Ok(()) => {
+                state.room = room;
+                state.writer = Some(writer);
+                Ok(())
+            }
+            Err(full @ StorageError::Full { .. }) => {
+                state.writer = Some(writer);
+                Err(full)
+            }
+            Err(cause) => {
+                state.poison(cause);
+                state.usable()
+            }
+        };
+        (state, made)
+    }
+
+    /// Writes and syncs what was appended, then begins a file. The state is unlocked meanwhile.
+    fn begin_file<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        mut writer: Writer,
+        room: u64,
+    ) -> (MutexGuard<'a, State>, Result<(), StorageError>) {
+        let (frames, target) = state.take_buffer();
+        let header = FileHeader {
+            uuid: fresh_file_uuid(),
+            serial: state.serial + 1,
+            first: target + 1,
+            previous: state.tail.unwrap_or(state.previous),
+        };
+        drop(state);
+        let written = writer.write(&frames).and_then(|()| writer.sync());
+        let begun = match &written {
+            Ok(()) => writer.begin(&header).and_then(|file| file.prepare(room)),
+            Err(_) => Ok(None),
+        };
+        // Once the file may have its name only another opening knows what there is.
+        let (begun, published) = match begun {
+            Ok(Some(file)) => (Ok(()), file.publish()),
+            Ok(None) => (Ok(()), Ok(())),
+            Err(error) => (Err(error), Ok(())),
+        };
+        let mut state = self.state.lock();
+        let outcome = match (written.and(published), begun) {
+            (Err(cause), _) => Err(cause),
+            (Ok(()), Err(full @ StorageError::Full { .. })) => {
+                state.note_written(target, target);
+                state.writer = Some(writer);
+                state.keep_spare(frames);
+                return (state, Err(full));
+            }
+            (Ok(()), begun) => begun,
+        };
+        match outcome {
+            Ok(()) => {
+                state.note_written(target, target);
+                state.writer = Some(writer);
+                state.keep_spare(frames);
+                state.begun(&header, room, &self.dir);
+                (state, Ok(()))
+            }
+            Err(cause) => {
+                state.poison(cause);
+                let refused = state.usable();
+                (state, refused)
+            }
+        }
     }
 
     /// The thread of [`Durability::Interval`].
@@ -364,9 +479,9 @@ impl Shared {
             && let Some(mut end) = state.tail.take()
             && let Some(writer) = &mut state.writer
         {
-            let mut chunk = Chunk::default();
-            encode_frame(&mut end, last + 1, last, None, &mut chunk.frames);
-            let _ = writer.write(&[chunk]);
+            let mut seal = Vec::new();
+            encode_frame(&mut end, last + 1, last, None, &mut seal);
+            let _ = writer.write(&seal);
         }
         state.writer = None;
     }
@@ -387,63 +502,50 @@ impl State {
         self.durable = self.durable.max(durable);
     }
 
-    fn append(&mut self, payload: &[u8], dir: &Path, file_bytes_max: u64) -> Position {
+    fn poison(&mut self, cause: StorageError) {
+        self.poisoned = Some(Arc::new(cause));
+        self.buffer.clear();
+    }
+
+    /// What was appended, and up to which position that is.
+    fn take_buffer(&mut self) -> (Vec<u8>, Position) {
+        let spare = std::mem::take(&mut self.spare);
+        (std::mem::replace(&mut self.buffer, spare), self.last)
+    }
+
+    fn keep_spare(&mut self, mut frames: Vec<u8>) {
+        if frames.capacity() <= SPARE_BYTES_MAX {
+            frames.clear();
+            self.spare = frames;
+        }
+    }
+
+    /// There is room for it: [`Shared::with_room`].
+    fn append(&mut self, payload: &[u8]) -> Position {
         let position = self.last + 1;
-        let bytes = FRAME_HEAD_BYTES + payload.len() as u64;
-        let full = |tail: End| {
-            tail.len > FILE_HEADER_BYTES && tail.len.saturating_add(bytes) > file_bytes_max
-        };
-        let mut end = match self.tail {
-            Some(tail) if !full(tail) => tail,
-            _ => self.begin_file(position, dir),
-        };
-        if self.chunks.is_empty() {
-            self.chunks.push(Chunk::default());
-        }
-        if let Some(chunk) = self.chunks.last_mut() {
-            if chunk.frames.capacity() == 0 {
-                chunk.frames = std::mem::take(&mut self.spare);
-            }
+        if let Some(end) = &mut self.tail {
             let durable = self.durable;
-            encode_frame(
-                &mut end,
-                position,
-                durable,
-                Some(payload),
-                &mut chunk.frames,
-            );
+            encode_frame(end, position, durable, Some(payload), &mut self.buffer);
+            if let Some(file) = self.files.last_mut() {
+                file.last = position;
+                file.bytes = end.len;
+            }
         }
-        if let Some(file) = self.files.last_mut() {
-            file.last = position;
-            file.bytes = end.len;
-        }
-        self.tail = Some(end);
         self.last = position;
-        self.buffered += bytes as usize;
         position
     }
 
-    /// The file is made by the leader who meets its header in the buffer.
-    fn begin_file(&mut self, first: Position, dir: &Path) -> End {
-        self.serial += 1;
-        let header = FileHeader {
-            uuid: fresh_file_uuid(),
-            serial: self.serial,
-            first,
-            previous: self.tail.unwrap_or(self.previous),
-        };
+    fn begun(&mut self, header: &FileHeader, room: u64, dir: &Path) {
         let end = header.end();
+        self.serial = header.serial;
         self.files.push(FileInfo {
             path: header.path(dir),
-            first,
-            last: first - 1,
+            first: header.first,
+            last: header.first - 1,
             bytes: end.len,
         });
-        self.chunks.push(Chunk {
-            header: Some(header),
-            frames: Vec::new(),
-        });
-        end
+        self.tail = Some(end);
+        self.room = room;
     }
 }
 

@@ -18,7 +18,7 @@ mod recover;
 mod scan;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::StorageError;
@@ -117,27 +117,56 @@ pub struct WalReport {
     pub found: WalRecovery,
     /// First and last position, if there is any frame.
     pub positions: Option<(Position, Position)>,
+    /// Its files, oldest first.
+    pub files: Vec<WalFile>,
+}
+
+/// One file of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Drawn when it was made; seeds its checksums.
+    pub uuid: [u8; 16],
+    /// The position of its first frame.
+    pub first: Position,
+    /// That of its last one; one less than `first` if it has none.
+    pub last: Position,
+    /// Its length.
+    pub bytes: u64,
 }
 
 impl Wal {
     /// Reads a whole log and checks every frame, changing nothing. Damage is an error.
     pub fn verify(disk: &dyn Disk, dir: &Path) -> Result<WalReport, StorageError> {
+        Self::read(disk, dir, OnCorruption::Stop, &mut |_, _| Ok(()))
+    }
+
+    /// Reads a whole log, changing nothing, and delivers every frame. The end of a log in use may look torn.
+    pub fn read(
+        disk: &dyn Disk,
+        dir: &Path,
+        on_corruption: OnCorruption,
+        deliver: &mut Replay<'_>,
+    ) -> Result<WalReport, StorageError> {
         let mut positions: Option<(Position, Position)> = None;
-        let mut note = |position: Position, _: &[u8]| {
+        let mut note = |position: Position, payload: &[u8]| {
             let first = positions.map_or(position, |(first, _)| first);
             positions = Some((first, position));
-            Ok(())
+            deliver(position, payload)
         };
-        let scan = scan::scan(
-            disk,
-            dir,
-            OnCorruption::Stop,
-            scan::Expect::Anything,
-            &mut note,
-        )?;
+        let scan = scan::scan(disk, dir, on_corruption, scan::Expect::Anything, &mut note)?;
+        let files = scan.files.into_iter().map(|file| WalFile {
+            path: file.path,
+            uuid: file.header.uuid,
+            first: file.header.first,
+            last: file.last,
+            bytes: file.bytes,
+        });
         Ok(WalReport {
             found: scan.found,
             positions,
+            files: files.collect(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Opens a log: reads it, makes what was read durable, and says where to go on.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +44,17 @@ pub(super) fn recover(
         disk.remove_file(path)
             .map_err(|e| StorageError::io("remove", path, e))?;
     }
+    for path in &scan.damaged {
+        // Kept for whoever wants to look at it, under a name that is no log file's.
+        let mut aside = path.as_os_str().to_os_string();
+        aside.push(".damaged");
+        disk.rename(path, Path::new(&aside))
+            .map_err(|e| StorageError::io("set aside", path, e))?;
+    }
+    if !scan.damaged.is_empty() {
+        disk.sync_dir(dir)
+            .map_err(|e| StorageError::io("sync", dir, e))?;
+    }
     let last_file = scan.files.pop();
     let read_to = last_file.as_ref().map_or(0, |file| file.last);
     let mut recovered = Recovered {
@@ -56,28 +68,30 @@ pub(super) fn recover(
     };
     if let Some(mut file) = last_file {
         let doubtful = std::mem::take(&mut file.doubtful);
-        let first_doubtful = doubtful.front().copied();
         recovered.files.push(FileInfo::of(&file));
         // Positions up to `replay_from` are durable elsewhere.
-        if let Some(first) = first_doubtful
-            && file.last > replay_from
-        {
-            copy_doubtful(&*disk, dir, &file, first, &mut recovered)?;
+        if !doubtful.is_empty() && file.last > replay_from {
+            copy_doubtful(&*disk, dir, &file, doubtful, &mut recovered)?;
+        } else if recovered.found.skipped > 0 {
+            begin_after_damage(dir, &mut recovered)?;
         }
     }
     Ok(recovered)
 }
 
 /// Writes the frames behind the known durable end of the last file into a new one and makes that
-/// durable: the page cache may hold what the device does not.
+/// durable: the page cache may hold what the device does not. Frames left out as damaged become
+/// empty ones, so that positions have no gap.
 fn copy_doubtful(
     disk: &dyn Disk,
     dir: &Path,
     file: &ScannedFile,
-    from: Doubtful,
+    mut doubtful: VecDeque<Doubtful>,
     recovered: &mut Recovered,
 ) -> Result<(), StorageError> {
-    let first = from.position;
+    let Some(first) = doubtful.front().map(|frame| frame.position) else {
+        return Ok(());
+    };
     recovered.serial += 1;
     let header = FileHeader {
         uuid: fresh_file_uuid(),
@@ -88,15 +102,19 @@ fn copy_doubtful(
     let mut source = Source::open(disk, &file.path)?;
     let mut new_file = recovered.writer.begin(&header)?;
     let mut end = header.end();
-    let mut from = from.start(file.header.uuid);
     let mut frames = Vec::new();
     for position in first..=file.last {
-        let (head, payload) = source
-            .frame(from, position)?
-            .map_err(|what| StorageError::corrupt(&file.path, from.len, what))?;
+        let payload: &[u8] = match doubtful.pop_front_if(|frame| frame.position == position) {
+            None => &[],
+            Some(frame) => {
+                let from = frame.start(file.header.uuid);
+                let (_, payload) = source
+                    .frame(from, position)?
+                    .map_err(|what| StorageError::corrupt(&file.path, from.len, what))?;
+                payload
+            }
+        };
         encode_frame(&mut end, position, first - 1, Some(payload), &mut frames);
-        from.len += head.frame_bytes();
-        from.crc = head.crc;
         if frames.len() >= COPY_BYTES {
             new_file.write(&frames)?;
             frames.clear();
@@ -112,6 +130,28 @@ fn copy_doubtful(
         path: header.path(dir),
         first,
         last: file.last,
+        bytes: end.len,
+    });
+    recovered.tail = Some(end);
+    Ok(())
+}
+
+/// Begins a file, so that the one with damage is not the newest, which stays, and can be trimmed.
+fn begin_after_damage(dir: &Path, recovered: &mut Recovered) -> Result<(), StorageError> {
+    recovered.serial += 1;
+    let first = recovered.last + 1;
+    let header = FileHeader {
+        uuid: fresh_file_uuid(),
+        serial: recovered.serial,
+        first,
+        previous: recovered.previous,
+    };
+    recovered.writer.begin(&header)?.publish()?;
+    let end = header.end();
+    recovered.files.push(FileInfo {
+        path: header.path(dir),
+        first,
+        last: first - 1,
         bytes: end.len,
     });
     recovered.tail = Some(end);

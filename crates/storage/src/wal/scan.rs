@@ -28,6 +28,8 @@ pub(super) struct Scan {
     pub(super) serial: u64,
     /// Files that a crash left behind half made.
     pub(super) rubbish: Vec<PathBuf>,
+    /// Files whose header cannot be read; only when skipping.
+    pub(super) damaged: Vec<PathBuf>,
 }
 
 /// A file and what was accepted of it.
@@ -87,6 +89,7 @@ pub(super) fn scan(
         files: Vec::new(),
         serial: 0,
         rubbish: Vec::new(),
+        damaged: Vec::new(),
     };
     let headers = read_headers(disk, dir, on_corruption, &mut scan)?;
     for (index, (path, header)) in headers.iter().enumerate() {
@@ -135,6 +138,9 @@ fn read_headers(
         .list(dir)
         .map_err(|e| StorageError::io("list", dir, e))?
     {
+        if entry.is_dir {
+            continue;
+        }
         if let Some(serial) = serial_of(&entry.name) {
             names.push((serial, entry.name));
         } else if entry.name.ends_with(".wal.tmp") {
@@ -157,6 +163,7 @@ fn read_headers(
             Ok(header) => headers.push((path, header)),
             Err(StorageError::Corrupt { .. }) if on_corruption == OnCorruption::Skip => {
                 scan.found.skipped += 1;
+                scan.damaged.push(path);
             }
             Err(error) => return Err(error),
         }

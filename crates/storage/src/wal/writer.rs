@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Position;
 use super::layout::FileHeader;
 use crate::StorageError;
 use crate::disk::{Disk, DiskFile, temporary_name};
@@ -19,13 +18,6 @@ struct Current {
     file: Box<dyn DiskFile>,
     path: PathBuf,
     unsynced: bool,
-}
-
-/// Encoded frames; with a header they begin a new file.
-#[derive(Default)]
-pub(super) struct Chunk {
-    pub(super) header: Option<FileHeader>,
-    pub(super) frames: Vec<u8>,
 }
 
 /// A file under its temporary name, so that a crash leaves either all of it or nothing.
@@ -44,21 +36,20 @@ impl Writer {
         }
     }
 
-    /// Hands the frames to the operating system. Returns the position up to which beginning new
-    /// files made the log durable, 0 for none.
-    pub(super) fn write(&mut self, chunks: &[Chunk]) -> Result<Position, StorageError> {
-        let mut durable = 0;
-        for chunk in chunks {
-            if let Some(header) = &chunk.header {
-                self.sync()?;
-                self.begin(header)?.publish()?;
-                durable = header.first - 1;
-            }
-            if let Some(current) = &mut self.current {
-                current.write(&chunk.frames)?;
-            }
+    /// Hands frames to the operating system.
+    pub(super) fn write(&mut self, frames: &[u8]) -> Result<(), StorageError> {
+        match &mut self.current {
+            Some(current) => current.write(frames),
+            None => Ok(()),
         }
-        Ok(durable)
+    }
+
+    /// Takes room on the disk for the file to grow to so many bytes.
+    pub(super) fn extend(&mut self, bytes: u64) -> Result<(), StorageError> {
+        match &mut self.current {
+            Some(current) => current.extend(bytes),
+            None => Ok(()),
+        }
     }
 
     /// Makes everything written durable.
@@ -73,6 +64,16 @@ impl Writer {
     pub(super) fn begin(&mut self, header: &FileHeader) -> Result<NewFile<'_>, StorageError> {
         let path = header.path(&self.dir);
         let temporary = temporary_name(&path);
+        // What is left of an attempt on a full disk.
+        if self
+            .disk
+            .exists(&temporary)
+            .map_err(|e| StorageError::io("look for", &temporary, e))?
+        {
+            self.disk
+                .remove_file(&temporary)
+                .map_err(|e| StorageError::io("remove", &temporary, e))?;
+        }
         let file = self
             .disk
             .create(&temporary)
@@ -96,6 +97,13 @@ impl NewFile<'_> {
         self.current.write(frames)
     }
 
+    /// Takes room for so many bytes and makes the header durable. Nothing has the file's name yet.
+    pub(super) fn prepare(mut self, bytes: u64) -> Result<Option<Self>, StorageError> {
+        self.current.extend(bytes)?;
+        self.current.sync()?;
+        Ok(Some(self))
+    }
+
     /// Makes the file durable and then its name; from here on it is the one written to.
     pub(super) fn publish(self) -> Result<(), StorageError> {
         let Self {
@@ -103,7 +111,9 @@ impl NewFile<'_> {
             mut current,
             temporary,
         } = self;
-        current.sync()?;
+        if current.unsynced {
+            current.sync()?;
+        }
         writer
             .disk
             .rename(&temporary, &current.path)
@@ -126,6 +136,12 @@ impl Current {
         self.file
             .write(bytes)
             .map_err(|e| StorageError::io("write", &self.path, e))
+    }
+
+    fn extend(&mut self, bytes: u64) -> Result<(), StorageError> {
+        self.file
+            .preallocate(bytes)
+            .map_err(|e| StorageError::io("make room for", &self.path, e))
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {

@@ -256,13 +256,15 @@ impl DiskFile for Handle {
                 (kept.min(bytes.len()), Some(error))
             }
         };
-        let space = state.space.map_or(wanted, |space| space as usize);
-        let kept = wanted.min(space);
-        let part = bytes.get(..kept).unwrap_or(bytes);
+        let space = state.space;
         let file = state.tree.file_mut(self.id, &self.path)?;
+        // What there is room for already takes no more space.
+        let paid = file.room.saturating_sub(file.live.len() as u64);
+        let kept = space.map_or(wanted, |space| wanted.min((paid + space) as usize));
+        let part = bytes.get(..kept).unwrap_or(bytes);
         file.live.extend_from_slice(part);
         if let Some(space) = &mut state.space {
-            *space -= kept as u64;
+            *space -= (kept as u64).saturating_sub(paid);
         }
         self.len += kept as u64;
         match failure {
@@ -296,8 +298,21 @@ impl DiskFile for Handle {
         self.len
     }
 
-    fn preallocate(&mut self, _bytes: u64) -> io::Result<()> {
-        self.disk.call(Op::Preallocate, &self.path, |_| Ok(()))
+    fn preallocate(&mut self, bytes: u64) -> io::Result<()> {
+        self.disk.call(Op::Preallocate, &self.path, |state| {
+            let space = state.space;
+            let file = state.tree.file_mut(self.id, &self.path)?;
+            let has = file.room.max(file.live.len() as u64);
+            let more = bytes.saturating_sub(has);
+            if space.is_some_and(|space| space < more) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            file.room = has + more;
+            if let Some(space) = &mut state.space {
+                *space -= more;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) struct File {
     pub(super) durable: Vec<u8>,
     /// Bytes up to here have no dirty pages: synced, or dropped by a failed sync.
     clean: usize,
+    /// Up to this length there is room for it on the disk.
+    pub(super) room: u64,
     /// Where failed syncs dropped pages: what is durable there stays what it was.
     dropped: Vec<std::ops::Range<usize>>,
 }
@@ -343,6 +345,7 @@ impl Tree {
                     let bytes = file.after_crash(mode, &mut random);
                     Node::File(File {
                         clean: bytes.len(),
+                        room: 0,
                         durable: bytes.clone(),
                         live: bytes,
                         dropped: Vec::new(),

@@ -53,6 +53,7 @@ class AsyncVecDBClient:
         create: bool = True,
         threads: int = 0,
         snapshots: str | os.PathLike[str] | None = None,
+        on_corruption: str = "stop",
         concurrency: int = 32,
     ) -> None:
         self._client = VecDBClient(
@@ -67,6 +68,7 @@ class AsyncVecDBClient:
             create=create,
             threads=threads,
             snapshots=snapshots,
+            on_corruption=on_corruption,
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="vecdb")
         self._process = os.getpid()
@@ -390,9 +392,9 @@ class AsyncVecDBClient:
         """See :meth:`VecDBClient.compact`."""
         await self._call(self._client.compact, collection)
 
-    async def verify(self, collection: str | None = None) -> AttributeDict:
+    async def verify(self, collection: str | None = None, *, repair: bool = False) -> AttributeDict:
         """See :meth:`VecDBClient.verify`."""
-        return await self._call(self._client.verify, collection)
+        return await self._call(self._client.verify, collection, repair=repair)
 
     async def advise(
         self,

@@ -48,6 +48,9 @@ class VecDBClient:
         threads: Threads for index builds and batch searches of the folder; 0 means all processors.
         snapshots: Where snapshots of the folder go: another folder, or a URL such as ``s3://bucket/prefix``. A server has
             its own setting for that.
+        on_corruption: What opening a folder does about damage in the middle of its log: ``"stop"`` raises a
+            :class:`CorruptError` with file and offset, ``"skip"`` leaves it out and counts it in
+            ``status().recovery.skipped``.
 
     Any thread may use a client at any time; searches run side by side. A process that was forked needs a client of its
     own. Every call that fails raises a :class:`VecDBError`. Close a client, or use it in a ``with`` statement.
@@ -67,6 +70,7 @@ class VecDBClient:
         create: bool = True,
         threads: int = 0,
         snapshots: str | os.PathLike[str] | None = None,
+        on_corruption: str = "stop",
     ) -> None:
         if (url is None) == (path is None):
             raise InvalidArgumentError(
@@ -92,7 +96,7 @@ class VecDBClient:
                 raise InvalidArgumentError("keys and certificates are for servers; a folder needs none")
             self._place = os.fspath(path)
             location = None if snapshots is None else os.fspath(snapshots)
-            self._connection = Connection.open(path, create, threads, location)
+            self._connection = Connection.open(path, create, threads, location, on_corruption)
             _open_folders.add(self)
 
     # Collections
@@ -458,9 +462,13 @@ class VecDBClient:
         """Merges all segments into one and drops what is dead."""
         self._connection.compact(collection)
 
-    def verify(self, collection: str | None = None) -> AttributeDict:
-        """Checks every file of a collection, or of the whole database; what is wrong is in ``problems``."""
-        return AttributeDict(self._connection.verify(collection))
+    def verify(self, collection: str | None = None, *, repair: bool = False) -> AttributeDict:
+        """Checks every file of a collection, or of the whole database; what is wrong is in ``problems``.
+
+        With ``repair`` what can be mended is (indexes, id maps and field indexes are made anew: ``repaired``), files
+        that cannot be read are set aside (``quarantined``, with ``lost`` points), and ``problems`` is what is left.
+        """
+        return AttributeDict(self._connection.verify(collection, repair))
 
     def advise(
         self,

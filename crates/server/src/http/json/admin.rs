@@ -27,6 +27,9 @@ pub(in crate::http) struct CompactRequest {
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct VerifyRequest {
     pub(in crate::http) collection: Option<String>,
+    /// Mend what can be mended, set aside what cannot be read, and check again.
+    #[serde(default)]
+    pub(in crate::http) repair: bool,
 }
 
 /// What a check found.
@@ -47,6 +50,12 @@ pub(in crate::http) struct VerifyResponse {
     unreachable: u64,
     /// What is wrong, one line each; empty when all is well.
     problems: Vec<String>,
+    /// What a repair made anew, one line each.
+    repaired: Vec<String>,
+    /// Files that a repair set aside, each with the reason.
+    quarantined: Vec<String>,
+    /// Points that a repair could not read.
+    lost: u64,
 }
 
 impl From<engine::VerifyReport> for VerifyResponse {
@@ -61,6 +70,9 @@ impl From<engine::VerifyReport> for VerifyResponse {
             links: report.links,
             unreachable: report.unreachable,
             problems: report.problems,
+            repaired: report.repaired,
+            quarantined: report.quarantined,
+            lost: report.lost,
         }
     }
 }

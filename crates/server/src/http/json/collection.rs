@@ -140,6 +140,9 @@ struct MaintenanceStatus {
     building_of: u64,
     /// What the last flush or merge that failed said; tried again.
     last_error: Option<String>,
+    /// Writes that had to wait for a flush, and for how long in all.
+    write_stalls: u64,
+    write_stall_micros: u64,
 }
 
 impl TryFrom<engine::CollectionInfo> for CollectionInfo {
@@ -180,6 +183,8 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
                 building_rows,
                 building_of,
                 last_error: info.maintenance.last_error,
+                write_stalls: info.maintenance.write_stalls,
+                write_stall_micros: info.maintenance.write_stall_micros,
             },
         })
     }

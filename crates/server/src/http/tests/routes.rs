@@ -419,6 +419,12 @@ async fn maintenance_snapshots_and_status() {
         (&json!(3), &json!([]))
     );
 
+    let mended = face.post("/v1/verify", json!({"repair": true})).await.body;
+    assert_eq!(
+        (&mended["rows"], &mended["repaired"], &mended["lost"]),
+        (&json!(3), &json!([]), &json!(0))
+    );
+
     let made = face.post("/v1/snapshots", json!({"name": "one"})).await;
     assert_eq!(
         (made.status, &made.body["name"]),

@@ -20,7 +20,7 @@ struct OfCollection {
     value: fn(&CollectionInfo) -> f64,
 }
 
-const GAUGES: [OfCollection; 8] = [
+const GAUGES: [OfCollection; 10] = [
     OfCollection {
         name: "vectors_total",
         help: "Live points",
@@ -68,6 +68,16 @@ const GAUGES: [OfCollection; 8] = [
         name: "memtable_bytes",
         help: "Bytes of points that are in memory and in the log, not yet in a segment",
         value: |info| info.memtable_bytes as f64,
+    },
+    OfCollection {
+        name: "write_stalls",
+        help: "Writes since the start that had to wait because memtables were not flushed fast enough",
+        value: |info| info.maintenance.write_stalls as f64,
+    },
+    OfCollection {
+        name: "write_stall_seconds",
+        help: "How long they waited in all",
+        value: |info| info.maintenance.write_stall_micros as f64 / 1e6,
     },
     OfCollection {
         name: "wal_lag",

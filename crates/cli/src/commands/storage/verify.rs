@@ -1,24 +1,28 @@
-//! `storage verify`.
+//! `storage verify`: every file checked; with `--repair` also mended.
 
 use std::time::Instant;
 
 use serde_json::{Value, json};
 use vecdb_engine::{ErrorKind, StopSignal};
 
-use super::session::{Intent, Session};
-use crate::args::Globals;
+use super::super::session::{Intent, Session};
+use crate::args::{Globals, StorageVerifyArgs};
 use crate::failure::{Failure, Outcome};
-use crate::output::{Bar, Console, Grid, bytes, count, seconds};
+use crate::output::{Bar, Console, Grid, bytes, count, plural, seconds};
 
-pub(crate) fn verify(console: &Console, globals: &Globals) -> Outcome {
-    Session::open(console, globals, Intent::Read)?.run(|session| verify_all(console, session))
+pub(super) fn run(console: &Console, globals: &Globals, args: &StorageVerifyArgs) -> Outcome {
+    Session::open(console, globals, Intent::Read)?.run(|session| verify(console, session, args))
 }
 
-fn verify_all(console: &Console, session: &Session) -> Outcome {
+fn verify(console: &Console, session: &Session, args: &StorageVerifyArgs) -> Outcome {
     let started = Instant::now();
     let recovery = session.backend().status()?.recovery;
     let bar = Bar::new(console, "verifying", None);
-    let report = session.backend().verify(None, &StopSignal::default())?;
+    let (only, never) = (args.collection.as_deref(), StopSignal::default());
+    let report = match args.repair {
+        true => session.backend().repair(only, &never)?,
+        false => session.backend().verify(only, &never)?,
+    };
     drop(bar);
     let time = started.elapsed().as_secs_f64();
     let mut object = match serde_json::to_value(&report) {
@@ -69,14 +73,32 @@ fn verify_all(console: &Console, session: &Session) -> Outcome {
         ),
         ("Time", seconds(time)),
     ]))?;
+    for repaired in &report.repaired {
+        console.line(format_args!("Repaired: {repaired}"))?;
+    }
+    for file in &report.quarantined {
+        console.line(format_args!("Set aside: {file}"))?;
+    }
+    if report.lost > 0 {
+        console.line(format_args!(
+            "{} could not be read and are gone from their collections.",
+            plural(report.lost, "point")
+        ))?;
+    }
     for problem in &report.problems {
         console.line(format_args!("PROBLEM: {problem}"))?;
     }
     match report.problems.first() {
         None => console.line("All checks passed."),
-        Some(first) => Err(Failure::new(
-            ErrorKind::Corrupt,
-            format!("{} problems, the first: {first}", report.problems.len()),
-        )),
+        Some(first) => {
+            let failure = Failure::new(
+                ErrorKind::Corrupt,
+                format!("{} problems, the first: {first}", report.problems.len()),
+            );
+            Err(match args.repair {
+                true => failure.hint("what is left cannot be mended: restore it from a snapshot"),
+                false => failure.hint("--repair mends what can be mended"),
+            })
+        }
     }
 }
