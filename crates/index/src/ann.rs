@@ -122,7 +122,7 @@ pub struct SearchStats {
     pub plan: Option<Plan>,
     /// The share of rows that the mask allows near the query, where it was looked at.
     pub share_near: Option<f32>,
-    /// The plan turned out dearer than expected and was given up for a scan.
+    /// The plan turned out dearer than expected, or did not find enough, and was given up for another.
     pub switched: bool,
 }
 

@@ -88,7 +88,7 @@ fn part(part: &PartExplanation) -> [Cell; COLUMNS.len()] {
     let plans = plans.map(|plan| format!("{} {:.0}", plan.plan, plan.work));
     let plans: Vec<String> = plans.collect();
     let plan = match part.switched {
-        true => format!("{}, given up for a scan", part.plan),
+        true => format!("{}, given up on the way", part.plan),
         false => part.plan.clone(),
     };
     [

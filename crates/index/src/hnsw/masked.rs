@@ -7,10 +7,11 @@
 //!   besides, because what is allowed may lie far from where the descent ends.
 //!
 //! What counts is not how many rows are allowed but how many of those near the query (Weaviate and NaviX look at the same):
-//! before the choice the mask is looked at around the place where the descent ends. And a walk that has cost as much as
-//! a scan, or is seen to be about to, is given up for one.
+//! before the choice the mask is looked at around the place where the descent ends. A walk that has cost as much as
+//! a hop or a scan, or is seen to be about to, is given up for it; a hop for a scan, also where it ended among rows which are all
+//! as far away.
 
-use vecdb_vector::{Neighbor, RowId, RowMask};
+use vecdb_vector::{Metric, Neighbor, RowId, RowMask};
 
 use super::links::Links;
 use super::pool::Key;
@@ -18,21 +19,23 @@ use super::search::{Measure, STEPS_PER_CHECK, Walk};
 use crate::{Budget, Counters, IndexError, Plan, PlanCost, Scratch};
 
 /// The part of a row's links that a walk has not seen before, about.
-const NEW_LINKS: f64 = 0.62;
+const NEW_LINKS: f64 = 0.5;
 /// A step, beside the rows it scores, in distance computations.
 const STEP_WORK: f64 = 1.0;
 /// How much a walk grows where fewer rows are allowed: as the share to the power of this.
-const WALK_GROWTH: f64 = 0.72;
-/// The same of the rows a hop measures: beyond its neighbours it finds rows that a walk would have met later.
-const HOP_GROWTH: f64 = 0.15;
+const WALK_GROWTH: f64 = 0.55;
+/// What a hop costs beside a walk without a mask, whatever the share: a larger pool, and rows looked up beyond neighbours.
+const HOP_COST: f64 = 2.2;
+/// A walk that costs so many times what a hop is expected to is given up for it.
+pub(super) const WALK_PATIENCE: f64 = 1.25;
 /// Links of a row, about.
-const DEGREE: f64 = 24.0;
+const DEGREE: f64 = 28.0;
 /// A row that brings so many allowed ones by itself is not looked beyond.
 const HOP_ROWS_MIN: usize = 12;
 /// No more are taken from beyond at one step.
 const HOP_ROWS_MAX: usize = 24;
 /// A hop sees fewer rows a step than a walk, and makes up for it by a pool larger by one in so many.
-const HOP_POOL_PART: usize = 4;
+const HOP_POOL_PART: usize = 3;
 /// A hop wants so many allowed rows within two links of a row.
 const HOP_ALLOWED_MIN: u32 = 12;
 /// The mask's share counts as much as so many rows near the query.
@@ -41,6 +44,10 @@ const PRIOR_ROWS: f64 = 8.0;
 const ELSEWHERE_SHARE: f64 = 0.7;
 /// Allowed rows that a hop starts from, beside where the descent ends.
 const SEEDS: u32 = 8;
+/// Where the farthest row of the pool is farther than the nearest by less than this part (of squared distances), what a hop
+/// found are but some of very many rows as far away, in all directions: it has hardly found the nearest of them. (Matches that
+/// lie in a shell around the query gave 0.001 to 0.022, all others more than 0.034.)
+const SPREAD_MIN: f32 = 0.03;
 /// Steps after which a walk knows enough of the mask to tell what is to come.
 const STEPS_TO_TELL: u64 = 32;
 
@@ -61,21 +68,26 @@ pub(super) struct Outlook {
     pub(super) allowed: u32,
     /// The share of rows allowed: near the query where that is known.
     pub(super) share: f64,
+    /// The same of all rows.
+    pub(super) share_of_all: f64,
     /// Links of a row.
     pub(super) degree: f64,
-    /// Far fewer rows are allowed near the query than elsewhere: what is looked for lies in another region, to which
-    /// allowed rows alone do not lead.
+    /// Far fewer rows are allowed near the query than elsewhere: what is looked for lies in another region.
     pub(super) elsewhere: bool,
+    /// Distances tell whether a hop into another region came to the right place.
+    pub(super) tells: bool,
 }
 
 impl Outlook {
     /// What is known without a query.
-    pub(super) fn of(rows: u32, allowed: u32) -> Self {
+    pub(super) fn of(metric: Metric, rows: u32, allowed: u32) -> Self {
         Self {
             allowed,
             share: f64::from(allowed) / f64::from(rows.max(1)),
+            share_of_all: f64::from(allowed) / f64::from(rows.max(1)),
             degree: DEGREE,
             elsewhere: false,
+            tells: matches!(metric, Metric::L2 | Metric::Cosine),
         }
     }
 
@@ -127,32 +139,35 @@ impl Outlook {
 
     /// Less work than any walk takes with a pool of `ef`.
     pub(super) fn work_min(&self, ef: usize) -> f64 {
-        ef as f64 * 8.0
+        ef as f64 * 11.0
     }
 
     /// The expected work of a plan.
-    fn work(&self, plan: Plan, ef: usize) -> f64 {
+    pub(super) fn work(&self, plan: Plan, ef: usize) -> f64 {
         let ef = ef as f64;
         let share = self.share.clamp(1e-9, 1.0);
-        let step = self.degree * NEW_LINKS;
+        let unmasked = ef * (self.degree * NEW_LINKS + STEP_WORK);
         match plan {
             Plan::Scan => f64::from(self.allowed),
             Plan::Walk => {
                 // Away from the query more and more of what is walked through is excluded.
                 let growth = if self.elsewhere { 2.0 } else { 1.0 } * WALK_GROWTH;
-                ef * (step + STEP_WORK) * share.powf(-growth)
+                unmasked * share.powf(-growth)
             }
             Plan::Hop => {
                 let around = self.degree * (1.0 + self.degree * (1.0 - share));
                 // Below some share what is allowed hangs together by few rows.
-                if self.elsewhere || around * share < f64::from(HOP_ALLOWED_MIN) {
+                // In another region they are as many as anywhere.
+                let share = if self.elsewhere {
+                    self.share_of_all
+                } else {
+                    share
+                };
+                let leads = around * share >= f64::from(HOP_ALLOWED_MIN);
+                if !leads || self.elsewhere && !self.tells {
                     return f64::INFINITY;
                 }
-                // A step ends once it has found enough.
-                let checked = around.min(self.degree + HOP_ROWS_MAX as f64 / share);
-                let measured = step.min(checked * share * NEW_LINKS) * share.powf(-HOP_GROWTH);
-                let ef = ef + ef / HOP_POOL_PART as f64;
-                ef * (measured + STEP_WORK + checked * Counters::CHECK_WORK)
+                unmasked * HOP_COST
             }
         }
     }
@@ -182,8 +197,10 @@ pub(super) struct Masked<'a, 'w, L, M> {
     pub(super) walk: &'a Walk<'w, L, M>,
     pub(super) mask: &'a RowMask,
     pub(super) ef: usize,
-    /// A walk that costs more is given up.
+    /// A walk that costs more is given up; without end for a plan that was asked for.
     pub(super) work_max: f64,
+    /// See [`Outlook::tells`].
+    pub(super) tells: bool,
     pub(super) budget: &'a Budget<'a>,
     pub(super) counters: &'a mut Counters,
 }
@@ -295,6 +312,13 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
         }
         let nearest = scratch.pool.iter().next().unwrap_or(start);
         self.walk.finish(0, hops, nearest, scratch, self.counters);
+        if end == End::Finished && self.tells && self.work_max.is_finite() {
+            let farthest = scratch.pool.worst().map_or(0.0, Key::distance);
+            let is_shell = farthest - nearest.distance < SPREAD_MIN * nearest.distance;
+            if is_shell && scratch.pool.is_full() {
+                end = End::GivenUp;
+            }
+        }
         Ok(end)
     }
 
@@ -371,14 +395,14 @@ mod tests {
 
     #[test]
     fn the_narrower_the_mask_the_fewer_rows_a_plan_touches() {
-        let cheapest = |rows, allowed| Outlook::of(rows, allowed).cheapest(64);
+        let cheapest = |rows, allowed| Outlook::of(Metric::L2, rows, allowed).cheapest(64);
         assert_eq!(cheapest(60_000, 60), Plan::Scan);
         assert_eq!(cheapest(60_000, 700), Plan::Scan);
         assert_eq!(cheapest(60_000, 9_000), Plan::Hop);
         assert_eq!(cheapest(60_000, 55_000), Plan::Walk);
         assert_eq!(cheapest(10_000_000, 1_000_000), Plan::Hop);
         assert_eq!(cheapest(0, 0), Plan::Scan);
-        let plans = Outlook::of(60_000, 9_000).plans(64);
+        let plans = Outlook::of(Metric::L2, 60_000, 9_000).plans(64);
         assert!(plans.is_sorted_by(|a, b| a.work <= b.work));
     }
 }

@@ -10,7 +10,7 @@
 use vecdb_vector::{Neighbor, Query, RowId, RowMask, Scorer, VectorRows};
 
 use super::links::{Entry, Links};
-use super::masked::{End, Masked, Outlook};
+use super::masked::{End, Masked, Outlook, WALK_PATIENCE};
 use super::pool::Key;
 use super::recall;
 use crate::calibration::KnobForRecall;
@@ -265,7 +265,7 @@ impl<L: Links> Graph<'_, L> {
         };
         let ef = self.pool_size(params, k);
         let mask = mask.filter(|mask| mask.count() < mask.rows());
-        let outlook = Outlook::of(live, allowed);
+        let outlook = Outlook::of(self.metric, live, allowed);
         let plan = match (mask, params.plan) {
             _ if params.is_exact() || ef >= allowed as usize => Plan::Scan,
             (None, _) => Plan::Walk,
@@ -359,12 +359,16 @@ impl<L: Links> Graph<'_, L> {
         }
         let mut plan = course.plan;
         let mut share_near = None;
+        // What a hop in place of a walk that proves dear would cost.
+        let mut hop_work = f64::INFINITY;
+        let mut switched = false;
         if let (Some(mask), false) = (course.mask, course.forced) {
             let near =
                 course
                     .outlook
                     .near(self.links, nearest.row, mask, scratch, &mut counters)?;
             plan = near.cheapest(course.ef);
+            hop_work = near.work(Plan::Hop, course.ef);
             share_near = Some(near.share as f32);
         }
         let end = match course.mask {
@@ -377,21 +381,29 @@ impl<L: Links> Graph<'_, L> {
                 }
             }
             Some(mask) => {
+                let scan_work = match course.forced {
+                    true => f64::INFINITY,
+                    false => f64::from(course.allowed),
+                };
                 let mut under = Masked {
                     walk: &walk,
                     mask,
                     ef: course.ef,
-                    work_max: match course.forced {
-                        true => f64::INFINITY,
-                        false => f64::from(course.allowed),
-                    },
+                    work_max: scan_work.min(hop_work * WALK_PATIENCE),
+                    tells: course.outlook.tells,
                     budget: course.budget,
                     counters: &mut counters,
                 };
-                match plan {
-                    Plan::Hop => under.hop(nearest, scratch)?,
-                    _ => under.walk(nearest, scratch)?,
+                let mut end = End::GivenUp;
+                if plan == Plan::Walk {
+                    end = under.walk(nearest, scratch)?;
+                    switched = end == End::GivenUp && hop_work < scan_work;
                 }
+                if plan == Plan::Hop || switched {
+                    under.work_max = scan_work;
+                    end = under.hop(nearest, scratch)?;
+                }
+                end
             }
         };
         let stats = SearchStats {
@@ -399,7 +411,7 @@ impl<L: Links> Graph<'_, L> {
             truncated: end == End::Truncated,
             exact: false,
             plan: course.mask.map(|_| plan),
-            switched: false,
+            switched,
             share_near,
         };
         Ok((end, stats))
@@ -408,7 +420,8 @@ impl<L: Links> Graph<'_, L> {
     /// The plans for `k` of `allowed` rows, the cheapest first.
     pub(super) fn plans(&self, allowed: u32, k: usize, params: &SearchParams) -> Vec<PlanCost> {
         let live = self.present.map_or(self.links.rows(), RowMask::count);
-        Outlook::of(live, allowed).plans(self.pool_size(params, k.min(allowed as usize)))
+        Outlook::of(self.metric, live, allowed)
+            .plans(self.pool_size(params, k.min(allowed as usize)))
     }
 
     fn pool_size(&self, params: &SearchParams, k: usize) -> usize {

@@ -50,7 +50,7 @@ pub struct PartExplanation {
     /// The share of points near the query that match, where the index looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share_near: Option<f32>,
-    /// The plan was given up for a scan.
+    /// The plan was given up for another on the way.
     #[serde(default)]
     pub switched: bool,
     /// Distances computed.
