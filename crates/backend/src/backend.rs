@@ -125,6 +125,13 @@ pub trait Backend: Send + Sync + 'static {
     /// Runs one SQL statement. Its parameters are bound as values.
     fn query(&self, sql: &str, params: &Params, stop: &StopSignal) -> Result<QueryResult>;
 
+    /// Keeps an index of a metadata field in every segment, from now on and of what is there; whether it had none.
+    ///
+    /// Stopped, what is missing is built in the background.
+    fn create_field_index(&self, collection: &str, field: &str, stop: &StopSignal) -> Result<bool>;
+    /// Keeps no index of a metadata field any more: filters on it read the points. Whether it had one.
+    fn drop_field_index(&self, collection: &str, field: &str) -> Result<bool>;
+
     /// Writes what is in memory to segments.
     fn flush(&self, collection: &str) -> Result<()>;
     /// Merges all segments into one and drops what is dead.

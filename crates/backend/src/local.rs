@@ -294,6 +294,17 @@ impl Backend for Local {
         execute(self, Statement::parse(sql, params)?, &|_| true, stop)
     }
 
+    fn create_field_index(&self, collection: &str, field: &str, stop: &StopSignal) -> Result<bool> {
+        let collection = self.database.collection(collection)?;
+        collection.create_field_index_with(field, stop)
+    }
+
+    fn drop_field_index(&self, collection: &str, field: &str) -> Result<bool> {
+        self.database
+            .collection(collection)?
+            .drop_field_index(field)
+    }
+
     fn flush(&self, collection: &str) -> Result<()> {
         self.database.collection(collection)?.flush()
     }

@@ -400,12 +400,34 @@ fn collections_and_their_columns() {
     let fields = world.rows("DESCRIBE products");
     assert_eq!(
         fields[1],
-        json!({"name": "vector", "type": "f32(2)", "declared": false})
+        json!({"name": "vector", "type": "f32(2)", "declared": false, "indexed": null})
     );
     assert_eq!(
         fields[4],
-        json!({"name": "price", "type": "float", "declared": true})
+        json!({"name": "price", "type": "float", "declared": true, "indexed": true})
     );
+    for (sql, indexed) in [
+        ("DROP INDEX ON products (price)", false),
+        ("DROP INDEX IF EXISTS ON products (price)", false),
+        ("CREATE INDEX ON products (price)", true),
+        ("CREATE INDEX IF NOT EXISTS ON products (price)", true),
+    ] {
+        world.run(sql);
+        assert_eq!(
+            world.rows("DESCRIBE products")[4]["indexed"],
+            indexed,
+            "{sql}"
+        );
+    }
+    let (kind, said) = world.refused("CREATE INDEX ON products (prise)");
+    assert_eq!(kind, ErrorKind::InvalidArgument);
+    assert!(
+        said.starts_with("1:27: ") && said.contains("did you mean price?"),
+        "{said}"
+    );
+    let (kind, said) = world.refused("DROP INDEX ON product (price)");
+    assert_eq!(kind, ErrorKind::NotFound);
+    assert!(said.starts_with("1:15: "), "{said}");
     world.run("DROP COLLECTION products");
     world.run("DROP COLLECTION IF EXISTS products");
     let (kind, said) = world.refused("DROP COLLECTION products");
@@ -506,6 +528,7 @@ fn a_stopped_statement_does_nothing() {
         "DELETE FROM products WHERE TRUE",
         "SELECT * FROM products",
         "DROP COLLECTION products",
+        "CREATE INDEX ON products (price)",
     ] {
         let error = world
             .local

@@ -124,6 +124,8 @@ fn every_key_is_documented() {
         &["collection", "list"],
         &["collection", "info", "c"],
         &["collection", "compact", "c"],
+        &["collection", "drop-index", "c", "parity"],
+        &["collection", "create-index", "c", "parity"],
         &["import", "base.npy", "-c", "e", "--create"],
         &["insert", "-c", "c", "--id", "9", "--vector", "[1,2,3]"],
         &["get", "-c", "c", "9", "10", "--with-vector"],

@@ -59,7 +59,7 @@ fn statements(world: &World, place: &[&str]) {
     let fields = query(&["DESCRIBE products"]);
     assert_eq!(
         fields["rows"][2],
-        json!({"name": "name", "type": "string", "declared": false})
+        json!({"name": "name", "type": "string", "declared": false, "indexed": true})
     );
 
     let text = |args: &[&str]| world.text(&[&["query"], args, place].concat());
@@ -120,4 +120,93 @@ fn a_statement_that_only_reads_makes_no_database() {
     assert_eq!(code, 3);
     assert!(message.contains("--path"), "{message}");
     assert!(!world.path("vecdb-data").exists());
+}
+
+#[test]
+fn strategies_are_measured_on_the_collection_itself() {
+    let world = World::new();
+    let random = |n: u64, salt: u64| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ salt) >> 40;
+    let points: Vec<String> = (0..1_500u64)
+        .map(|id| {
+            let vector: Vec<f64> = (0..8)
+                .map(|at| (random(id * 8 + at, 1) % 1_000) as f64)
+                .collect();
+            let metadata = json!({"n": id, "kind": if id % 10 == 0 { "rare" } else { "usual" }});
+            json!({"id": id, "vector": vector, "metadata": metadata}).to_string()
+        })
+        .collect();
+    world.write("points.jsonl", points.join("\n"));
+    let import = [
+        "import",
+        "points.jsonl",
+        "-c",
+        "c",
+        "--create",
+        "--metric",
+        "l2",
+    ];
+    world.json(&import);
+    let mut analyze = vec!["query", "--analyze-strategies", "-c", "c", "--queries", "3"];
+    analyze.extend(["--filter", r#"{"n": {"$lt": 30}}"#]);
+    let report = world.json(&analyze);
+    assert_eq!(
+        (&report["points"], &report["queries"]),
+        (&json!(1_500), &json!(3))
+    );
+    let bands = report["bands"].as_array().unwrap();
+    let names: Vec<&str> = bands
+        .iter()
+        .map(|b| b["selectivity"].as_str().unwrap())
+        .collect();
+    assert!(
+        names.starts_with(&["> 50%", "10% - 50%", "1% - 10%"]),
+        "{names:?}"
+    );
+    let filters = report["filters"].as_array().unwrap();
+    let given = filters
+        .iter()
+        .find(|f| f["filter"] == json!({"n": {"$lt": 30}}))
+        .unwrap();
+    assert_eq!(
+        (&given["matching"], &given["best"]),
+        (&json!(30), &json!("scan"))
+    );
+    assert_eq!(given["plans"].as_array().map(Vec::len), Some(3));
+    assert_eq!(given["plans"][0]["work"], 30.0);
+    assert!(
+        filters
+            .iter()
+            .any(|f| f["filter"] == json!({"kind": "rare"}))
+    );
+    for filter in filters {
+        assert!(
+            filter["chosen"]["recall"].as_f64().unwrap() > 0.9,
+            "{filter}"
+        );
+        assert!(
+            filter["chosen"]["time_us"].as_f64().unwrap() > 0.0,
+            "{filter}"
+        );
+    }
+    let sql = "SELECT id FROM c WHERE vector NEAR [1, 1, 1, 1, 1, 1, 1, 1] AND n < 45 LIMIT 5";
+    let report = world.json(&["query", "--analyze-strategies", sql, "--queries", "2"]);
+    assert_eq!(report["limit"], 5);
+    let filters = report["filters"].as_array().unwrap();
+    assert!(filters.iter().any(|f| f["matching"] == 45));
+    let shown = world.text(&["query", "--analyze-strategies", sql, "--queries", "2"]);
+    assert!(
+        shown.contains("Best plan") && shown.contains("10% - 50%"),
+        "{shown}"
+    );
+
+    for (args, said) in [
+        (vec!["SELECT COUNT(*) FROM c"], "takes a search"),
+        (vec!["-c", "c", "--queries", "0"], "--queries 0"),
+        (vec!["-c", "none"], "none"),
+        (vec!["-c", "c", "--filter", r#"{"m": 1}"#], "unknown field"),
+    ] {
+        let args = [vec!["query", "--analyze-strategies"], args].concat();
+        let (_, _, message) = world.failure(&args);
+        assert!(message.contains(said), "{message}");
+    }
 }

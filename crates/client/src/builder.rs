@@ -65,7 +65,7 @@ impl Builder {
     }
 
     /// How long a call may take, retries included; `None`: as long as it takes. It does not hold for calls that take as
-    /// long as there is data (streams of upserts, flush, compact, verify, advise; making, restoring and deleting snapshots):
+    /// long as there is data (streams of upserts, flush, compact, verify, advise, field indexes; making, restoring and deleting snapshots):
     /// give these a deadline. Default: 30 s.
     #[must_use]
     pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {

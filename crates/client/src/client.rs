@@ -191,6 +191,22 @@ impl Client {
         self.call(rpc::query(&request.sql), request).await
     }
 
+    /// Keeps an index of a metadata field in every segment.
+    pub async fn create_field_index(
+        &self,
+        request: v1::CreateFieldIndexRequest,
+    ) -> Result<v1::CreateFieldIndexResponse, ClientError> {
+        self.call(rpc::CREATE_FIELD_INDEX, request).await
+    }
+
+    /// Keeps no index of a metadata field any more.
+    pub async fn drop_field_index(
+        &self,
+        request: v1::DropFieldIndexRequest,
+    ) -> Result<v1::DropFieldIndexResponse, ClientError> {
+        self.call(rpc::DROP_FIELD_INDEX, request).await
+    }
+
     /// Writes what is in memory to segments.
     pub async fn flush_collection(
         &self,

@@ -48,6 +48,9 @@ pub(crate) const SEARCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Search");
 pub(crate) const SEARCH_BATCH: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/SearchBatch");
 pub(crate) const RECOMMEND: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Recommend");
 pub(crate) const QUERY: Rpc = Rpc::once("/vecdb.v1.VecDB/Query");
+pub(crate) const CREATE_FIELD_INDEX: Rpc =
+    Rpc::idempotent("/vecdb.v1.VecDB/CreateFieldIndex").long();
+pub(crate) const DROP_FIELD_INDEX: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/DropFieldIndex").long();
 pub(crate) const FLUSH_COLLECTION: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/FlushCollection").long();
 pub(crate) const COMPACT_COLLECTION: Rpc =
     Rpc::idempotent("/vecdb.v1.VecDB/CompactCollection").long();

@@ -44,8 +44,8 @@ pub use collection::{
     Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
     FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,
     MetadataUpdate, OrderBy, PartExplanation, PlanExplanation, READ_POINTS_MAX, RecommendRequest,
-    RecommendStrategy, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SearchStats,
-    SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
+    RecommendStrategy, ScrollPage, ScrollRequest, SearchCounts, SearchRequest, SearchResponse,
+    SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ pub use stop::StopSignal;
 
 pub use vecdb_filter::{
     FIELD_NAME_BYTES_MAX, Field, FieldKind, FieldType, Filter, GeoArea, GeoPoint, Metadata,
-    MetadataNode, MetadataSchema, SortValue, TextQuery, Value, metadata_from_json,
+    MetadataNode, MetadataSchema, SortValue, TextQuery, Value, did_you_mean, metadata_from_json,
     metadata_to_json, nest_metadata,
 };
 pub use vecdb_index::{

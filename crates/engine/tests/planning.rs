@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, Explanation, Filter, GeoArea, GeoPoint, Metric,
-    Options, Plan, Point, SearchParams, SearchRequest, metadata_from_json,
+    Collection, CollectionConfig, Database, ErrorKind, Explanation, Filter, GeoArea, GeoPoint,
+    Metric, Options, Plan, Point, SearchParams, SearchRequest, StopSignal, metadata_from_json,
 };
 
 const DIM: usize = 16;
@@ -241,4 +241,82 @@ fn words_areas_and_inner_fields_are_found() {
     let wrong = Filter::text("rank", "five").unwrap();
     let error = collection.count(Some(&wrong)).unwrap_err().to_string();
     assert!(error.contains("$text is for fields of texts"), "{error}");
+}
+
+#[test]
+fn what_a_search_would_do_is_told_without_running_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), Options::default()).unwrap();
+    let collection = collection(&database);
+    let vector = Random(5).vector();
+    for (filter, plan) in [
+        (Filter::lt("rank", 20), "scan"),
+        (Filter::lt("rank", 9_000), "walk"),
+    ] {
+        let request = SearchRequest::new(vector.clone()).filter(filter.clone());
+        let told = collection
+            .search(&request.clone().explain_only(true))
+            .unwrap();
+        assert!(told.hits.is_empty() && told.stats.distance_computations == 0);
+        let told = told.explanation.unwrap();
+        let run = collection.search(&request.explain(true)).unwrap();
+        let run = run.explanation.unwrap();
+        assert_eq!(told.parts[0].plan, plan);
+        // A plan that will not do is left out.
+        assert!(told.parts[0].plans.len() >= 2);
+        assert_eq!(told.parts[0].plans[0].plan, plan);
+        assert_eq!(told.parts.len(), run.parts.len());
+        for (told, run) in told.parts.iter().zip(&run.parts) {
+            assert_eq!((&told.part, told.points), (&run.part, run.points));
+            assert_eq!(told.estimate, run.estimate);
+            assert_eq!((told.matching, told.rows_read), (0, 0));
+        }
+        assert_eq!(told.conditions[0].estimate, run.conditions[0].estimate);
+        assert!(told.conditions[0].indexed);
+    }
+    let forced = with_plan(&SearchRequest::new(vector.clone()), Plan::Hop)
+        .filter(Filter::lt("rank", 20))
+        .explain_only(true);
+    let forced = collection.search(&forced).unwrap().explanation.unwrap();
+    assert_eq!(forced.parts[0].plan, "hop");
+    let unfiltered = SearchRequest::new(vector).explain_only(true);
+    let unfiltered = collection.search(&unfiltered).unwrap().explanation.unwrap();
+    assert_eq!(unfiltered.parts[0].plan, "index");
+    assert!(unfiltered.conditions.is_empty() && unfiltered.parts[0].plans.is_empty());
+}
+
+/// Conditions that no index answers read rows, and heed who waits for them.
+#[test]
+fn reading_rows_for_a_filter_ends_when_it_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(folder.path(), Options::default()).unwrap();
+    let collection = collection(&database);
+    collection.drop_field_index("rank").unwrap();
+    let request = SearchRequest::new(Random(5).vector()).filter(Filter::gte("rank", 0));
+    // Never the same filter twice: what it matches would be known.
+    let whole = (0..3).map(|at| {
+        let request = request.clone().filter(Filter::gt("rank", -at - 200));
+        let started = std::time::Instant::now();
+        let unindexed = collection.search(&request).unwrap().stats.unindexed;
+        assert_eq!(unindexed, ["rank"]);
+        started.elapsed()
+    });
+    let whole = whole.min().unwrap();
+    let cut = (0..20).map(|at| {
+        let started = std::time::Instant::now();
+        let mut request = request.clone().filter(Filter::gt("rank", -at - 3));
+        request.stop = StopSignal::default().with_deadline(started + whole / 20);
+        let error = collection.search(&request).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DeadlineExceeded);
+        started.elapsed()
+    });
+    assert!(cut.min().unwrap() < whole);
+    // A time limit truncates: what was not read is not found.
+    let mut request = request.filter(Filter::gt("rank", -100));
+    request.timeout = Some(whole / 20);
+    let answer = collection.search(&request).unwrap();
+    assert!(answer.truncated);
+    request.timeout = None;
+    let answer = collection.search(&request).unwrap();
+    assert!(!answer.truncated && answer.hits.len() == 10);
 }

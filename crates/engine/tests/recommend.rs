@@ -144,6 +144,48 @@ fn best_scores_agree_with_scoring_all_points() {
     }
 }
 
+/// The groups of all points in the order of their scores.
+#[test]
+fn groups_of_best_scores_are_those_of_the_hits() {
+    let mut world = World::new(3);
+    world.live(60);
+    for _ in 0..6 {
+        let (positive, negative) = (some(&mut world, 2), some(&mut world, 1));
+        let all = request(&positive, &negative, 10_000).strategy(RecommendStrategy::BestScore);
+        let hits = world.collection.recommend(&all).unwrap().hits;
+        let mut expected: Vec<(vecdb_engine::Value, Vec<PointId>)> = Vec::new();
+        for hit in hits {
+            let Some(value) = hit.metadata.unwrap().get("category").cloned() else {
+                continue;
+            };
+            if value == vecdb_engine::Value::Null {
+                continue;
+            }
+            match expected.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, ids)) if ids.len() < 3 => ids.push(hit.id),
+                Some(_) => {}
+                None => expected.push((value, vec![hit.id])),
+            }
+        }
+        let mut grouped = request(&positive, &negative, 2).strategy(RecommendStrategy::BestScore);
+        grouped.search = grouped.search.group_by("category", 3).offset(1);
+        let answer = world.collection.recommend(&grouped).unwrap();
+        assert!(answer.hits.is_empty());
+        let found: Vec<(vecdb_engine::Value, Vec<PointId>)> = answer
+            .groups
+            .into_iter()
+            .map(|group| {
+                (
+                    group.value,
+                    group.hits.into_iter().map(|hit| hit.id).collect(),
+                )
+            })
+            .collect();
+        let expected: Vec<(_, Vec<PointId>)> = expected.into_iter().skip(1).take(2).collect();
+        assert_eq!(found, expected);
+    }
+}
+
 #[test]
 fn disliked_neighbours_do_not_hide_what_is_liked() {
     let mut world = World::new(1);
@@ -245,7 +287,9 @@ fn wrong_examples_are_refused_by_name() {
     let mut doubled = RecommendRequest::new([0]);
     doubled.search.vector = vec![0.0; 4];
     let mut grouped = RecommendRequest::new([0]).strategy(RecommendStrategy::BestScore);
-    grouped.search = grouped.search.group_by("n", 2);
+    grouped.search = grouped.search.group_by("nn", 2);
+    let mut unrun = RecommendRequest::new([0]).strategy(RecommendStrategy::BestScore);
+    unrun.search.explain_only = true;
     let mut low = RecommendRequest::new([0]).strategy(RecommendStrategy::BestScore);
     low.search.min_score = Some(f32::NAN);
     let opposite = RecommendRequest {
@@ -262,7 +306,8 @@ fn wrong_examples_are_refused_by_name() {
         (none, "positive names no example"),
         (many, "1001 examples"),
         (doubled, "no vector of its own"),
-        (grouped, "average_vector"),
+        (grouped, "unknown field"),
+        (unrun, "average_vector"),
         (low, "min_score is not a number"),
     ] {
         let error = ask(&request);

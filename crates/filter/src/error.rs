@@ -3,6 +3,7 @@
 //! Each message says which field, operator or value was wrong and what would be right.
 //! Values quoted in messages are shortened by [`excerpt`], so that a hostile input cannot blow up a log.
 
+use crate::nearest::suggestion;
 use crate::schema::FieldType;
 use vecdb_storage::StorageError;
 
@@ -19,7 +20,7 @@ pub enum FilterError {
     /// An operator nobody knows.
     #[error(
         "unknown operator {operator}{}; known here: {known}",
-        did_you_mean(nearest)
+        suggestion(nearest.as_deref())
     )]
     UnknownOperator {
         /// The operator as written.
@@ -32,7 +33,7 @@ pub enum FilterError {
     /// A field that no point of the collection ever had and that was never declared.
     #[error(
         "unknown field {field}{}; known fields: {known}",
-        did_you_mean(nearest)
+        suggestion(nearest.as_deref())
     )]
     UnknownField {
         /// The field as written in the filter.
@@ -123,13 +124,6 @@ pub enum FilterError {
     /// Reading or writing the file failed, or a checksum did not match.
     #[error(transparent)]
     Storage(#[from] StorageError),
-}
-
-fn did_you_mean(nearest: &Option<String>) -> String {
-    match nearest {
-        Some(name) => format!(" (did you mean {name}?)"),
-        None => String::new(),
-    }
 }
 
 /// The first characters of a text, for error messages.

@@ -44,6 +44,7 @@ pub use field_index::{
     Estimate, Evaluation, FieldIndexBuilder, FieldIndexes, FieldInfo, OrderedValues,
 };
 pub use geo::{GeoArea, GeoPoint};
+pub use nearest::did_you_mean;
 pub use schema::{FIELDS_MAX, Field, FieldKind, FieldType, MetadataSchema};
 pub use text::TextQuery;
 pub use value::{

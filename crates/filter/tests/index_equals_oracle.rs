@@ -3,7 +3,9 @@
 
 mod generate;
 
-use generate::{Shape, evaluate, random_filter, random_metadata, write_and_open};
+use generate::{
+    Shape, evaluate, random_filter, random_metadata, write_and_open, write_and_open_fields,
+};
 use vecdb_filter::{FieldKind, Filter, Metadata, MetadataSchema, Value};
 use vecdb_vector::RowId;
 
@@ -60,6 +62,48 @@ fn evaluation_equals_the_oracle() {
         found * 4 > cases,
         "{found} of {cases} filters were selective"
     );
+}
+
+/// Whichever indexes are added to those of a segment or dropped, filters match the same rows.
+#[test]
+fn added_and_dropped_indexes_equal_the_oracle() {
+    for seed in 0..20 {
+        let mut random = Random(1_000 + seed);
+        let shape = Shape::random(&mut random);
+        let points: Vec<Metadata> = (0..shape.rows)
+            .map(|_| random_metadata(&mut random, &shape))
+            .collect();
+        let written = write_and_open(&points);
+        let more = write_and_open_fields(&points, &["hidden"]);
+        assert!(more.unindexed().next().is_none(), "only what was asked for");
+        let dropped = ["int", "words", "text"];
+        let all = written.combine(Some(&more), |_| false);
+        let some = written.combine(Some(&more), |field| dropped.contains(&field));
+        assert_eq!(all.unindexed().count(), 0);
+        let there = |field: &&str| points.iter().any(|point| point.contains_key(*field));
+        let unindexed: Vec<&str> = ["int", "text", "words"].into_iter().filter(there).collect();
+        assert_eq!(some.unindexed().collect::<Vec<_>>(), unindexed);
+        assert_eq!(
+            all.fields().len(),
+            some.fields().len() + unindexed.len(),
+            "no other field is lost"
+        );
+        for case in 0..50 {
+            let filter = random_filter(&mut random, &shape, 2);
+            for indexes in [&all, &some] {
+                check(
+                    indexes,
+                    &points,
+                    &filter,
+                    &format!("seed {seed} case {case}"),
+                );
+            }
+            let none_read = evaluate(&all, &points, &filter).unwrap().unindexed;
+            assert!(none_read.is_empty() && all.unindexed_of(&filter).is_empty());
+            let read = evaluate(&some, &points, &filter).unwrap().unindexed;
+            assert!(read.is_subset(&some.unindexed_of(&filter)), "{filter}");
+        }
+    }
 }
 
 #[test]

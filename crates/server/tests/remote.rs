@@ -139,6 +139,20 @@ fn every_operation_does_the_same() {
     let flushed = both.remote.collection("c").unwrap();
     assert_eq!((flushed.segments.len(), flushed.memtable_points), (1, 0));
     both.both(|db| db.wait_until_idle("c", stop));
+    let colour = "colour";
+    for changed in [true, false] {
+        assert_eq!(both.both(|db| db.drop_field_index("c", colour)), changed);
+        assert!(!both.both(|db| db.collection("c")).fields.is_indexed(colour));
+    }
+    for changed in [true, false] {
+        let created = both.both(|db| db.create_field_index("c", colour, stop));
+        assert_eq!(created, changed);
+        assert!(both.both(|db| db.collection("c")).fields.is_indexed(colour));
+    }
+    let kind = both.refused(|db| db.drop_field_index("c", "color"));
+    assert_eq!(kind, ErrorKind::InvalidArgument);
+    let kind = both.refused(|db| db.create_field_index("none", colour, stop));
+    assert_eq!(kind, ErrorKind::NotFound);
     let more = || (2_000..2_100).map(point).collect::<Vec<_>>();
     both.both(|db| db.upsert("c", more(), None, stop));
     both.both(|db| db.compact("c", stop));

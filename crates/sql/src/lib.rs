@@ -24,7 +24,6 @@
 //! The text is cut into tokens by `sqlparser` with a dialect of our own. The grammar above the tokens is ours: it is
 //! small, it reads every token once, and nothing in it nests without a limit.
 
-mod nearest;
 mod params;
 mod parse;
 mod result;
@@ -39,7 +38,7 @@ pub use result::{Cell, QueryResult, ResultColumn};
 pub use rows::Rows;
 pub use source::{Source, Span};
 pub use statement::{
-    Action, Column, Count, CreateCollection, Delete, DropCollection, Explain, Group, GroupColumn,
-    GroupOrder, Insert, Near, Output, Right, Select, Statement, Target, Update,
+    Action, Column, Count, CreateCollection, Delete, DropCollection, Explain, FieldIndex, Group,
+    GroupColumn, GroupOrder, Insert, Near, Output, Right, Select, Statement, Target, Update,
 };
 pub use tokens::{TEXT_BYTES_MAX, split};

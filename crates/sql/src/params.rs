@@ -4,9 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
-use vecdb_engine::{Error, ErrorKind, PointId, Result, Value};
-
-use crate::nearest::nearest;
+use vecdb_engine::{Error, ErrorKind, PointId, Result, Value, did_you_mean};
 
 /// One parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,7 +194,7 @@ impl<'a> Bindings<'a> {
             (Params::Named(given), None) => {
                 self.used.borrow_mut().insert(placeholder.to_owned());
                 given.get(placeholder).ok_or_else(|| {
-                    let near = nearest(placeholder, given.keys().map(String::as_str));
+                    let near = did_you_mean(placeholder, given.keys().map(String::as_str));
                     format!("there is no parameter {placeholder:?}{near}")
                 })
             }

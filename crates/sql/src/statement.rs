@@ -53,6 +53,10 @@ pub enum Action {
     CreateCollection(CreateCollection),
     /// A collection to remove with all its points.
     DropCollection(DropCollection),
+    /// A metadata field to keep an index of.
+    CreateIndex(FieldIndex),
+    /// A metadata field to keep no index of.
+    DropIndex(FieldIndex),
     /// The collections there are.
     ShowCollections,
     /// The columns of a collection.
@@ -98,6 +102,8 @@ pub struct Near {
     pub params: SearchParams,
     /// `WITH (timeout_ms = 50)`.
     pub timeout: Option<Duration>,
+    /// `WITH (cache = TRUE)`.
+    pub cache: bool,
 }
 
 /// What to be near to.
@@ -192,12 +198,12 @@ pub struct GroupOrder {
     pub descending: bool,
 }
 
-/// `EXPLAIN SELECT ...`. The search is run.
+/// `EXPLAIN SELECT ...`. The search is run where it is to be analyzed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explain {
     /// What to explain: a search.
     pub select: Select,
-    /// With what was measured.
+    /// `EXPLAIN ANALYZE`: run it and tell what was measured.
     pub analyze: bool,
 }
 
@@ -250,6 +256,17 @@ pub struct DropCollection {
     pub if_exists: bool,
 }
 
+/// `CREATE INDEX ON c (field)` and `DROP INDEX ON c (field)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldIndex {
+    /// Of which collection.
+    pub collection: String,
+    /// The metadata field.
+    pub field: String,
+    /// Where it stands.
+    pub at: Span,
+}
+
 impl Statement {
     /// Reads one statement, which may end with a semicolon, and binds its parameters.
     ///
@@ -281,6 +298,7 @@ impl Statement {
             Action::Delete(delete) => Some(&delete.collection),
             Action::CreateCollection(create) => Some(&create.name),
             Action::DropCollection(drop) => Some(&drop.name),
+            Action::CreateIndex(index) | Action::DropIndex(index) => Some(&index.collection),
             Action::ShowFields { collection } => Some(collection),
             Action::ShowCollections => None,
         }
@@ -308,7 +326,10 @@ impl Statement {
             | Action::ShowCollections
             | Action::ShowFields { .. } => Right::Read,
             Action::Insert(_) | Action::Update(_) | Action::Delete(_) => Right::Write,
-            Action::CreateCollection(_) | Action::DropCollection(_) => Right::Admin,
+            Action::CreateCollection(_)
+            | Action::DropCollection(_)
+            | Action::CreateIndex(_)
+            | Action::DropIndex(_) => Right::Admin,
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use vecdb_sql::{Params, Statement, split};
 
-const STATEMENTS: [&str; 14] = [
+const STATEMENTS: [&str; 16] = [
     "SELECT id, name AS \"the name\", distance FROM products p WHERE vector NEAR $1 AND p.category = 'electronics' \
      AND price < 100 AND rating >= 4.0 ORDER BY distance LIMIT 10 OFFSET 5 WITH (ef = 200, exact = TRUE)",
     "SELECT * FROM c WHERE vector NEAR (SELECT vector FROM c WHERE id = 'x') AND id <> 'x' AND distance < 0.4",
@@ -17,6 +17,8 @@ const STATEMENTS: [&str; 14] = [
     "CREATE COLLECTION IF NOT EXISTS c (dimension 3, metric l2, index hnsw (m = 8), durability interval_ms (20), a float[])",
     "CREATE TABLE c (vector VECTOR(4), name VARCHAR(20), b double precision)",
     "DROP COLLECTION IF EXISTS c",
+    "CREATE INDEX IF NOT EXISTS ON c (size.kb)",
+    "DROP INDEX ON \"my c\" (metadata.id)",
     "SHOW FIELDS FROM c -- a comment",
     "DESCRIBE /* another */ c",
     "EXPLAIN ANALYZE SELECT id FROM c WHERE vector NEAR [0.5, 1e-3] AND score > 0.5",

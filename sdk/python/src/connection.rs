@@ -367,6 +367,8 @@ impl Connection {
         group_by: Option<String>,
         group_size: &Bound<'py, PyAny>,
         explain: bool,
+        explain_only: bool,
+        cache: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;
@@ -382,6 +384,8 @@ impl Connection {
             with_vector,
             with_metadata,
             explain,
+            explain_only,
+            cache,
             timeout: duration(py, truncate_after, "truncate_after")?,
             stop: stop.clone(),
         };
@@ -410,6 +414,9 @@ impl Connection {
         offset: &Bound<'py, PyAny>,
         group_by: Option<String>,
         group_size: &Bound<'py, PyAny>,
+        explain: bool,
+        explain_only: bool,
+        cache: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyList>> {
         let stop = deadline(py, timeout)?;
@@ -424,7 +431,9 @@ impl Connection {
             min_score,
             with_vector,
             with_metadata,
-            explain: false,
+            explain,
+            explain_only,
+            cache,
             timeout: duration(py, truncate_after, "truncate_after")?,
             stop: stop.clone(),
         };
@@ -467,6 +476,9 @@ impl Connection {
         offset: &Bound<'py, PyAny>,
         group_by: Option<String>,
         group_size: &Bound<'py, PyAny>,
+        explain: bool,
+        explain_only: bool,
+        cache: bool,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;
@@ -484,6 +496,9 @@ impl Connection {
                 min_score,
                 with_vector,
                 with_metadata,
+                explain,
+                explain_only,
+                cache,
                 timeout: duration(py, truncate_after, "truncate_after")?,
                 stop: stop.clone(),
                 ..SearchRequest::new([])
@@ -509,6 +524,23 @@ impl Connection {
         };
         let facets = self.call(py, |backend| backend.facets(collection, &request, &stop))?;
         results::facets(py, &facets)
+    }
+
+    fn create_field_index(
+        &self,
+        py: Python<'_>,
+        collection: &str,
+        field: &str,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
+        let stop = deadline(py, timeout)?;
+        self.call(py, |backend| {
+            backend.create_field_index(collection, field, &stop)
+        })
+    }
+
+    fn drop_field_index(&self, py: Python<'_>, collection: &str, field: &str) -> PyResult<bool> {
+        self.call(py, |backend| backend.drop_field_index(collection, field))
     }
 
     fn flush(&self, py: Python<'_>, collection: &str) -> PyResult<()> {

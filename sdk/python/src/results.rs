@@ -90,6 +90,7 @@ pub(crate) fn search_results<'py>(
         ),
         groups,
         explanation,
+        response.cached,
     ))
 }
 

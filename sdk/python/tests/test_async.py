@@ -47,6 +47,8 @@ def test_calls_run_side_by_side(place: str, tmp_path: Path, request: pytest.Fixt
             assert await client.query(f'SELECT COUNT(*) FROM "{name}" WHERE n < $1', [20]) == [{"count": 10}]
             assert (await client.get(name, [0, 10])) == [None, {"id": 10, "metadata": {"n": 10}}]
             await client.update_metadata(name, [10], {"n": 11})
+            assert await client.drop_field_index(name, "n")
+            assert await client.create_field_index(name, "n", timeout=60)
             await client.flush(name)
             await client.compact(name)
             assert (await client.verify(name, repair=True)).problems == []

@@ -309,6 +309,30 @@ def test_maintenance(client: VecDBClient, products: str) -> None:
     assert status.uptime_seconds >= 0 and status.version
 
 
+def test_field_indexes(client: VecDBClient, products: str) -> None:
+    def indexed() -> bool:
+        return not client.get_collection(products).fields["price"].get("unindexed", False)
+
+    client.compact(products)
+    cheap = {"price": {"$lt": 50}}
+    expected = client.count(products, cheap)
+    assert indexed()
+    assert client.drop_field_index(products, "price")
+    assert not client.drop_field_index(products, "price")
+    assert not indexed()
+    found = client.search(products, [0.1, 0.2, 0.3], limit=100, filter=cheap)
+    assert len(found) == expected and found.unindexed == ("price",)
+    assert client.create_field_index(products, "price")
+    assert not client.create_field_index(products, "price", timeout=60)
+    assert indexed()
+    found = client.search(products, [0.1, 0.2, 0.3], limit=100, filter=cheap)
+    assert len(found) == expected and found.unindexed == ()
+    with pytest.raises(InvalidArgumentError, match=r"did you mean price\?"):
+        client.create_field_index(products, "prise")
+    with pytest.raises(NotFoundError):
+        client.drop_field_index("missing", "price")
+
+
 def test_advice(client: VecDBClient, name: str) -> None:
     client.create_collection(name, 4, "l2")
     client.upsert(name, [[i % 17, i % 11, i % 7, i / 50] for i in range(500)], ids=range(500))
@@ -566,11 +590,37 @@ def test_a_search_explains_itself(client: VecDBClient, products: str) -> None:
     (condition,) = results.explanation["conditions"]
     assert condition["condition"] == '{"price":{"$lt":100}}' and condition["indexed"]
     assert client.search(products, [1.0, 0.0, 0.0]).explanation is None
+    expected = client.search(products, [1.0, 0.0, 0.0], filter={"price": {"$lt": 100}}, explain_only=True)
+    assert expected == [] and expected.explanation is not None
+    assert expected.explanation["conditions"][0]["condition"] == condition["condition"]
+    batch = client.search_batch(products, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], explain=True)
+    assert all(one.explanation is not None and one.explanation["parts"] for one in batch)
+    like = client.recommend(products, [results.ids[0]], explain=True)
+    assert like.explanation is not None and like.explanation["parts"]
+    assert client.recommend(products, [results.ids[0]]).explanation is None
     assert results.stats.unindexed == ()
     forced = client.search(products, [1.0, 0.0, 0.0], params={"plan": "scan"})
     assert len(forced) > 0
     with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop"):
         client.search(products, [1.0, 0.0, 0.0], params={"plan": "jump"})
+
+
+def test_kept_answers(client: VecDBClient, products: str) -> None:
+    query = [1.0, 0.0, 0.0]
+    first = client.search(products, query, cache=True)
+    again = client.search(products, query, cache=True)
+    assert (first.cached, again.cached) == (False, True) and again == first
+    assert not client.search(products, query).cached
+    assert not client.search(products, query, limit=1, cache=True).cached
+    assert client.search_batch(products, [query], cache=True)[0].cached
+    liked = [client.recommend(products, [query], cache=True) for _ in range(2)]
+    assert [one.cached for one in liked] == [False, True]
+    # A write, and nothing from before it is given.
+    client.upsert(products, [{"id": "new", "vector": query}])
+    after = client.search(products, query, cache=True)
+    assert not after.cached and "new" in after.ids
+    counts = client.get_collection(products).searches
+    assert (counts["result_hits"], counts["result_misses"]) == (3, 4)
 
 
 def test_sql(client: VecDBClient, name: str) -> None:

@@ -1,7 +1,7 @@
 //! `CREATE`, `DROP`, `SHOW`, `DESCRIBE`.
 
 use vecdb_engine::{ErrorKind, Result};
-use vecdb_sql::{Cell, CreateCollection, DropCollection, QueryResult, ResultColumn};
+use vecdb_sql::{Cell, CreateCollection, DropCollection, FieldIndex, QueryResult, ResultColumn};
 
 use super::select::field_kind;
 use super::{Run, number};
@@ -26,6 +26,24 @@ impl Run<'_> {
             gone => gone
                 .map(|()| QueryResult::default())
                 .map_err(|error| self.of_collection(error)),
+        }
+    }
+
+    /// Lets a field have an index, or none.
+    pub(super) fn field_index(&self, index: &FieldIndex, indexed: bool) -> Result<QueryResult> {
+        let (collection, field) = (&index.collection, &index.field);
+        let changed = match indexed {
+            true => self
+                .backend
+                .create_field_index(collection, field, self.stop),
+            false => self.backend.drop_field_index(collection, field),
+        };
+        match changed {
+            Ok(_) => Ok(QueryResult::default()),
+            Err(error) if error.kind() == ErrorKind::InvalidArgument => {
+                Err(self.statement.error_of(index.at, &error))
+            }
+            Err(error) => Err(self.of_collection(error)),
         }
     }
 
@@ -78,14 +96,26 @@ impl Run<'_> {
         let vector = info.config.vector()?;
         let vector = format!("{}({})", vector.element, vector.dimension);
         let own = [("id", "id".to_owned()), ("vector", vector)];
-        let own = own.into_iter().map(|(name, kind)| (name, kind, false));
-        let fields = info.fields.fields();
-        let fields = fields.map(|(name, field)| (name, field_kind(field), field.declared));
-        let rows = own
-            .chain(fields)
-            .map(|(name, kind, declared)| vec![name.into(), kind.into(), declared.into()]);
+        let own = own
+            .into_iter()
+            .map(|(name, kind)| vec![name.into(), kind.into(), false.into(), Cell::NULL]);
+        let fields = info.fields.fields().map(|(name, field)| {
+            let (declared, indexed) = (field.declared, !field.unindexed);
+            vec![
+                name.into(),
+                field_kind(field).into(),
+                declared.into(),
+                indexed.into(),
+            ]
+        });
+        let rows = own.chain(fields);
         Ok(QueryResult {
-            columns: columns([("name", "string"), ("type", "string"), ("declared", "bool")]),
+            columns: columns([
+                ("name", "string"),
+                ("type", "string"),
+                ("declared", "bool"),
+                ("indexed", "bool"),
+            ]),
             rows: rows.collect(),
             ..QueryResult::default()
         })

@@ -6,6 +6,7 @@ use vecdb_engine::{
 use vecdb_sql::{Cell, Explain, QueryResult, ResultColumn};
 
 use super::rows::Wanted;
+use super::search::Explained;
 use super::{Run, number};
 
 /// What is told of each step, with its type and whether it was measured.
@@ -36,7 +37,11 @@ impl Run<'_> {
             .check_columns(&select.columns, &info.fields)?;
         self.statement.check_rows(&select.rows, &info.fields)?;
         let near = select.near.take().ok_or_else(nothing)?;
-        let response = self.search(&select, near, Wanted::default(), true)?;
+        let how = match analyze {
+            true => Explained::Run,
+            false => Explained::Only,
+        };
+        let response = self.search(&select, near, Wanted::default(), how)?;
         let explanation = response.explanation.ok_or_else(nothing)?;
         let rows = rows(&explanation).into_iter().map(|row| {
             let cells = row.into_iter().zip(COLUMNS);

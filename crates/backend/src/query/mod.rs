@@ -43,6 +43,8 @@ pub fn execute(
         Action::Delete(delete) => run.delete(delete),
         Action::CreateCollection(create) => run.create_collection(create),
         Action::DropCollection(drop) => run.drop_collection(&drop),
+        Action::CreateIndex(index) => run.field_index(&index, true),
+        Action::DropIndex(index) => run.field_index(&index, false),
         Action::ShowCollections => run.show_collections(visible),
         Action::ShowFields { collection } => run.show_fields(&collection),
     }?;

@@ -10,6 +10,16 @@ use super::select::{Columns, Found};
 /// Hits where no `LIMIT` is given.
 const LIMIT: usize = 10;
 
+/// What a search is to say of itself.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Explained {
+    No,
+    /// How it was answered.
+    Run,
+    /// How it would be, without being run.
+    Only,
+}
+
 impl From<Hit> for Found {
     fn from(hit: Hit) -> Self {
         Self {
@@ -35,7 +45,7 @@ impl Run<'_> {
             return Ok(columns.result(Vec::new()));
         }
         let without = left_out(&select.rows);
-        let response = self.search(&select, near, wanted, false)?;
+        let response = self.search(&select, near, wanted, Explained::No)?;
         let hits = response.hits.into_iter();
         let hits = hits.filter(|hit| !without.contains(&hit.id));
         let hits = hits.skip(select.offset).take(limit);
@@ -54,7 +64,7 @@ impl Run<'_> {
         select: &Select,
         near: Near,
         wanted: Wanted,
-        explain: bool,
+        explained: Explained,
     ) -> Result<SearchResponse> {
         let vector = self.query_vector(&near)?;
         let limit = select.limit.unwrap_or(LIMIT);
@@ -71,7 +81,9 @@ impl Run<'_> {
             with_vector: wanted.vector,
             with_metadata: wanted.metadata,
             timeout: near.timeout,
-            explain,
+            cache: near.cache,
+            explain: explained == Explained::Run,
+            explain_only: explained == Explained::Only,
             ..SearchRequest::new(vector)
         };
         self.backend

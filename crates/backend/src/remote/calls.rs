@@ -252,6 +252,28 @@ impl Backend for Remote {
         understood(response.try_into())
     }
 
+    fn create_field_index(&self, collection: &str, field: &str, stop: &StopSignal) -> Result<bool> {
+        let request = v1::CreateFieldIndexRequest {
+            collection: collection.to_owned(),
+            field: field.to_owned(),
+        };
+        let response = self.call(stop, |client| async move {
+            client.create_field_index(request).await
+        })?;
+        Ok(response.changed)
+    }
+
+    fn drop_field_index(&self, collection: &str, field: &str) -> Result<bool> {
+        let request = v1::DropFieldIndexRequest {
+            collection: collection.to_owned(),
+            field: field.to_owned(),
+        };
+        let response = self.call(&StopSignal::default(), |client| async move {
+            client.drop_field_index(request).await
+        })?;
+        Ok(response.changed)
+    }
+
     fn flush(&self, collection: &str) -> Result<()> {
         let request = v1::FlushCollectionRequest {
             name: collection.to_owned(),

@@ -31,7 +31,7 @@ pub struct RemoteOptions {
     /// The private key (PEM) of `client_certificate`.
     pub client_key: Option<Vec<u8>>,
     /// How long a call may take, retries included, unless its `StopSignal` has a deadline. Calls that take as long as
-    /// there is data (flush, compact, verify, advise; making, restoring and deleting snapshots) have no limit, and to a stream of
+    /// there is data (flush, compact, verify, advise, field indexes; making, restoring and deleting snapshots) have no limit, and to a stream of
     /// upserts it is how long it waits for the next answer. Default: 30 s.
     pub timeout: Option<Duration>,
     /// How often a call that can be repeated is repeated when the server is not there or busy. Default: 3.

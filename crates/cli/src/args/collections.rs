@@ -29,12 +29,26 @@ pub(crate) enum CollectionCommand {
         /// The collection.
         name: String,
     },
+    /// Keep an index of a metadata field in every segment.
+    #[command(after_long_help = help::COLLECTION_CREATE_INDEX)]
+    CreateIndex(FieldArgs),
+    /// Keep no index of a metadata field any more: filters on it read the points.
+    #[command(after_long_help = help::COLLECTION_DROP_INDEX)]
+    DropIndex(FieldArgs),
     /// Remove a collection with all its points. There is no way back.
     #[command(after_long_help = help::COLLECTION_DROP)]
     Drop {
         /// The collection.
         name: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FieldArgs {
+    /// The collection.
+    pub(crate) name: String,
+    /// The metadata field.
+    pub(crate) field: String,
 }
 
 #[derive(Debug, Args)]

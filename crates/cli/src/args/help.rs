@@ -274,6 +274,20 @@ pub(crate) const COLLECTION_COMPACT: &str = "\
 Examples:
   vecdb collection compact packages";
 
+pub(crate) const COLLECTION_CREATE_INDEX: &str = "\
+Examples:
+  vecdb collection create-index packages installed_size_kb
+
+Every field has an index until it is dropped. The segments that are there have theirs when the
+command ends; reads and writes go on meanwhile.";
+
+pub(crate) const COLLECTION_DROP_INDEX: &str = "\
+Examples:
+  vecdb collection drop-index packages description
+
+Filters on the field match the same points and read each of them. The space of the index is free
+once the segments are rewritten, by `collection compact` at the latest.";
+
 pub(crate) const COLLECTION_DROP: &str = "\
 Examples:
   vecdb collection drop packages";
@@ -343,6 +357,8 @@ Examples:
       --param 1=sku-9 --json
   vecdb query 'UPDATE products SET price = 5 WHERE id IN ($ids)' --param 'ids=[1, 2, 3]'
   vecdb query 'SHOW COLLECTIONS' --url http://localhost:6333 --csv
+  vecdb query --analyze-strategies -c packages
+  vecdb query --analyze-strategies -c packages --filter '{\"section\": \"games\"}' --queries 50 --json
 
 Parameters are values: nothing in them is read as SQL. docs/sql.md describes the language.";
 

@@ -39,6 +39,13 @@ pub(crate) struct HitArgs {
     /// Say how the search was answered: the plan of each part, what each condition matched, times.
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Say how the search would be answered, from estimates, and do not run it.
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) explain_only: bool,
+    /// Keep the answer, and give one that was kept to the same search if nothing was written since. Of use with --url: a
+    /// folder is closed when the command ends.
+    #[arg(long)]
+    pub(crate) cache: bool,
     /// Stop after this time with the best hits found until then.
     #[arg(long, value_name = "MS")]
     pub(crate) timeout_ms: Option<u64>,

@@ -16,7 +16,7 @@ mod snapshots;
 mod storage;
 
 pub(crate) use advise::AdviseArgs;
-pub(crate) use collections::{CollectionCommand, CreateArgs, VectorArgs};
+pub(crate) use collections::{CollectionCommand, CreateArgs, FieldArgs, VectorArgs};
 pub(crate) use datasets::{
     BuildFiles, FlatCommand, FlatSearchArgs, HnswBuildArgs, HnswCommand, HnswSearchArgs,
     HnswSweepArgs, IvfBuildArgs, IvfCommand, IvfSearchArgs, IvfSweepArgs, LshAdviseArgs,

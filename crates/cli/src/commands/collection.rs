@@ -1,10 +1,10 @@
-//! `collection create|list|info|compact|drop`.
+//! `collection create|list|info|compact|create-index|drop-index|drop`.
 
 use serde_json::json;
-use vecdb_engine::{CollectionConfig, CollectionInfo};
+use vecdb_engine::{CollectionConfig, CollectionInfo, SearchCounts};
 
 use super::session::{Collection, Intent, Session, with_collection};
-use crate::args::{CollectionCommand, CreateArgs, Globals, VectorArgs};
+use crate::args::{CollectionCommand, CreateArgs, FieldArgs, Globals, VectorArgs};
 use crate::failure::Outcome;
 use crate::output::{Align, Bar, Console, Grid, bytes, count, plural, shorten};
 
@@ -20,6 +20,8 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionComm
             })
         }
         CollectionCommand::Compact { name } => compact(console, globals, name),
+        CollectionCommand::CreateIndex(args) => field_index(console, globals, args, true),
+        CollectionCommand::DropIndex(args) => field_index(console, globals, args, false),
         CollectionCommand::Drop { name } => drop_one(console, globals, name),
     }
 }
@@ -130,6 +132,28 @@ fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
     })
 }
 
+fn field_index(console: &Console, globals: &Globals, args: &FieldArgs, indexed: bool) -> Outcome {
+    let FieldArgs { name, field } = args;
+    with_collection(console, globals, Intent::Write, name, |collection| {
+        let changed = collection.set_field_index(field, indexed)?;
+        console.json(&json!({
+            "collection": name,
+            "field": field,
+            "indexed": indexed,
+            "changed": changed,
+        }))?;
+        console.line(format_args!(
+            "Field {field} of {name} {}.",
+            match (indexed, changed) {
+                (true, true) => "is indexed",
+                (true, false) => "was indexed already",
+                (false, true) => "is not indexed any more",
+                (false, false) => "had no index",
+            }
+        ))
+    })
+}
+
 fn drop_one(console: &Console, globals: &Globals, name: &str) -> Outcome {
     Session::open(console, globals, Intent::Write)?.run(|session| {
         // A broken one can be dropped as well.
@@ -144,6 +168,26 @@ fn drop_one(console: &Console, globals: &Globals, name: &str) -> Outcome {
             plural(points, "point")
         ))
     })
+}
+
+/// By plan, since the collection was opened.
+fn searched(counts: &SearchCounts) -> String {
+    let plans = [
+        ("scan", counts.scan),
+        ("walk", counts.walk),
+        ("hop", counts.hop),
+        ("index", counts.index),
+        ("sketches", counts.sketches),
+        ("given up for a scan", counts.switched),
+    ];
+    let plans = plans.into_iter().filter(|(_, number)| *number > 0);
+    let plans: Vec<String> = plans
+        .map(|(plan, number)| format!("{} {plan}", count(number)))
+        .collect();
+    match plans.is_empty() {
+        true => "none since it was opened".to_owned(),
+        false => plans.join(", "),
+    }
 }
 
 /// Runs maintenance `work` and shows on a bar how far the index is.
@@ -217,6 +261,7 @@ fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
                 count(info.flushed_position)
             ),
         ),
+        ("Segments searched", searched(&info.searches)),
     ]))?;
     if !info.segments.is_empty() {
         let mut grid = Grid::new([
@@ -246,10 +291,16 @@ fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
         ("Metadata field", Align::Left),
         ("Type", Align::Left),
         ("Declared", Align::Left),
+        ("Indexed", Align::Left),
     ]);
     for (name, known) in info.fields.fields() {
-        let declared = if known.declared { "yes" } else { "" };
-        grid.row([shorten(name, 44), known.to_string(), declared.to_owned()]);
+        let yes = |is: bool| if is { "yes" } else { "" }.to_owned();
+        grid.row([
+            shorten(name, 44),
+            known.to_string(),
+            yes(known.declared),
+            yes(!known.unindexed),
+        ]);
     }
     match info.fields.is_empty() {
         true => Ok(()),

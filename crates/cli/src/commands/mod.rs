@@ -25,6 +25,7 @@ mod shell;
 mod snapshot;
 mod status;
 mod storage;
+mod strategies;
 
 use clap::CommandFactory;
 

@@ -8,16 +8,21 @@ use vecdb_sql::{Action, Param, Params, Right, Statement};
 
 use super::input;
 use super::session::{Intent, Session};
+use super::strategies;
 use crate::args::{Globals, SqlArgs};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Console, Table};
 
 pub(crate) fn run(console: &Console, globals: &Globals, args: &SqlArgs) -> Outcome {
     let params = params(&args.param)?;
-    let intent = intent_of(&Statement::parse(&args.sql, &params)?);
+    if args.strategies.analyze_strategies {
+        return strategies::run(console, globals, args, &params);
+    }
+    let sql = args.sql.as_deref().unwrap_or_default();
+    let intent = intent_of(&Statement::parse(sql, &params)?);
     Session::open(console, globals, intent)?.run(|session| {
         let stop = StopSignal::default();
-        let result = session.backend().query(&args.sql, &params, &stop)?;
+        let result = session.backend().query(sql, &params, &stop)?;
         console.json(&result)?;
         match args.csv {
             true => console.raw(Table(&result).csv()),

@@ -60,6 +60,8 @@ pub(super) fn request(args: &HitArgs, vector: Vec<f32>) -> Outcome<SearchRequest
         with_vector: args.with_vector,
         with_metadata: true,
         explain: args.explain,
+        explain_only: args.explain_only,
+        cache: args.cache,
         timeout: args.timeout_ms.map(Duration::from_millis),
         ..SearchRequest::new(vector)
     })
@@ -85,6 +87,7 @@ struct Report<'a> {
     groups: Option<Vec<GroupJson>>,
     latency_us: f64,
     truncated: bool,
+    cached: bool,
     searched_vectors: u64,
     matching: Option<u64>,
     distance_computations: u64,
@@ -115,6 +118,7 @@ impl<'a> Report<'a> {
             groups: args.group_by.is_some().then(|| groups.collect()),
             latency_us: micros(response.elapsed),
             truncated: response.truncated,
+            cached: response.cached,
             searched_vectors: stats.searched_vectors,
             matching: stats.matching,
             distance_computations: stats.distance_computations,
@@ -200,7 +204,7 @@ fn print(console: &Console, args: &HitArgs, response: &SearchResponse) -> Outcom
     ))?;
     if !stats.unindexed.is_empty() {
         console.line(format_args!(
-            "Points were read one by one, as there is no index of: {}. An index would help.",
+            "Points were read one by one, as there is no index of: {}. `vecdb collection create-index` makes one.",
             stats.unindexed.join(", ")
         ))?;
     }

@@ -232,6 +232,16 @@ impl<'a> Collection<'a> {
         Ok(self.backend().facets(self.name, request, &stop)?)
     }
 
+    /// Creates or drops the index of a metadata field; whether it was otherwise.
+    pub(crate) fn set_field_index(&self, field: &str, indexed: bool) -> vecdb_engine::Result<bool> {
+        match indexed {
+            true => self
+                .backend()
+                .create_field_index(self.name, field, &StopSignal::default()),
+            false => self.backend().drop_field_index(self.name, field),
+        }
+    }
+
     pub(crate) fn compact(&self) -> vecdb_engine::Result<()> {
         self.backend().compact(self.name, &StopSignal::default())
     }

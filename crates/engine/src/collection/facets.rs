@@ -188,7 +188,9 @@ impl<'a> Source<'a> {
         request: &FacetRequest,
     ) -> Result<Option<Self>> {
         let part = view.part();
-        let allowed = filter.map(|filter| part.evaluate(filter)).transpose()?;
+        let allowed = filter
+            .map(|filter| part.evaluate(filter, &request.stop))
+            .transpose()?;
         let mask = view.live_and(allowed.map(|evaluation| evaluation.mask));
         let count = mask.as_ref().map_or(part.rows(), RowMask::count);
         if count == 0 {

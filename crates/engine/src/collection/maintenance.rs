@@ -63,7 +63,7 @@ impl Pause {
 
 /// What making a segment holds for each of its rows, about: where it comes from, its place in the id map and in the
 /// field indexes.
-const SEGMENT_BYTES_PER_ROW: u64 = 64;
+pub(super) const SEGMENT_BYTES_PER_ROW: u64 = 64;
 
 /// Counts memory as held by background work for as long as it lives.
 pub(super) struct Held<'a> {
@@ -117,7 +117,7 @@ impl Collection {
             stop.check()?;
             self.inner.flush()?;
             while self.inner.merge_next(true, stop)? {}
-            Ok(())
+            self.inner.index_missing_fields(stop).map(drop)
         };
         rest().map_err(|e| self.inner.or_dropped(e))
     }
@@ -275,7 +275,7 @@ impl Inner {
             let segment = self.open_segment(entry)?;
             // Here rather than in its first search; and before anything that it replaces is given up.
             segment.check_searched_bytes(stop)?;
-            Ok(segment)
+            self.with_missing_fields(segment, stop)
         });
         if made.is_err() {
             for name in id.file_names() {
@@ -298,6 +298,7 @@ impl Inner {
             entry,
             self.layout,
             &self.vector_field()?.index,
+            &self.snapshot().fields,
         )
     }
 
@@ -325,7 +326,11 @@ impl Inner {
     /// # Errors
     /// Nothing is changed then; and unless it is certain that nothing is changed on the disk either, as it is where
     /// there was no room, the collection is poisoned.
-    fn install(&self, flushed: Option<Position>, change: impl Fn(&mut State)) -> Result<()> {
+    pub(super) fn install(
+        &self,
+        flushed: Option<Position>,
+        change: impl Fn(&mut State),
+    ) -> Result<()> {
         let mut manifest = self.manifest.lock();
         self.check_writable_for_maintenance()?;
         let mut planned = State::clone(&self.working.lock());
@@ -344,6 +349,8 @@ impl Inner {
             let mut working = self.working.lock();
             let mut next = State::clone(&working);
             change(&mut next);
+            // A segment may have been made while the schema wanted other field indexes.
+            next.fit_field_indexes();
             next.version += 1;
             self.retired.keep(&working, &next);
             let next = Arc::new(next);

@@ -1,10 +1,11 @@
 //! Merging segments: one new segment of their live rows, its index extended from the largest one's.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 use vecdb_index::{BuildOptions, IndexSpec, Progress, build, build_extending};
 use vecdb_storage::Access;
 use vecdb_vector::RowId;
@@ -18,28 +19,18 @@ use crate::stop::StopSignal;
 
 /// A graph is extended while at least this share of its rows lives on; else a fresh one is better and as cheap.
 const EXTEND_LIVE_SHARE_MIN: f64 = 0.6;
-/// How often a caller who waits for somebody else's merge looks at its stop signal.
+/// How often a caller who waits for somebody else's work looks at its stop signal.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 impl Inner {
     /// Merges what the policy asks for; whether there was anything.
     pub(crate) fn merge_next(&self, quiet: bool, stop: &StopSignal) -> Result<bool> {
-        let _one = self.only_merge(stop)?;
+        let _one = lock_until(&self.merging, stop)?;
         let Some(ids) = self.next_merge(quiet) else {
             return Ok(false);
         };
         self.merge_remembering(&ids, stop)?;
         Ok(true)
-    }
-
-    /// Waits for the merge under way, which whoever waits cannot stop.
-    pub(super) fn only_merge(&self, stop: &StopSignal) -> Result<MutexGuard<'_, ()>> {
-        loop {
-            stop.check()?;
-            if let Some(one) = self.merging.try_lock_for(STOP_CHECK) {
-                return Ok(one);
-            }
-        }
     }
 
     /// Merges what the policy asks for while the result is too small for an index: short sessions, each of which
@@ -61,15 +52,15 @@ impl Inner {
         Ok(())
     }
 
-    /// Rewrites, one by one, the segments that have dead rows or lack their index.
+    /// Rewrites, one by one, the segments that have dead rows, lack their index or hold dropped field indexes.
     pub(crate) fn rewrite_imperfect(&self, stop: &StopSignal) -> Result<()> {
-        let _one = self.only_merge(stop)?;
+        let _one = lock_until(&self.merging, stop)?;
         let wants_index = self.vector_field()?.index != IndexSpec::Flat;
         for view in &self.snapshot().segments {
             let unindexed = wants_index
                 && view.part.index().is_none()
                 && view.live_rows() >= self.shared.options.index_rows_min;
-            if view.dead_rows() > 0 || unindexed {
+            if view.dead_rows() > 0 || unindexed || view.part.holds_dropped_fields() {
                 self.merge_remembering(&[view.part.id()], stop)?;
             }
         }
@@ -148,6 +139,8 @@ impl Inner {
             let id = view.part.id();
             inputs.iter().any(|input| input.part.id() == id)
         };
+        // As they are when it happens: they may have been given field indexes meanwhile.
+        let gone = RefCell::new(Vec::new());
         self.install_made(None, made.as_ref(), |next| {
             let now: Vec<View<Segment>> = inputs
                 .iter()
@@ -160,6 +153,7 @@ impl Inner {
                 .collect();
             let at = next.segments.iter().position(replaced).unwrap_or(0);
             next.segments.retain(|view| !replaced(view));
+            *gone.borrow_mut() = now.iter().map(|view| view.part.clone()).collect();
             if let Some(made) = &made {
                 let live = still_live(order, |s| {
                     now.get(s.part as usize)
@@ -171,10 +165,11 @@ impl Inner {
                 );
             }
         })?;
-        for view in inputs {
-            view.part.mark_obsolete();
+        for segment in gone.into_inner() {
+            segment.mark_obsolete();
         }
-        Ok(())
+        // The merge may have begun when other fields were to be indexed.
+        self.index_missing_fields(stop).map(drop)
     }
 
     /// Builds and writes the index of a new segment, where the collection wants one and the segment is large enough.
@@ -236,6 +231,16 @@ impl Inner {
             built.as_ref(),
         )?);
         Ok(())
+    }
+}
+
+/// Waits for the work under way, which whoever waits cannot stop.
+pub(super) fn lock_until<'a>(lock: &'a Mutex<()>, stop: &StopSignal) -> Result<MutexGuard<'a, ()>> {
+    loop {
+        stop.check()?;
+        if let Some(one) = lock.try_lock_for(STOP_CHECK) {
+            return Ok(one);
+        }
     }
 }
 

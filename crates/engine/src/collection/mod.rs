@@ -8,7 +8,7 @@
 //! Invariants:
 //! - The working state is ahead of the published one only by writes that are not yet acknowledged.
 //! - Readers take one atomic load and no lock that a writer, a flush or a merge ever holds. What they hold stays valid as long as they hold it.
-//! - Locks are taken in the order flushing or merging, manifest, working state; never the other way round.
+//! - Locks are taken in the order flushing or merging, indexing, manifest, working state; never the other way round.
 //! - A flush or a merge takes effect once its manifest is written: one that fails for want of room changes nothing.
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
@@ -16,6 +16,7 @@
 mod advise;
 mod copy;
 mod facets;
+mod field_index;
 mod maintenance;
 mod manifest;
 mod merge;
@@ -44,6 +45,7 @@ pub use request::{
 pub use search::LIMIT_MAX;
 pub use search::{
     ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,
+    SearchCounts,
 };
 pub use verify::VerifyReport;
 pub use write::WRITE_POINTS_MAX;
@@ -57,7 +59,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
-use search::{MaskCache, SearchScratch};
+use search::{MaskCache, ResultCache, SearchCounters, SearchScratch};
 use serde::Serialize;
 use vecdb_filter::MetadataSchema;
 use vecdb_storage::{Disk, Position, Wal};
@@ -109,6 +111,8 @@ pub(crate) struct Inner {
     next_segment: AtomicU64,
     flushing: Mutex<()>,
     merging: Mutex<()>,
+    /// Held while field indexes are added to segments.
+    indexing: Mutex<()>,
     poisoned: OnceLock<String>,
     closed: AtomicBool,
     dropped: AtomicBool,
@@ -125,6 +129,8 @@ pub(crate) struct Inner {
     retired: Retired,
     scratches: Mutex<Vec<SearchScratch>>,
     masks: MaskCache,
+    results: ResultCache,
+    searches: SearchCounters,
     sketching: Sketching,
 }
 
@@ -151,6 +157,8 @@ pub struct CollectionInfo {
     pub flushed_position: Position,
     /// Background work.
     pub maintenance: MaintenanceStatus,
+    /// How searches were answered.
+    pub searches: SearchCounts,
 }
 
 /// One sealed segment.
@@ -210,7 +218,14 @@ impl Inner {
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let live = read_live(disk.as_ref(), folder, entry)?;
-            let segment = Segment::open(disk, folder, entry.clone(), layout, &field.index)?;
+            let segment = Segment::open(
+                disk,
+                folder,
+                entry.clone(),
+                layout,
+                &field.index,
+                &manifest.fields,
+            )?;
             segments.push(View::with_live(Arc::new(segment), live));
         }
         remove_unnamed(disk.as_ref(), folder, &manifest);
@@ -251,6 +266,7 @@ impl Inner {
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
+            indexing: Mutex::new(()),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
@@ -263,6 +279,8 @@ impl Inner {
             retired: Retired::default(),
             scratches: Mutex::new(Vec::new()),
             masks: MaskCache::default(),
+            results: ResultCache::default(),
+            searches: SearchCounters::default(),
             sketching,
         })
     }
@@ -452,6 +470,7 @@ impl Inner {
             position: state.position,
             flushed_position: self.flushed(),
             maintenance: self.status.lock().clone(),
+            searches: self.searches.counts(),
         }
     }
 }
@@ -489,7 +508,7 @@ fn closed() -> Error {
 fn remove_unnamed(disk: &dyn Disk, folder: &Path, manifest: &Manifest) {
     let named: HashSet<&str> = manifest.file_names().collect();
     let ours = |name: &str| {
-        [".rows", ".index", ".live", ".tmp"]
+        [".rows", ".index", ".fields", ".live", ".tmp"]
             .iter()
             .any(|suffix| name.ends_with(suffix))
     };

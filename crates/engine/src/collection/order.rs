@@ -198,7 +198,9 @@ impl<'a> Source<'a> {
     /// `None` where no row matches.
     fn new(walk: &Walk<'a>, view: AnyView<'a>, filter: Option<&Filter>) -> Result<Option<Self>> {
         let part = view.part();
-        let allowed = filter.map(|filter| part.evaluate(filter)).transpose()?;
+        let allowed = filter
+            .map(|filter| part.evaluate(filter, walk.stop))
+            .transpose()?;
         let mask = view.live_and(allowed.map(|evaluation| evaluation.mask));
         let count = mask.as_ref().map_or(part.rows(), RowMask::count);
         if count == 0 {

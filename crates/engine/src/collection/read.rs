@@ -102,7 +102,7 @@ impl Collection {
         self.count_with(filter, &StopSignal::default())
     }
 
-    /// [`Self::count`] until `stop` is given, which is looked at before each part.
+    /// [`Self::count`] until `stop` is given, which is looked at before each part and while rows are read.
     pub fn count_with(&self, filter: Option<&Filter>, stop: &StopSignal) -> Result<u64> {
         self.inner.check_usable()?;
         let state = self.inner.snapshot();
@@ -113,7 +113,7 @@ impl Collection {
         let mut count = 0;
         for view in state.parts() {
             stop.check()?;
-            let matching = view.part().evaluate(&filter)?.mask;
+            let matching = view.part().evaluate(&filter, stop)?.mask;
             count += view
                 .live_and(Some(matching))
                 .map_or(0, |mask| u64::from(mask.count()));
@@ -223,7 +223,7 @@ impl<'a> Merge<'a> {
         for view in state.parts() {
             stop.check()?;
             let allowed = filter
-                .map(|filter| view.part().evaluate(filter))
+                .map(|filter| view.part().evaluate(filter, stop))
                 .transpose()?
                 .map(|evaluation| evaluation.mask);
             let at = after.map_or(Ok(0), |(hash, _)| view.part().rank_of_hash(*hash))?;

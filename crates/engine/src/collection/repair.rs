@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use vecdb_storage::Disk;
 
+use super::merge::lock_until;
 use super::{Collection, Inner, Manifest, Shared, VerifyReport, remove_unnamed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Layout, View};
@@ -59,7 +60,7 @@ impl Collection {
 
 impl Inner {
     fn mend_segments(&self, done: &mut VerifyReport, stop: &StopSignal) -> Result<()> {
-        let _one = self.only_merge(stop)?;
+        let _one = lock_until(&self.merging, stop)?;
         // Only merges, of which this is one, take segments away.
         for view in &self.snapshot().segments {
             let mut found = VerifyReport::default();
@@ -122,8 +123,9 @@ impl Inner {
         manifest.config.validate()?;
         let field = manifest.config.vector()?;
         let layout = Layout::of(field);
+        let fields = manifest.fields.clone();
         let open = |entry: &SegmentEntry| {
-            Segment::open(&disk, folder, entry.clone(), layout, &field.index)
+            Segment::open(&disk, folder, entry.clone(), layout, &field.index, &fields)
         };
         let mut found = VerifyReport::default();
         let (mut entries, mut segments) = (Vec::new(), Vec::new());
@@ -143,7 +145,7 @@ impl Inner {
             };
             let bare = || {
                 let entry = without_index.clone();
-                Segment::open_without_fields(&disk, folder, entry, layout, &field.index)
+                Segment::open_without_fields(&disk, folder, entry, layout, &field.index, &fields)
             };
             match open(&without_index).or_else(|error| only_damage(error).and_then(|_| bare())) {
                 Ok(segment) => {

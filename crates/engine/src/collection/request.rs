@@ -37,6 +37,11 @@ pub struct SearchRequest {
     pub with_metadata: bool,
     /// Say how the search was answered. Default: no, as it takes a little time.
     pub explain: bool,
+    /// Say how the search would be answered, from estimates, and do not run it: no hits. Default: no.
+    pub explain_only: bool,
+    /// Keep the answer, and give one that was kept to the same search if nothing was written since. Default: no. Not with
+    /// `explain`.
+    pub cache: bool,
     /// Stop after this time and return what was found, marked `truncated`.
     pub timeout: Option<Duration>,
     /// Ends the search with an error.
@@ -58,6 +63,8 @@ impl SearchRequest {
             with_vector: false,
             with_metadata: true,
             explain: false,
+            explain_only: false,
+            cache: false,
             timeout: None,
             stop: StopSignal::default(),
         }
@@ -129,6 +136,20 @@ impl SearchRequest {
         self
     }
 
+    /// Says how the search would be answered, and does not run it.
+    #[must_use]
+    pub fn explain_only(mut self, yes: bool) -> Self {
+        self.explain_only = yes;
+        self
+    }
+
+    /// Keeps the answer for the same search, until something is written.
+    #[must_use]
+    pub fn cache(mut self, yes: bool) -> Self {
+        self.cache = yes;
+        self
+    }
+
     /// Gives the metadata back.
     #[must_use]
     pub fn with_metadata(mut self, yes: bool) -> Self {
@@ -193,7 +214,7 @@ pub struct SearchStats {
 }
 
 /// The answer to a search.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchResponse {
     /// Nearest first; equal distances in the order of their ids. Empty where groups were asked for.
     pub hits: Vec<Hit>,
@@ -203,6 +224,8 @@ pub struct SearchResponse {
     pub stats: SearchStats,
     /// The time limit came first: better hits may exist.
     pub truncated: bool,
+    /// It was kept from an earlier search; `stats` are that search's.
+    pub cached: bool,
     /// How it was answered, where that was asked for.
     pub explanation: Option<Box<Explanation>>,
     /// Time inside the engine.

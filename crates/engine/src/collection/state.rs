@@ -227,6 +227,15 @@ impl State {
         Ok((next, applied))
     }
 
+    /// Lets the segments use the field indexes that the schema wants, so far as they have them, and no others.
+    pub(crate) fn fit_field_indexes(&mut self) {
+        for view in &mut self.segments {
+            if let Some(fitted) = view.part.fitted(&self.fields) {
+                view.part = Arc::new(fitted);
+            }
+        }
+    }
+
     /// Moves the memtable to the frozen ones.
     pub(crate) fn freeze(&mut self) {
         self.version += 1;

@@ -15,6 +15,7 @@ use crate::batch::{Operation, Row, WriteBatch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Durability;
 use crate::point::{Point, PointId};
+use crate::stop::StopSignal;
 
 /// The most points one call may write or delete by id.
 pub const WRITE_POINTS_MAX: usize = 1_000_000;
@@ -123,7 +124,7 @@ fn matching_ids(state: &State, filter: &Filter, most: usize) -> Result<Vec<Point
     let filter = filter.check(&state.fields)?;
     let mut ids = Vec::new();
     for view in state.parts() {
-        let matching = view.part().evaluate(&filter)?.mask;
+        let matching = view.part().evaluate(&filter, &StopSignal::default())?.mask;
         for row in matching
             .iter()
             .filter(|&row| view.is_live(row))

@@ -69,6 +69,10 @@ fn merge_loop(registry: &Registry) {
                     Ok(true)
                 )
             {}
+            if !registry.shared.signals.is_stopped() && !collection.merges_paused() {
+                // The collection keeps the error for its status; the next round tries again.
+                let _ = collection.index_missing_fields(&never);
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{Layout, Part, Sketching, View};
 use crate::batch::Row;
 use crate::error::{Error, ErrorKind, Result};
 use crate::point::PointId;
+use crate::stop::StopSignal;
 
 /// Blocks are merged up to this many rows.
 pub(crate) const BLOCK_ROWS_MAX: u32 = 1024;
@@ -107,7 +108,7 @@ impl Part for Block {
         Ok(self.row(row)?.metadata.as_ref().clone())
     }
 
-    fn evaluate(&self, filter: &Filter) -> Result<Evaluation> {
+    fn evaluate(&self, filter: &Filter, _stop: &StopSignal) -> Result<Evaluation> {
         let mut mask = RowMask::none(self.rows());
         for (at, row) in self.rows.iter().enumerate() {
             if filter.matches(&row.metadata) {

@@ -16,6 +16,7 @@ use vecdb_vector::{ElementType, Metric, RowId, VectorRows};
 use crate::error::{Error, ErrorKind, Result};
 use crate::point::PointId;
 use crate::schema::VectorField;
+use crate::stop::StopSignal;
 
 /// A set of rows that never changes. Which of them are alive is told by the [`View`] that holds it.
 pub(crate) trait Part: Send + Sync {
@@ -24,8 +25,8 @@ pub(crate) trait Part: Send + Sync {
     fn vectors(&self) -> Result<VectorRows<'_>>;
     fn id(&self, row: RowId) -> Result<PointId>;
     fn metadata(&self, row: RowId) -> Result<Metadata>;
-    /// The rows that `filter` accepts, dead ones included.
-    fn evaluate(&self, filter: &Filter) -> Result<Evaluation>;
+    /// The rows that `filter` accepts, dead ones included. Where rows have to be read for it, `stop` is looked at.
+    fn evaluate(&self, filter: &Filter, stop: &StopSignal) -> Result<Evaluation>;
     /// How many rows `filter` will accept, about.
     fn estimate(&self, filter: &Filter) -> Estimate;
     /// The value of a field of a row; none where it misses the field.

@@ -1,13 +1,16 @@
-//! Sealed segments: immutable rows in one mapped file, their index and their delete mask each in another.
+//! Sealed segments: immutable rows in one mapped file, their index, their delete mask and the field indexes that were
+//! wanted later each in another.
 //!
 //! ```text
 //! <segment>.rows              vectors, ids, id map, metadata, field indexes
 //! <segment>.index             the nearest-neighbour index over these rows
+//! <segment>.<version>.fields  indexes of metadata fields that the rows file has none of
 //! <segment>.<generation>.live which rows were alive when the manifest naming it was written
 //! ```
 //! A segment takes no memory that grows with its rows: all of it is mapped and read where it is needed, each block
 //! checked against its checksum before its first use.
 
+mod fields;
 mod open;
 mod write;
 
@@ -15,11 +18,13 @@ pub(crate) use open::read_live;
 
 pub(crate) use write::{SegmentWriter, SourceRow, write_index, write_live};
 
-use std::ops::Range;
+use std::cell::Cell;
+use std::ops::{Deref, Range};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use fields::AddedFields;
 use parking_lot::Mutex;
 use vecdb_filter::{
     Estimate, Evaluation, FieldIndexes, Filter, Metadata, Value, decode_field, decode_metadata,
@@ -36,6 +41,7 @@ use crate::stop::StopSignal;
 
 pub(crate) const ROWS_KIND: [u8; 4] = *b"ROWS";
 pub(crate) const INDEX_KIND: [u8; 4] = *b"INDX";
+pub(crate) const FIELDS_KIND: [u8; 4] = *b"FLDS";
 pub(crate) const LIVE_KIND: [u8; 4] = *b"LIVE";
 pub(crate) const FILE_VERSION: u32 = 1;
 
@@ -47,9 +53,6 @@ const ID_MAP: &str = "id.map";
 const METADATA_OFFSETS: &str = "metadata.offsets";
 const METADATA_BYTES: &str = "metadata.bytes";
 const META: &str = "meta";
-
-/// How many of the rows that a value finds are looked at when the field indexes are checked.
-const OTHERS_CHECKED: usize = 4;
 
 /// One entry of the id map: hash u64 | row u32.
 const ID_MAP_ENTRY: usize = 12;
@@ -93,19 +96,43 @@ pub(crate) struct SegmentEntry {
     pub(crate) rows_file: FileEntry,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) index_file: Option<FileEntry>,
+    /// Field indexes that were wanted after the rows file had been written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fields_file: Option<FileEntry>,
+    /// How many such files there were: each has a name of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) fields_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) live_file: Option<FileEntry>,
 }
 
 impl SegmentEntry {
-    /// The files of rows and index.
+    /// The files that hold the rows and what finds them.
     pub(crate) fn files(&self) -> impl Iterator<Item = &FileEntry> {
-        std::iter::once(&self.rows_file).chain(&self.index_file)
+        std::iter::once(&self.rows_file)
+            .chain(&self.index_file)
+            .chain(&self.fields_file)
     }
 }
 
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A sealed segment with the field indexes that are in use. Where others are to be used, another one takes its place that
+/// shares all the rest.
 pub(crate) struct Segment {
     entry: SegmentEntry,
+    sealed: Arc<Sealed>,
+    added: Option<Arc<AddedFields>>,
+    /// Of the indexes written with the rows and those added those that are wanted.
+    fields: FieldIndexes,
+    sketches: Option<Arc<Sketches>>,
+}
+
+/// What of a segment never changes: its rows and their index.
+pub(crate) struct Sealed {
+    files: Vec<FileEntry>,
     layout: Layout,
     path: PathBuf,
     vectors: Column,
@@ -115,10 +142,10 @@ pub(crate) struct Segment {
     id_map: Column,
     metadata_offsets: Column,
     metadata_bytes: Column,
-    fields: FieldIndexes,
+    /// The field indexes in the rows file.
+    written: FieldIndexes,
     index: Option<Box<dyn AnnIndex>>,
     index_columns: Vec<Column>,
-    sketches: Option<Sketches>,
     checked: OnceLock<Checked>,
     checking: Mutex<()>,
     disk: Arc<dyn Disk>,
@@ -131,6 +158,9 @@ type Checked = Result<(), (ErrorKind, String)>;
 
 /// Bytes checked between two looks at a stop signal: a fraction of a millisecond's work.
 const CHECK_BYTES: usize = 1 << 20;
+
+/// Rows read between two looks at a stop signal.
+const ROWS_PER_CHECK: u32 = 1_024;
 
 /// A section and its bytes.
 struct Column {
@@ -165,6 +195,14 @@ impl Column {
     }
 }
 
+impl Deref for Segment {
+    type Target = Sealed;
+
+    fn deref(&self) -> &Sealed {
+        &self.sealed
+    }
+}
+
 impl Segment {
     pub(crate) fn entry(&self) -> &SegmentEntry {
         &self.entry
@@ -175,7 +213,7 @@ impl Segment {
     }
 
     pub(crate) fn bytes(&self) -> u64 {
-        self.entry.rows_file.bytes + self.index_bytes()
+        self.entry.files().map(|file| file.bytes).sum()
     }
 
     pub(crate) fn index_bytes(&self) -> u64 {
@@ -185,7 +223,7 @@ impl Segment {
     /// Makes searches cheaper until the rows are merged into a segment with an index.
     pub(crate) fn sketch(&mut self, sketching: &Sketching) -> Result<()> {
         if self.index.is_none() {
-            self.sketches = sketching.sketch(self.vectors()?);
+            self.sketches = sketching.sketch(self.vectors()?).map(Arc::new);
         }
         Ok(())
     }
@@ -193,6 +231,7 @@ impl Segment {
     /// The files are removed once the last snapshot that reads them is gone.
     pub(crate) fn mark_obsolete(&self) {
         self.obsolete.store(true, Ordering::Release);
+        self.mark_fields_obsolete();
     }
 
     /// Checks the checksums of everything a search reads without checking: vectors, norms, index. Once per open.
@@ -310,41 +349,6 @@ impl Segment {
         Ok(())
     }
 
-    /// Compares the field indexes with the rows: every `step`-th row must be found by each of its own values, and what
-    /// else is found by these must have them.
-    pub(crate) fn verify_fields(&self, step: usize) -> Result<u64> {
-        let mut checks = 0;
-        for row in (0..self.entry.rows).step_by(step.max(1)).map(RowId) {
-            for (name, value) in self.metadata(row)? {
-                let Some(by_value) = self.fields.is_by_value(&name) else {
-                    continue;
-                };
-                let filter = match &value {
-                    vecdb_filter::Value::Array(_) => Filter::Exists(name.clone(), true),
-                    value if by_value => Filter::Eq(name.clone(), value.clone()),
-                    _ => Filter::Exists(name.clone(), true),
-                };
-                checks += 1;
-                let found = self.evaluate(&filter)?.mask;
-                if !found.contains(row) {
-                    return Err(self.damaged(format_args!(
-                        "row {} is missing from the index of field {name:?}",
-                        row.0
-                    )));
-                }
-                for other in found.iter().take(OTHERS_CHECKED) {
-                    if !filter.matches(&self.metadata(other)?) {
-                        return Err(self.damaged(format_args!(
-                            "the index of field {name:?} has row {} under a value of row {}",
-                            other.0, row.0
-                        )));
-                    }
-                }
-            }
-        }
-        Ok(checks)
-    }
-
     /// Whether all that makes up a row is there as it was written: vector, id and metadata.
     pub(crate) fn is_readable(&self, row: RowId) -> bool {
         self.check_row(row).is_ok() && Part::id(self, row).is_ok() && self.metadata(row).is_ok()
@@ -400,9 +404,15 @@ impl Part for Segment {
         Ok(())
     }
 
-    fn evaluate(&self, filter: &Filter) -> Result<Evaluation> {
-        self.fields
-            .evaluate(filter, &|row| self.metadata_bytes(row))
+    fn evaluate(&self, filter: &Filter, stop: &StopSignal) -> Result<Evaluation> {
+        let read = Cell::new(0u32);
+        self.fields.evaluate(filter, &|row| {
+            if read.get().is_multiple_of(ROWS_PER_CHECK) {
+                stop.check()?;
+            }
+            read.set(read.get().wrapping_add(1));
+            self.metadata_bytes(row)
+        })
     }
 
     fn estimate(&self, filter: &Filter) -> Estimate {
@@ -422,7 +432,7 @@ impl Part for Segment {
     }
 
     fn sketches(&self) -> Option<&Sketches> {
-        self.sketches.as_ref()
+        self.sketches.as_deref()
     }
 
     fn in_id_order(&self, at: u32) -> Result<(u64, RowId)> {
@@ -466,10 +476,10 @@ impl Part for Segment {
     }
 }
 
-impl Drop for Segment {
+impl Drop for Sealed {
     fn drop(&mut self) {
         if *self.obsolete.get_mut() {
-            for file in self.entry.files() {
+            for file in &self.files {
                 // What cannot be removed now is removed at the next open: the manifest no longer names it.
                 let _ = self.disk.remove_file(&self.folder.join(&file.name));
             }

@@ -10,24 +10,27 @@ use vecdb_index::IndexSpec;
 use vecdb_storage::{Disk, MemoryDisk, SectionFile, SectionWriter};
 use vecdb_vector::RowMask;
 
+use super::fields::AddedFields;
 use super::{
     Column, FILE_VERSION, ID_BYTES, ID_MAP, ID_MAP_ENTRY, ID_OFFSETS, INDEX_KIND, LIVE_KIND,
-    METADATA_BYTES, METADATA_OFFSETS, NORMS, ROWS_KIND, Segment, SegmentEntry, VECTORS,
+    METADATA_BYTES, METADATA_OFFSETS, NORMS, ROWS_KIND, Sealed, Segment, SegmentEntry, VECTORS,
 };
 use crate::error::{Error, Result};
 use crate::part::Layout;
 
 impl Segment {
+    /// Of the field indexes those are used that `schema` wants.
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         folder: &Path,
         entry: SegmentEntry,
         layout: Layout,
         spec: &IndexSpec,
+        schema: &MetadataSchema,
     ) -> Result<Self> {
-        Self::open_with(disk, folder, entry, layout, spec, |file, rows| {
-            Ok(FieldIndexes::open(file, rows)?)
-        })
+        let sealed = Arc::new(Sealed::open(disk, folder, &entry, layout, spec)?);
+        let added = AddedFields::open(disk, folder, &entry)?.map(Arc::new);
+        Ok(Self::with_fields(entry, sealed, added, None, schema))
     }
 
     /// [`Self::open`] as if no row had metadata, for one whose rows are about to be written anew: filters find nothing.
@@ -37,14 +40,37 @@ impl Segment {
         entry: SegmentEntry,
         layout: Layout,
         spec: &IndexSpec,
+        schema: &MetadataSchema,
     ) -> Result<Self> {
-        Self::open_with(disk, folder, entry, layout, spec, |_, rows| no_fields(rows))
+        let none = |_: &SectionFile, rows| no_fields(rows);
+        let sealed = Sealed::open_with(disk, folder, &entry, layout, spec, none)?;
+        Ok(Self::with_fields(
+            entry,
+            Arc::new(sealed),
+            None,
+            None,
+            schema,
+        ))
+    }
+}
+
+impl Sealed {
+    fn open(
+        disk: &Arc<dyn Disk>,
+        folder: &Path,
+        entry: &SegmentEntry,
+        layout: Layout,
+        spec: &IndexSpec,
+    ) -> Result<Self> {
+        Self::open_with(disk, folder, entry, layout, spec, |file, rows| {
+            Ok(FieldIndexes::open(file, rows)?)
+        })
     }
 
     fn open_with(
         disk: &Arc<dyn Disk>,
         folder: &Path,
-        entry: SegmentEntry,
+        entry: &SegmentEntry,
         layout: Layout,
         spec: &IndexSpec,
         fields: impl FnOnce(&SectionFile, u32) -> Result<FieldIndexes>,
@@ -105,17 +131,19 @@ impl Segment {
             id_map: column(ID_MAP, Some(rows * ID_MAP_ENTRY))?,
             metadata_offsets: column(METADATA_OFFSETS, Some((rows + 1) * 8))?,
             metadata_bytes: column(METADATA_BYTES, None)?,
-            fields: fields(&file, entry.rows)?,
+            written: fields(&file, entry.rows)?,
             index,
             index_columns,
-            sketches: None,
             checked: OnceLock::new(),
             checking: Mutex::new(()),
             disk: disk.clone(),
             folder: folder.to_owned(),
             obsolete: AtomicBool::new(false),
             path,
-            entry,
+            files: std::iter::once(&entry.rows_file)
+                .chain(&entry.index_file)
+                .cloned()
+                .collect(),
             layout,
         })
     }

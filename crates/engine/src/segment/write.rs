@@ -70,6 +70,8 @@ impl SegmentWriter<'_> {
                 bytes: summary.len,
             },
             index_file: None,
+            fields_file: None,
+            fields_version: 0,
             live_file: None,
         })
     }
@@ -219,7 +221,12 @@ pub(crate) fn write_live(
     })
 }
 
-fn create(disk: &dyn Disk, folder: &Path, name: &str, kind: [u8; 4]) -> Result<SectionWriter> {
+pub(super) fn create(
+    disk: &dyn Disk,
+    folder: &Path,
+    name: &str,
+    kind: [u8; 4],
+) -> Result<SectionWriter> {
     let path = folder.join(name);
     // A file of this name can only be the rest of an attempt that never reached the manifest.
     if disk

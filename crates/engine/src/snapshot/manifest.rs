@@ -251,13 +251,13 @@ impl SnapshotManifest {
     }
 }
 
-/// `<16 hexadecimal digits>.rows`, `.index` or `.<generation>.live`.
+/// `<16 hexadecimal digits>.rows`, `.index`, `.<version>.fields` or `.<generation>.live`.
 fn is_segment_file(name: &str) -> bool {
     let hexadecimal = |s: &str| s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit());
     let number = |s: &str| (1..=20).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
     match name.split('.').collect::<Vec<_>>()[..] {
         [segment, "rows" | "index"] => hexadecimal(segment),
-        [segment, generation, "live"] => hexadecimal(segment) && number(generation),
+        [segment, count, "fields" | "live"] => hexadecimal(segment) && number(count),
         _ => false,
     }
 }

@@ -2,8 +2,7 @@
 
 use super::parse::{check_count, check_depth};
 use super::{Bound, Filter};
-use crate::error::{FilterError, quoted};
-use crate::nearest::nearest;
+use crate::error::FilterError;
 use crate::schema::{Field, FieldKind, MetadataSchema, parse_uuid};
 use crate::value::{Value, datetime};
 
@@ -97,7 +96,6 @@ struct Target<'a> {
 }
 
 fn lookup<'a>(schema: &MetadataSchema, name: &'a str) -> Result<Target<'a>, FilterError> {
-    const SHOWN_MAX: usize = 20;
     if let Some(field) = schema.field(name) {
         return Ok(Target {
             name,
@@ -110,19 +108,7 @@ fn lookup<'a>(schema: &MetadataSchema, name: &'a str) -> Result<Target<'a>, Filt
             field: Field::default(),
         });
     }
-    let mut known: Vec<String> = schema
-        .fields()
-        .take(SHOWN_MAX)
-        .map(|(name, field)| format!("{name} ({field})"))
-        .collect();
-    if schema.fields().len() > SHOWN_MAX {
-        known.push(format!("and {} more", schema.fields().len() - SHOWN_MAX));
-    }
-    Err(FilterError::UnknownField {
-        field: quoted(name),
-        nearest: nearest(name, schema.fields().map(|(name, _)| name)).map(str::to_owned),
-        known: known.join(", "),
-    })
+    Err(schema.unknown(name))
 }
 
 impl Target<'_> {

@@ -24,6 +24,8 @@ pub struct FieldIndexBuilder {
     rows: u32,
     next: u32,
     schema: MetadataSchema,
+    /// The only fields to index, if not all.
+    only: Option<BTreeSet<String>>,
     fields: BTreeMap<String, FieldRows>,
     unindexed: BTreeSet<String>,
 }
@@ -54,8 +56,17 @@ impl FieldIndexBuilder {
             rows,
             next: 0,
             schema: schema.clone(),
+            only: None,
             fields: BTreeMap::new(),
             unindexed: BTreeSet::new(),
+        }
+    }
+
+    /// [`Self::new`] for these fields alone, whatever the schema says of their being indexed.
+    pub fn of_fields(rows: u32, schema: &MetadataSchema, fields: BTreeSet<String>) -> Self {
+        FieldIndexBuilder {
+            only: Some(fields),
+            ..FieldIndexBuilder::new(rows, schema)
         }
     }
 
@@ -87,7 +98,10 @@ impl FieldIndexBuilder {
                 field.add(row, value);
             } else {
                 let known = self.schema.field(name).copied().unwrap_or_default();
-                if known.unindexed {
+                if self.only.as_ref().is_some_and(|only| !only.contains(name)) {
+                    continue;
+                }
+                if known.unindexed && self.only.is_none() {
                     self.unindexed.insert(name.clone());
                     continue;
                 }

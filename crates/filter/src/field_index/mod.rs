@@ -32,12 +32,14 @@ mod terms;
 mod words;
 
 use crate::error::{FilterError, quoted};
+use crate::expression::Filter;
 use crate::schema::FieldKind;
 use crate::value::Value;
 use directory::{Directory, FieldEntry, Run};
 use field_bytes::FieldBytes;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::Arc;
 use vecdb_storage::SectionFile;
 
 pub use builder::FieldIndexBuilder;
@@ -47,11 +49,11 @@ pub use ordered::OrderedValues;
 
 const DIRECTORY_SECTION: &str = "fields";
 
-/// The field indexes of a segment, open for reading. Fields that no row had are absent.
-#[derive(Debug)]
+/// The field indexes of a segment, open for reading. Fields that no row had are absent. A clone shares them.
+#[derive(Clone, Debug)]
 pub struct FieldIndexes {
     rows: u32,
-    fields: BTreeMap<String, FieldIndex>,
+    fields: BTreeMap<String, Arc<FieldIndex>>,
     /// Fields that rows have and that are not indexed.
     unindexed: BTreeSet<String>,
 }
@@ -92,13 +94,37 @@ impl FieldIndexes {
         for entry in entries {
             let section = file.section(&section_name(&entry.name))?;
             let bytes = FieldBytes::new(&entry.name, section);
-            fields.insert(entry.name.clone(), FieldIndex { entry, bytes });
+            fields.insert(entry.name.clone(), Arc::new(FieldIndex { entry, bytes }));
         }
         Ok(FieldIndexes {
             rows,
             fields,
             unindexed,
         })
+    }
+
+    /// Those of these indexes and of `more`, which were made for other fields of the same rows, that are to be used: of
+    /// the fields that `dropped` names there is none.
+    pub fn combine(
+        &self,
+        more: Option<&FieldIndexes>,
+        dropped: impl Fn(&str) -> bool,
+    ) -> FieldIndexes {
+        let mut combined = FieldIndexes {
+            rows: self.rows,
+            fields: BTreeMap::new(),
+            unindexed: self.unindexed.clone(),
+        };
+        let added = more.into_iter().flat_map(|more| &more.fields);
+        for (name, index) in self.fields.iter().chain(added) {
+            if dropped(name) {
+                combined.unindexed.insert(name.clone());
+            } else {
+                combined.unindexed.remove(name);
+                combined.fields.insert(name.clone(), index.clone());
+            }
+        }
+        combined
     }
 
     /// Rows of the segment.
@@ -109,6 +135,11 @@ impl FieldIndexes {
     /// The fields indexed, in order of their names.
     pub fn fields(&self) -> impl ExactSizeIterator<Item = FieldInfo> {
         self.fields.values().map(|field| field.entry.info())
+    }
+
+    /// Whether there is an index of a field.
+    pub fn has(&self, field: &str) -> bool {
+        self.fields.contains_key(field)
     }
 
     /// Whether a field's rows can be told by its values, without reading them; none where it is not indexed at all.
@@ -123,6 +154,16 @@ impl FieldIndexes {
     /// Fields that rows have and that are not indexed, in order of their names.
     pub fn unindexed(&self) -> impl ExactSizeIterator<Item = &str> {
         self.unindexed.iter().map(String::as_str)
+    }
+
+    /// Those of them that a filter names.
+    pub fn unindexed_of(&self, filter: &Filter) -> BTreeSet<String> {
+        let conditions = filter.conditions().into_iter();
+        conditions
+            .filter_map(Filter::field)
+            .filter(|field| self.unindexed.contains(*field))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The most frequent values of a field with the number of rows that have them; the more frequent

@@ -2,7 +2,7 @@
 
 use super::Field;
 use crate::error::{FilterError, quoted};
-use crate::nearest::nearest;
+use crate::nearest::did_you_mean;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -114,8 +114,7 @@ impl FromStr for FieldType {
                 what: format!(
                     "unknown type {}{}; known: {}, each also with [] for arrays",
                     quoted(text),
-                    nearest(name, names)
-                        .map_or_else(String::new, |near| format!(" (did you mean {near}?)")),
+                    did_you_mean(name, names),
                     names.join(", ")
                 ),
             }),

@@ -10,6 +10,7 @@ mod field_type;
 mod tests;
 
 use crate::error::{FilterError, quoted};
+use crate::nearest::nearest;
 use crate::value::{Metadata, Value, compare, datetime, validate_name};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +19,9 @@ pub use field_type::{FieldKind, FieldType};
 
 /// Most fields one schema can have.
 pub const FIELDS_MAX: usize = 1_024;
+
+/// Known fields that an error about an unknown one lists.
+const KNOWN_SHOWN_MAX: usize = 20;
 
 /// The declared and inferred fields of a collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +101,24 @@ impl MetadataSchema {
         self.put(BTreeMap::from([(name, field)]))
     }
 
+    /// Says whether an index is to be kept of a known field; whether that changed anything.
+    ///
+    /// # Errors
+    /// A field that is not known.
+    pub fn set_indexed(&mut self, name: &str, indexed: bool) -> Result<bool, FilterError> {
+        let Some(field) = self.fields.get_mut(name) else {
+            return Err(self.unknown(name));
+        };
+        let changed = field.unindexed == indexed;
+        field.unindexed = !indexed;
+        Ok(changed)
+    }
+
+    /// Whether an index is to be kept of a field. Of one that is not known: yes, once it is.
+    pub fn is_indexed(&self, name: &str) -> bool {
+        self.fields.get(name).is_none_or(|field| !field.unindexed)
+    }
+
     /// Checks the metadata of one point, learns from it, and returns it in the form to be stored:
     /// integers become floats in float fields where the float is exactly equal (others stay integers;
     /// filters compare both exactly), RFC 3339 texts become date-times and unique identifiers take their
@@ -123,6 +145,26 @@ impl MetadataSchema {
         }
         self.put(learned)?;
         Ok(stored)
+    }
+
+    /// The error for a field that is not known.
+    pub(crate) fn unknown(&self, name: &str) -> FilterError {
+        let mut known: Vec<String> = self
+            .fields()
+            .take(KNOWN_SHOWN_MAX)
+            .map(|(name, field)| format!("{name} ({field})"))
+            .collect();
+        if self.fields.len() > KNOWN_SHOWN_MAX {
+            known.push(format!("and {} more", self.fields.len() - KNOWN_SHOWN_MAX));
+        }
+        FilterError::UnknownField {
+            field: quoted(name),
+            nearest: nearest(name, self.fields().map(|(name, _)| name)).map(str::to_owned),
+            known: match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            },
+        }
     }
 
     /// Adds or changes fields, all or none.

@@ -152,3 +152,23 @@ fn serialised_form() {
     let error = "strng[]".parse::<FieldType>().unwrap_err().to_string();
     assert!(error.contains("did you mean string?"), "{error}");
 }
+
+#[test]
+fn fields_are_indexed_unless_somebody_says_otherwise() {
+    let mut schema = MetadataSchema::new();
+    observe(&mut schema, json!({"price": 1, "name": "a"})).unwrap();
+    assert!(schema.is_indexed("price") && schema.is_indexed("yet_to_come"));
+    assert!(schema.set_indexed("price", false).unwrap());
+    assert!(!schema.set_indexed("price", false).unwrap());
+    observe(&mut schema, json!({"price": 1.5})).unwrap();
+    schema.declare("price", "float".parse().unwrap()).unwrap();
+    assert!(!schema.is_indexed("price") && schema.is_indexed("name"));
+    assert!(schema.set_indexed("price", true).unwrap() && schema.is_indexed("price"));
+    let error = schema.set_indexed("prise", true).unwrap_err().to_string();
+    assert!(
+        error.contains("did you mean price?") && error.contains("name (string)"),
+        "{error}"
+    );
+    let error = MetadataSchema::new().set_indexed("a", true).unwrap_err();
+    assert!(error.to_string().contains("known fields: none"), "{error}");
+}

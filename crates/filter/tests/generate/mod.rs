@@ -210,7 +210,11 @@ pub(crate) fn random_filter(random: &mut Random, shape: &Shape, depth: usize) ->
 
 /// Writes the indexes of these rows to `path`.
 pub(crate) fn write(disk: &MemoryDisk, path: &Path, points: &[Metadata]) {
-    let mut builder = FieldIndexBuilder::new(points.len() as u32, &schema());
+    let builder = FieldIndexBuilder::new(points.len() as u32, &schema());
+    write_with(builder, disk, path, points);
+}
+
+fn write_with(mut builder: FieldIndexBuilder, disk: &MemoryDisk, path: &Path, points: &[Metadata]) {
     for (row, point) in points.iter().enumerate() {
         // Rows without metadata may be left out.
         if !point.is_empty() {
@@ -240,9 +244,24 @@ pub(crate) fn evaluate(
 }
 
 pub(crate) fn write_and_open(points: &[Metadata]) -> FieldIndexes {
+    write_and_open_with(
+        FieldIndexBuilder::new(points.len() as u32, &schema()),
+        points,
+    )
+}
+
+/// The indexes of these fields alone.
+#[allow(dead_code, reason = "not every test that generates needs it")]
+pub(crate) fn write_and_open_fields(points: &[Metadata], fields: &[&str]) -> FieldIndexes {
+    let fields = fields.iter().map(|field| (*field).to_owned()).collect();
+    let builder = FieldIndexBuilder::of_fields(points.len() as u32, &schema(), fields);
+    write_and_open_with(builder, points)
+}
+
+fn write_and_open_with(builder: FieldIndexBuilder, points: &[Metadata]) -> FieldIndexes {
     let disk = MemoryDisk::default();
     let path = Path::new("segment");
-    write(&disk, path, points);
+    write_with(builder, &disk, path, points);
     let file = SectionFile::open(&disk, path, KIND, 1, None).unwrap();
     FieldIndexes::open(&file, points.len() as u32).unwrap()
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vecdb_engine::{
     CollectionConfig, CollectionInfo, CollectionSummary, ElementType, Error, IndexSpec,
-    MaintenanceStatus, MetadataSchema, Metric, Result, SegmentInfo,
+    MaintenanceStatus, MetadataSchema, Metric, Result, SearchCounts, SegmentInfo,
 };
 
 use super::{collection_name, durability, invalid, optional_text, required};
@@ -89,6 +89,7 @@ impl TryFrom<v1::CollectionInfo> for CollectionInfo {
             position: message.position,
             flushed_position: message.flushed_position,
             maintenance: message.maintenance.unwrap_or_default().into(),
+            searches: message.searches.unwrap_or_default().into(),
         })
     }
 }
@@ -108,6 +109,7 @@ impl TryFrom<CollectionInfo> for v1::CollectionInfo {
             position: info.position,
             flushed_position: info.flushed_position,
             maintenance: Some(info.maintenance.into()),
+            searches: Some(info.searches.into()),
         })
     }
 }
@@ -121,6 +123,7 @@ fn schema(fields: BTreeMap<String, v1::FieldInfo>) -> Result<MetadataSchema> {
                 "kind": optional_text(field.kind),
                 "array": field.array,
                 "declared": field.declared,
+                "unindexed": field.unindexed,
             });
             (name, field)
         })
@@ -135,6 +138,7 @@ fn schema_message(schema: &MetadataSchema) -> BTreeMap<String, v1::FieldInfo> {
             kind: field.kind.map_or("", |kind| kind.name()).to_owned(),
             array: field.array,
             declared: field.declared,
+            unindexed: field.unindexed,
         };
         (name.to_owned(), info)
     });
@@ -163,6 +167,40 @@ impl From<SegmentInfo> for v1::SegmentInfo {
             bytes: segment.bytes,
             index_bytes: segment.index_bytes,
             index: segment.index.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<v1::SearchCounts> for SearchCounts {
+    fn from(message: v1::SearchCounts) -> Self {
+        SearchCounts {
+            scan: message.scan,
+            walk: message.walk,
+            hop: message.hop,
+            index: message.index,
+            sketches: message.sketches,
+            switched: message.switched,
+            mask_hits: message.mask_hits,
+            mask_misses: message.mask_misses,
+            result_hits: message.result_hits,
+            result_misses: message.result_misses,
+        }
+    }
+}
+
+impl From<SearchCounts> for v1::SearchCounts {
+    fn from(counts: SearchCounts) -> Self {
+        v1::SearchCounts {
+            scan: counts.scan,
+            walk: counts.walk,
+            hop: counts.hop,
+            index: counts.index,
+            sketches: counts.sketches,
+            switched: counts.switched,
+            mask_hits: counts.mask_hits,
+            mask_misses: counts.mask_misses,
+            result_hits: counts.result_hits,
+            result_misses: counts.result_misses,
         }
     }
 }

@@ -66,6 +66,8 @@ impl TryFrom<v1::SearchRequest> for SearchRequest {
             with_vector: message.with_vector,
             with_metadata: message.with_metadata.unwrap_or(defaults.with_metadata),
             explain: message.explain,
+            explain_only: message.explain_only,
+            cache: message.cache,
             timeout: message
                 .timeout_ms
                 .map(|ms| Duration::from_millis(u64::from(ms))),
@@ -89,6 +91,8 @@ impl From<SearchRequest> for v1::SearchRequest {
             with_metadata: Some(request.with_metadata),
             timeout_ms: request.timeout.map(ceil_ms),
             explain: request.explain,
+            explain_only: request.explain_only,
+            cache: request.cache,
             offset: saturated(request.offset),
             group_by: request.group_by.map(Into::into),
         }
@@ -177,6 +181,7 @@ impl TryFrom<v1::SearchResponse> for SearchResponse {
                 unindexed: stats.unindexed,
             },
             explanation: explanation(&message.explanation_json)?,
+            cached: message.cached,
             truncated: message.truncated,
             elapsed: Duration::try_from_secs_f64(f64::from(message.latency_ms) / 1e3)
                 .map_err(|error| invalid(format!("latency_ms {}: {error}", message.latency_ms)))?,
@@ -201,6 +206,7 @@ impl From<SearchResponse> for v1::SearchResponse {
             }),
             explanation_json: explanation_json(response.explanation.as_deref()),
             truncated: response.truncated,
+            cached: response.cached,
             groups: response.groups.into_iter().map(Into::into).collect(),
         }
     }

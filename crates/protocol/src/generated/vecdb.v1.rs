@@ -206,6 +206,8 @@ pub struct CollectionInfo {
     pub flushed_position: u64,
     #[prost(message, optional, tag = "10")]
     pub maintenance: ::core::option::Option<MaintenanceStatus>,
+    #[prost(message, optional, tag = "11")]
+    pub searches: ::core::option::Option<SearchCounts>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FieldInfo {
@@ -218,6 +220,9 @@ pub struct FieldInfo {
     /// Fixed when the collection was made.
     #[prost(bool, tag = "3")]
     pub declared: bool,
+    /// No index is kept of it: filters on it read the points.
+    #[prost(bool, tag = "4")]
+    pub unindexed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SegmentInfo {
@@ -235,6 +240,35 @@ pub struct SegmentInfo {
     /// Empty when it is scanned.
     #[prost(string, tag = "6")]
     pub index: ::prost::alloc::string::String,
+}
+/// How the searches of a collection were answered since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SearchCounts {
+    /// Segments searched by each plan: every matching point compared, the graph walked through all points under a filter,
+    /// through matching points alone; the one way that the index has, or without a filter; by estimates.
+    #[prost(uint64, tag = "1")]
+    pub scan: u64,
+    #[prost(uint64, tag = "2")]
+    pub walk: u64,
+    #[prost(uint64, tag = "3")]
+    pub hop: u64,
+    #[prost(uint64, tag = "4")]
+    pub index: u64,
+    #[prost(uint64, tag = "5")]
+    pub sketches: u64,
+    /// A plan was given up for a scan.
+    #[prost(uint64, tag = "6")]
+    pub switched: u64,
+    /// What a filter matches in a segment was known from an earlier search, was not.
+    #[prost(uint64, tag = "7")]
+    pub mask_hits: u64,
+    #[prost(uint64, tag = "8")]
+    pub mask_misses: u64,
+    /// Searches that asked for it got an answer that had been kept, had to be run.
+    #[prost(uint64, tag = "9")]
+    pub result_hits: u64,
+    #[prost(uint64, tag = "10")]
+    pub result_misses: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MaintenanceStatus {
@@ -553,6 +587,12 @@ pub struct SearchRequest {
     /// Give groups in place of hits; limit and offset then count groups.
     #[prost(message, optional, tag = "15")]
     pub group_by: ::core::option::Option<GroupBy>,
+    /// Keep the answer, and give one that was kept to the same search if nothing was written since.
+    #[prost(bool, tag = "16")]
+    pub cache: bool,
+    /// Say how the search would be answered, from estimates, and do not run it: no results.
+    #[prost(bool, tag = "17")]
+    pub explain_only: bool,
 }
 /// A point whose value is an array is in the group of each of its elements; one without a value is in none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -642,6 +682,9 @@ pub struct SearchResponse {
     /// Where they were asked for: the one with the nearest hit first.
     #[prost(message, repeated, tag = "7")]
     pub groups: ::prost::alloc::vec::Vec<HitGroup>,
+    /// It was kept from an earlier search; the stats are that search's.
+    #[prost(bool, tag = "8")]
+    pub cached: bool,
 }
 /// The nearest points that have one value of a field.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -774,6 +817,32 @@ pub mod cell {
         #[prost(message, tag = "4")]
         Value(super::Value),
     }
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateFieldIndexRequest {
+    #[prost(string, tag = "1")]
+    pub collection: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub field: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreateFieldIndexResponse {
+    /// Whether the field had no index.
+    #[prost(bool, tag = "1")]
+    pub changed: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropFieldIndexRequest {
+    #[prost(string, tag = "1")]
+    pub collection: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub field: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DropFieldIndexResponse {
+    /// Whether the field had an index.
+    #[prost(bool, tag = "1")]
+    pub changed: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FlushCollectionRequest {
@@ -1424,6 +1493,56 @@ pub mod vec_db_client {
             req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Query"));
             self.inner.unary(req, path, codec).await
         }
+        /// Keeps an index of a metadata field in every segment, from now on and of what is there.
+        pub async fn create_field_index(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateFieldIndexRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateFieldIndexResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vecdb.v1.VecDB/CreateFieldIndex",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vecdb.v1.VecDB", "CreateFieldIndex"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Keeps no index of a metadata field any more: filters on it read the points.
+        pub async fn drop_field_index(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DropFieldIndexRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DropFieldIndexResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vecdb.v1.VecDB/DropFieldIndex",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vecdb.v1.VecDB", "DropFieldIndex"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Writes what is in memory to segments.
         pub async fn flush_collection(
             &mut self,
@@ -1755,6 +1874,22 @@ pub mod vec_db_server {
             &self,
             request: tonic::Request<super::QueryRequest>,
         ) -> std::result::Result<tonic::Response<super::QueryResponse>, tonic::Status>;
+        /// Keeps an index of a metadata field in every segment, from now on and of what is there.
+        async fn create_field_index(
+            &self,
+            request: tonic::Request<super::CreateFieldIndexRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateFieldIndexResponse>,
+            tonic::Status,
+        >;
+        /// Keeps no index of a metadata field any more: filters on it read the points.
+        async fn drop_field_index(
+            &self,
+            request: tonic::Request<super::DropFieldIndexRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DropFieldIndexResponse>,
+            tonic::Status,
+        >;
         /// Writes what is in memory to segments.
         async fn flush_collection(
             &self,
@@ -2582,6 +2717,96 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = QuerySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/CreateFieldIndex" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateFieldIndexSvc<T: VecDb>(pub Arc<T>);
+                    impl<
+                        T: VecDb,
+                    > tonic::server::UnaryService<super::CreateFieldIndexRequest>
+                    for CreateFieldIndexSvc<T> {
+                        type Response = super::CreateFieldIndexResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateFieldIndexRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::create_field_index(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateFieldIndexSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/DropFieldIndex" => {
+                    #[allow(non_camel_case_types)]
+                    struct DropFieldIndexSvc<T: VecDb>(pub Arc<T>);
+                    impl<
+                        T: VecDb,
+                    > tonic::server::UnaryService<super::DropFieldIndexRequest>
+                    for DropFieldIndexSvc<T> {
+                        type Response = super::DropFieldIndexResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DropFieldIndexRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::drop_field_index(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DropFieldIndexSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

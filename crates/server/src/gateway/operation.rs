@@ -44,6 +44,10 @@ pub enum Operation {
     Recommend,
     /// An SQL statement that could not be read: one that could is the operation it stands for.
     Query,
+    /// Indexes a metadata field.
+    CreateFieldIndex,
+    /// Drops the index of a metadata field.
+    DropFieldIndex,
     /// Writes what is in memory to segments.
     FlushCollection,
     /// Merges segments.
@@ -79,7 +83,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 24] = [
+    pub const ALL: [Operation; 26] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -95,6 +99,8 @@ impl Operation {
         Operation::SearchBatch,
         Operation::Recommend,
         Operation::Query,
+        Operation::CreateFieldIndex,
+        Operation::DropFieldIndex,
         Operation::FlushCollection,
         Operation::CompactCollection,
         Operation::Verify,
@@ -124,6 +130,8 @@ impl Operation {
             Operation::SearchBatch => "search_batch",
             Operation::Recommend => "recommend",
             Operation::Query => "query",
+            Operation::CreateFieldIndex => "create_field_index",
+            Operation::DropFieldIndex => "drop_field_index",
             Operation::FlushCollection => "flush_collection",
             Operation::CompactCollection => "compact_collection",
             Operation::Verify => "verify",
@@ -154,6 +162,8 @@ impl Operation {
             Operation::Upsert | Operation::UpdateMetadata | Operation::Delete => Access::Write,
             Operation::CreateCollection
             | Operation::DropCollection
+            | Operation::CreateFieldIndex
+            | Operation::DropFieldIndex
             | Operation::FlushCollection
             | Operation::CompactCollection
             | Operation::Verify

@@ -27,6 +27,8 @@ impl Operation {
             Action::Delete(_) => Self::Delete,
             Action::CreateCollection(_) => Self::CreateCollection,
             Action::DropCollection(_) => Self::DropCollection,
+            Action::CreateIndex(_) => Self::CreateFieldIndex,
+            Action::DropIndex(_) => Self::DropFieldIndex,
             Action::ShowCollections => Self::ListCollections,
             Action::ShowFields { .. } => Self::GetCollection,
         }

@@ -138,6 +138,8 @@ fn operation_of(path: &str) -> Option<Operation> {
         "SearchBatch" => Operation::SearchBatch,
         "Recommend" => Operation::Recommend,
         "Query" => Operation::Query,
+        "CreateFieldIndex" => Operation::CreateFieldIndex,
+        "DropFieldIndex" => Operation::DropFieldIndex,
         "FlushCollection" => Operation::FlushCollection,
         "CompactCollection" => Operation::CompactCollection,
         "Verify" => Operation::Verify,

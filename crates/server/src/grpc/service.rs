@@ -419,6 +419,42 @@ impl VecDb for Service {
         Ok(response)
     }
 
+    async fn create_field_index(
+        &self,
+        request: Request<v1::CreateFieldIndexRequest>,
+    ) -> Answer<v1::CreateFieldIndexResponse> {
+        let operation = Operation::CreateFieldIndex;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, stop| {
+                let collection = collection_name(q.collection)?;
+                let changed = backend.create_field_index(&collection, &q.field, stop)?;
+                Ok(v1::CreateFieldIndexResponse { changed })
+            },
+        )
+        .await
+    }
+
+    async fn drop_field_index(
+        &self,
+        request: Request<v1::DropFieldIndexRequest>,
+    ) -> Answer<v1::DropFieldIndexResponse> {
+        let operation = Operation::DropFieldIndex;
+        self.run(
+            operation,
+            request,
+            |q| q.collection.clone(),
+            |backend, q, _| {
+                let collection = collection_name(q.collection)?;
+                let changed = backend.drop_field_index(&collection, &q.field)?;
+                Ok(v1::DropFieldIndexResponse { changed })
+            },
+        )
+        .await
+    }
+
     async fn flush_collection(
         &self,
         request: Request<v1::FlushCollectionRequest>,

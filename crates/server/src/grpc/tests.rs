@@ -145,6 +145,49 @@ fn assert_error(status: &Status, code: Code, kind: &str, part: &str) {
 }
 
 #[tokio::test]
+async fn field_indexes_are_dropped_and_created() {
+    let fixture = serve(&Config::default()).with_points().await;
+    let mut client = fixture.client.clone();
+    let info = client.get_collection(v1::GetCollectionRequest {
+        name: "c".to_owned(),
+    });
+    let info = info.await.unwrap().into_inner().collection.unwrap();
+    let field = info.fields.keys().next().unwrap().clone();
+    let drop = |field: &str| v1::DropFieldIndexRequest {
+        collection: "c".to_owned(),
+        field: field.to_owned(),
+    };
+    let create = |collection: &str| v1::CreateFieldIndexRequest {
+        collection: collection.to_owned(),
+        field: field.clone(),
+    };
+    for changed in [true, false] {
+        let dropped = client.drop_field_index(drop(&field)).await.unwrap();
+        assert_eq!(dropped.into_inner().changed, changed);
+    }
+    for changed in [true, false] {
+        let created = client.create_field_index(create("c")).await.unwrap();
+        assert_eq!(created.into_inner().changed, changed);
+    }
+    let refused = client.drop_field_index(drop("nothing")).await.unwrap_err();
+    assert_error(
+        &refused,
+        Code::InvalidArgument,
+        "invalid_argument",
+        "unknown field",
+    );
+    let refused = client.create_field_index(create("none")).await.unwrap_err();
+    assert_error(&refused, Code::NotFound, "not_found", "none");
+    let refused = client.create_field_index(create("")).await.unwrap_err();
+    assert_error(
+        &refused,
+        Code::InvalidArgument,
+        "invalid_argument",
+        "no collection",
+    );
+}
+
+#[tokio::test]
 async fn advice_is_measured_or_refused_with_the_value_at_fault() {
     let fixture = serve(&Config::default()).with_points().await;
     let mut client = fixture.client.clone();

@@ -14,7 +14,7 @@ use utoipa::openapi::{
     OpenApi, OpenApiBuilder, Ref, RefOr, Required, Response, ResponseBuilder,
 };
 
-use vecdb_engine::NAME_BYTES_MAX;
+use vecdb_engine::{FIELD_NAME_BYTES_MAX, NAME_BYTES_MAX};
 
 use super::answer;
 use super::failure::ErrorResponse;
@@ -279,6 +279,10 @@ fn path_parameter(name: &'static str) -> ParameterBuilder {
             text,
             "The point's id. Digits are a number; a string of digits, or one that is the name of an operation on \
              points, stands in double quotes: %225%22",
+        ),
+        "field" => (
+            text.max_length(Some(FIELD_NAME_BYTES_MAX)),
+            "The metadata field; dots and all",
         ),
         _ => (
             text.max_length(Some(64)).pattern(Some(SNAPSHOT)),

@@ -6,11 +6,12 @@ use vecdb_engine::{Error, ErrorKind, PointId, Result};
 use super::json::{
     AdviseRequest, AdviseResponse, CollectionInfo, CompactRequest, CountRequest, CountResponse,
     CreateCollectionRequest, CreateSnapshotRequest, DeleteRequest, Empty, FacetsRequest,
-    FacetsResponse, GetOptions, GetRequest, GetResponse, ListCollectionsResponse,
-    ListSnapshotsResponse, RecommendRequest, Record, RestoreSnapshotRequest,
-    RestoreSnapshotResponse, ScrollRequest, ScrollResponse, SearchBatchRequest,
-    SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo, StatusResponse,
-    UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse, WriteResponse,
+    FacetsResponse, FieldIndexResponse, GetOptions, GetRequest, GetResponse,
+    ListCollectionsResponse, ListSnapshotsResponse, RecommendRequest, Record,
+    RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest, ScrollResponse,
+    SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo,
+    StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse,
+    WriteResponse,
 };
 use super::query;
 use super::route::{Endpoint, Job, Route, Verb};
@@ -142,6 +143,22 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/collections/{collection}/recommend",
             "The points most like some examples and least like others",
             recommend,
+        )
+        .route(),
+        Endpoint::new(
+            Op::CreateFieldIndex,
+            Verb::Put,
+            "/v1/collections/{collection}/indexes/{field}",
+            "Keeps an index of a metadata field in every segment, from now on and of what is there",
+            create_field_index,
+        )
+        .route(),
+        Endpoint::new(
+            Op::DropFieldIndex,
+            Verb::Delete,
+            "/v1/collections/{collection}/indexes/{field}",
+            "Keeps no index of a metadata field any more: filters on it read the points",
+            drop_field_index,
         )
         .route(),
         Endpoint::new(
@@ -367,6 +384,20 @@ fn recommend(job: &Job<'_>, request: RecommendRequest) -> Result<SearchResponse>
         .backend
         .recommend(&job.target.collection, &request, job.stop)?;
     Ok(response.into())
+}
+
+fn create_field_index(job: &Job<'_>, _: Empty) -> Result<FieldIndexResponse> {
+    let (collection, field) = (&job.target.collection, &job.target.name);
+    let changed = job
+        .backend
+        .create_field_index(collection, field, job.stop)?;
+    Ok(FieldIndexResponse { changed })
+}
+
+fn drop_field_index(job: &Job<'_>, _: Empty) -> Result<FieldIndexResponse> {
+    let (collection, field) = (&job.target.collection, &job.target.name);
+    let changed = job.backend.drop_field_index(collection, field)?;
+    Ok(FieldIndexResponse { changed })
 }
 
 fn flush(job: &Job<'_>, _: Empty) -> Result<Empty> {

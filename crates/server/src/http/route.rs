@@ -84,7 +84,7 @@ pub(super) struct Job<'a> {
 pub(super) struct Target {
     /// Empty: the database as a whole.
     pub(super) collection: String,
-    /// A point's id or a snapshot's name.
+    /// A point's id, a metadata field or a snapshot's name.
     pub(super) name: String,
 }
 

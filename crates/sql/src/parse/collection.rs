@@ -1,4 +1,4 @@
-//! `CREATE COLLECTION`, `DROP COLLECTION`, `SHOW`, `DESCRIBE`.
+//! `CREATE` and `DROP`, `COLLECTION` and `INDEX`; `SHOW`, `DESCRIBE`.
 
 use serde_json::{Map, Value as Json, json};
 use vecdb_engine::{
@@ -6,8 +6,9 @@ use vecdb_engine::{
 };
 
 use super::Parser;
+use super::name::Table;
 use crate::source::Span;
-use crate::statement::{Action, CreateCollection, DropCollection};
+use crate::statement::{Action, Column, CreateCollection, DropCollection, FieldIndex};
 use crate::tokens::Kind;
 
 /// What is said of a new collection, with the place of each.
@@ -89,7 +90,7 @@ impl Parser<'_> {
     fn collection_or_table(&mut self) -> Result<()> {
         match self.eat_word("COLLECTION") || self.eat_word("TABLE") {
             true => Ok(()),
-            false => Err(self.unexpected("COLLECTION")),
+            false => Err(self.unexpected("COLLECTION or INDEX")),
         }
     }
 
@@ -255,6 +256,53 @@ impl Parser<'_> {
         let (name, at) = self.collection_name()?;
         let drop = DropCollection { name, if_exists };
         Ok((Action::DropCollection(drop), at))
+    }
+
+    /// `CREATE INDEX ON c (field)`. An index has no name but its field's; of one that is there already nothing is done.
+    pub(super) fn create_index(&mut self) -> Result<(Action, Span)> {
+        self.expect_word("CREATE")?;
+        self.expect_word("INDEX")?;
+        self.eat_words(&["IF", "NOT", "EXISTS"]);
+        let (index, at) = self.field_index()?;
+        Ok((Action::CreateIndex(index), at))
+    }
+
+    pub(super) fn drop_index(&mut self) -> Result<(Action, Span)> {
+        self.expect_word("DROP")?;
+        self.expect_word("INDEX")?;
+        self.eat_words(&["IF", "EXISTS"]);
+        let (index, at) = self.field_index()?;
+        Ok((Action::DropIndex(index), at))
+    }
+
+    /// `ON c (field)`.
+    fn field_index(&mut self) -> Result<(FieldIndex, Span)> {
+        if !self.eat_word("ON") {
+            return Err(self.unexpected(
+                "ON, the collection and a field in parentheses, as in INDEX ON products (price)",
+            ));
+        }
+        let (collection, collection_at) = self.collection_name()?;
+        self.expect("(")?;
+        let name = self.name("a metadata field")?;
+        let at = name.at;
+        if !self.eat(")") {
+            return Err(self.unexpected("`)`; an index is of one field"));
+        }
+        let table = Table {
+            name: collection.clone(),
+            at: collection_at,
+            alias: None,
+        };
+        let Column::Field(field) = name.column(&table) else {
+            return self.error_at(at, "an index is of a metadata field");
+        };
+        let index = FieldIndex {
+            collection,
+            field,
+            at,
+        };
+        Ok((index, collection_at))
     }
 
     pub(super) fn show(&mut self) -> Result<(Action, Span)> {

@@ -340,6 +340,7 @@ impl Parser<'_> {
             min_score: None,
             params: SearchParams::default(),
             timeout: None,
+            cache: false,
         })
     }
 

@@ -1,11 +1,10 @@
 //! Conditions on texts and places: `LIKE`, and what is written like a function.
 
-use vecdb_engine::{Filter, GeoArea, GeoPoint, Result, Value};
+use vecdb_engine::{Filter, GeoArea, GeoPoint, Result, Value, did_you_mean};
 
 use super::Parser;
 use super::name::{Name, Table};
 use super::value::Given;
-use crate::nearest::nearest;
 use crate::params::Param;
 use crate::rows::{Condition, Test};
 use crate::source::Span;
@@ -19,7 +18,7 @@ impl Parser<'_> {
     pub(super) fn function(&mut self, name: &Name, table: &Table) -> Result<Condition> {
         let function = name.text().to_ascii_lowercase();
         if !FUNCTIONS.contains(&function.as_str()) {
-            let near = nearest(&function, FUNCTIONS);
+            let near = did_you_mean(&function, FUNCTIONS);
             let message = format!(
                 "there is no function {}{near}; as a condition there are {}, exists",
                 name.text(),

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
-use vecdb_engine::{Result, SearchParams};
+use vecdb_engine::{Result, SearchParams, did_you_mean};
 
 use super::Parser;
-use crate::nearest::nearest;
 
-/// What can be set: the fields of [`SearchParams`], and the time limit.
-pub(super) const KNOBS: [&str; 10] = [
+/// What can be set: the fields of [`SearchParams`], the time limit, and whether the answer is kept.
+pub(super) const KNOBS: [&str; 11] = [
     "ef",
     "nprobe",
     "rerank",
@@ -20,21 +19,30 @@ pub(super) const KNOBS: [&str; 10] = [
     "plan",
     "exact",
     "timeout_ms",
+    "cache",
 ];
+
+/// How a search is to be done.
+#[derive(Default)]
+pub(super) struct Knobs {
+    pub(super) params: SearchParams,
+    pub(super) timeout: Option<Duration>,
+    pub(super) cache: bool,
+}
 
 impl Parser<'_> {
     /// The knobs, where there are some.
-    pub(super) fn knobs(&mut self) -> Result<Option<(SearchParams, Option<Duration>)>> {
+    pub(super) fn knobs(&mut self) -> Result<Option<Knobs>> {
         if !self.eat_word("WITH") {
             return Ok(None);
         }
         let mut params = Map::new();
-        let mut timeout = None;
+        let (mut timeout, mut cache) = (None, None);
         self.list(|parser| {
             let at = parser.here();
             let knob = parser.identifier("a knob such as ef")?;
             if !KNOBS.contains(&knob.as_str()) {
-                let near = nearest(&knob, KNOBS);
+                let near = did_you_mean(&knob, KNOBS);
                 let message = format!(
                     "unknown knob {knob}{near}; these are known: {}",
                     KNOBS.join(", ")
@@ -53,6 +61,15 @@ impl Parser<'_> {
             let given = parser.given()?;
             let value_at = given.at;
             let value = parser.setting(given)?;
+            if knob == "cache" {
+                let Json::Bool(value) = value else {
+                    return parser.error_at(value_at, "cache is TRUE or FALSE");
+                };
+                return match cache.replace(value) {
+                    Some(_) => parser.error_at(at, "cache is there twice"),
+                    None => Ok(()),
+                };
+            }
             // One knob by itself, so that its place is known where its value does not fit.
             let one = Json::Object(Map::from_iter([(knob.clone(), value.clone())]));
             if let Err(error) = serde_json::from_value::<SearchParams>(one) {
@@ -64,7 +81,11 @@ impl Parser<'_> {
             }
         })?;
         match serde_json::from_value(Json::Object(params)) {
-            Ok(params) => Ok(Some((params, timeout))),
+            Ok(params) => Ok(Some(Knobs {
+                params,
+                timeout,
+                cache: cache.unwrap_or_default(),
+            })),
             Err(error) => Err(self.error(error)),
         }
     }
@@ -91,7 +112,7 @@ mod tests {
             panic!("not an object");
         };
         let mut known: Vec<_> = fields.keys().map(String::as_str).collect();
-        known.push("timeout_ms");
+        known.extend(["timeout_ms", "cache"]);
         known.sort_unstable();
         let mut knobs = KNOBS;
         knobs.sort_unstable();

@@ -14,9 +14,8 @@ mod write;
 
 use std::fmt::Display;
 
-use vecdb_engine::{Error, Result};
+use vecdb_engine::{Error, Result, did_you_mean};
 
-use crate::nearest::nearest;
 use crate::params::Bindings;
 use crate::source::{Source, Span};
 use crate::statement::Action;
@@ -52,6 +51,7 @@ pub const KEYWORDS: &[&str] = &[
     "GROUP",
     "IF",
     "IN",
+    "INDEX",
     "INSERT",
     "INTO",
     "IS",
@@ -61,6 +61,7 @@ pub const KEYWORDS: &[&str] = &[
     "NOT",
     "NULL",
     "OFFSET",
+    "ON",
     "OR",
     "ORDER",
     "SELECT",
@@ -123,13 +124,15 @@ impl<'a> Parser<'a> {
             Some("INSERT") => self.insert()?,
             Some("UPDATE") => self.update()?,
             Some("DELETE") => self.delete()?,
+            Some("CREATE") if self.are_words(&["CREATE", "INDEX"]) => self.create_index()?,
+            Some("DROP") if self.are_words(&["DROP", "INDEX"]) => self.drop_index()?,
             Some("CREATE") => self.create_collection()?,
             Some("DROP") => self.drop_collection()?,
             Some("SHOW") => self.show()?,
             Some("DESCRIBE") => self.describe()?,
             Some("EXPLAIN") => self.explain()?,
             Some(other) => {
-                let near = nearest(other, STATEMENTS);
+                let near = did_you_mean(other, STATEMENTS);
                 let message = format!(
                     "{other} begins no statement{near}; these do: {}",
                     STATEMENTS.join(", ")

@@ -39,7 +39,10 @@ impl Parser<'_> {
         let with_at = self.here();
         if let Some(knobs) = self.knobs()? {
             match &mut parts.near {
-                Some(near) => (near.params, near.timeout) = knobs,
+                Some(near) => {
+                    (near.params, near.timeout, near.cache) =
+                        (knobs.params, knobs.timeout, knobs.cache);
+                }
                 None => {
                     return self.error_at(
                         with_at,

@@ -80,6 +80,7 @@ fn what_belongs_to_a_search() {
     let knobs = near("WITH (ef = 200, exact = TRUE, timeout_ms = 50)");
     assert_eq!((knobs.params.ef, knobs.params.exact), (Some(200), true));
     assert_eq!(knobs.timeout.unwrap().as_millis(), 50);
+    assert!(!knobs.cache && near("WITH (cache = TRUE)").cache);
     let recall = near("LIMIT 5 WITH (target_recall = 0.95)")
         .params
         .target_recall;
@@ -348,6 +349,26 @@ fn collections() {
         panic!("no drop");
     };
     assert_eq!((drop.name.as_str(), drop.if_exists), ("a b", true));
+    for (sql, wanted) in [
+        ("CREATE INDEX ON c (size.kb)", "size.kb"),
+        ("create index if not exists on c (c.\"a b\");", "a b"),
+        ("CREATE INDEX ON c (metadata.id)", "id"),
+    ] {
+        let Action::CreateIndex(index) = parse(sql) else {
+            panic!("{sql}");
+        };
+        assert_eq!(
+            (index.collection.as_str(), index.field.as_str()),
+            ("c", wanted)
+        );
+    }
+    let Action::DropIndex(index) = parse("DROP INDEX IF EXISTS ON c (price)") else {
+        panic!("no drop");
+    };
+    assert_eq!(
+        (index.collection.as_str(), index.field.as_str()),
+        ("c", "price")
+    );
     assert_eq!(parse("SHOW COLLECTIONS"), Action::ShowCollections);
     for sql in [
         "SHOW FIELDS FROM c",
@@ -415,6 +436,8 @@ fn rights_and_collections() {
         ("DELETE FROM c WHERE id = 1", Right::Write, Some("c")),
         ("CREATE COLLECTION c (dimension 1)", Right::Admin, Some("c")),
         ("DROP COLLECTION c", Right::Admin, Some("c")),
+        ("CREATE INDEX ON c (a)", Right::Admin, Some("c")),
+        ("DROP INDEX ON c (a)", Right::Admin, Some("c")),
     ] {
         let statement = Statement::parse(sql, &Params::default()).unwrap();
         assert_eq!(statement.right(), right, "{sql}");
@@ -436,6 +459,24 @@ fn rights_and_collections() {
 fn errors_point_at_what_is_wrong_and_say_what_would_be_right() {
     for (sql, said) in [
         ("", "1:1: there is no statement"),
+        (
+            "SELECT id FROM c WHERE vector NEAR [1] WITH (cache = 5)",
+            "1:54: cache is TRUE or FALSE",
+        ),
+        ("CREATE VIEW c", "1:8: expected COLLECTION or INDEX"),
+        (
+            "CREATE INDEX by_a ON c (a)",
+            "1:14: expected ON, the collection",
+        ),
+        (
+            "CREATE INDEX ON c (a, b)",
+            "1:21: expected `)`; an index is of one field",
+        ),
+        (
+            "DROP INDEX ON c (vector)",
+            "1:18: an index is of a metadata field",
+        ),
+        ("DROP INDEX ON c", "1:16: expected `(`"),
         (
             "  SELCT * FROM c",
             "1:3: SELCT begins no statement (did you mean SELECT?)",
@@ -772,10 +813,6 @@ fn errors_point_at_what_is_wrong_and_say_what_would_be_right() {
         (
             "CREATE COLLECTION c (dimension 0)",
             "1:19: dimension 0 is not between",
-        ),
-        (
-            "CREATE INDEX i ON c (a)",
-            "1:8: expected COLLECTION, found INDEX",
         ),
         ("SHOW ME", "1:6: expected COLLECTIONS or FIELDS FROM"),
         ("SELECT a FROM c WHERE a = 'x", "1:"),

@@ -272,6 +272,8 @@ class AsyncVecDBClient:
         group_by: str | None = None,
         group_size: int = 1,
         explain: bool = False,
+        explain_only: bool = False,
+        cache: bool = False,
         timeout: float | None = None,
     ) -> SearchResults:
         """See :meth:`VecDBClient.search`."""
@@ -291,6 +293,8 @@ class AsyncVecDBClient:
             group_by=group_by,
             group_size=group_size,
             explain=explain,
+            explain_only=explain_only,
+            cache=cache,
             timeout=timeout,
         )
 
@@ -310,6 +314,9 @@ class AsyncVecDBClient:
         offset: int = 0,
         group_by: str | None = None,
         group_size: int = 1,
+        explain: bool = False,
+        explain_only: bool = False,
+        cache: bool = False,
         timeout: float | None = None,
     ) -> list[SearchResults]:
         """See :meth:`VecDBClient.search_batch`."""
@@ -328,6 +335,9 @@ class AsyncVecDBClient:
             offset=offset,
             group_by=group_by,
             group_size=group_size,
+            explain=explain,
+            explain_only=explain_only,
+            cache=cache,
             timeout=timeout,
         )
 
@@ -349,6 +359,9 @@ class AsyncVecDBClient:
         offset: int = 0,
         group_by: str | None = None,
         group_size: int = 1,
+        explain: bool = False,
+        explain_only: bool = False,
+        cache: bool = False,
         timeout: float | None = None,
     ) -> SearchResults:
         """See :meth:`VecDBClient.recommend`."""
@@ -369,6 +382,9 @@ class AsyncVecDBClient:
             offset=offset,
             group_by=group_by,
             group_size=group_size,
+            explain=explain,
+            explain_only=explain_only,
+            cache=cache,
             timeout=timeout,
         )
 
@@ -383,6 +399,14 @@ class AsyncVecDBClient:
     ) -> Facets:
         """See :meth:`VecDBClient.facets`."""
         return await self._call(self._client.facets, collection, field, limit, filter, timeout=timeout)
+
+    async def create_field_index(self, collection: str, field: str, *, timeout: float | None = None) -> bool:
+        """See :meth:`VecDBClient.create_field_index`."""
+        return await self._call(self._client.create_field_index, collection, field, timeout=timeout)
+
+    async def drop_field_index(self, collection: str, field: str) -> bool:
+        """See :meth:`VecDBClient.drop_field_index`."""
+        return await self._call(self._client.drop_field_index, collection, field)
 
     async def flush(self, collection: str) -> None:
         """See :meth:`VecDBClient.flush`."""

@@ -41,7 +41,7 @@ class VecDBClient:
         client_certificate, client_key: What this client shows to a server that asks for it.
         timeout: Seconds that a call may take unless it says otherwise. Default: 30 on a server, retries included; no limit
             in a folder. It does not end calls that take as long as there is data: :meth:`flush`, :meth:`compact`,
-            :meth:`verify`, :meth:`advise`, and making, restoring and deleting snapshots. Of an upsert it is the time for each batch.
+            :meth:`verify`, :meth:`advise`, :meth:`create_field_index`, and making, restoring and deleting snapshots. Of an upsert it is the time for each batch.
         retries: How often a call that can be made twice is made again when the server is not reachable or has too much
             to do.
         create: Whether to make the folder where there is none.
@@ -320,6 +320,8 @@ class VecDBClient:
         group_by: str | None = None,
         group_size: int = 1,
         explain: bool = False,
+        explain_only: bool = False,
+        cache: bool = False,
         timeout: float | None = None,
     ) -> SearchResults:
         """The points nearest to a vector, nearest first.
@@ -335,6 +337,8 @@ class VecDBClient:
             group_by: Give, in ``groups`` of the answer, hits that have the same value of this field, ``group_size`` of each
                 value at most; ``limit`` and ``offset`` then count groups. A point without a value is in none.
             explain: Say in ``explanation`` of the answer how it was found: plans, what each condition matched, times.
+            explain_only: Say there how it would be found, from estimates, and do not run the search.
+            cache: Keep the answer, and give one that was kept to the same search if nothing was written since.
             timeout: After so many seconds raise :class:`DeadlineExceededError`.
         """
         return self._connection.search(
@@ -352,6 +356,8 @@ class VecDBClient:
             group_by,
             group_size,
             explain,
+            explain_only,
+            cache,
             self._limit(timeout),
         )
 
@@ -371,6 +377,9 @@ class VecDBClient:
         offset: int = 0,
         group_by: str | None = None,
         group_size: int = 1,
+        explain: bool = False,
+        explain_only: bool = False,
+        cache: bool = False,
         timeout: float | None = None,
     ) -> list[SearchResults]:
         """One search for each row of ``vectors``, all of the same state of the collection; faster than one by one."""
@@ -388,6 +397,9 @@ class VecDBClient:
             offset,
             group_by,
             group_size,
+            explain,
+            explain_only,
+            cache,
             self._limit(timeout),
         )
 
@@ -409,6 +421,9 @@ class VecDBClient:
         offset: int = 0,
         group_by: str | None = None,
         group_size: int = 1,
+        explain: bool = False,
+        explain_only: bool = False,
+        cache: bool = False,
         timeout: float | None = None,
     ) -> SearchResults:
         """The points most like some examples and least like others. Examples that are points are no hits.
@@ -436,6 +451,9 @@ class VecDBClient:
             offset,
             group_by,
             group_size,
+            explain,
+            explain_only,
+            cache,
             self._limit(timeout),
         )
 
@@ -453,6 +471,16 @@ class VecDBClient:
         return self._connection.facets(collection, field, limit, filter, self._limit(timeout))
 
     # Maintenance
+
+    def create_field_index(self, collection: str, field: str, *, timeout: float | None = None) -> bool:
+        """Keeps an index of a metadata field in every segment; those that are there have theirs when this returns.
+        Returns whether the field had none: every field has an index until it is dropped."""
+        return self._connection.create_field_index(collection, field, timeout)
+
+    def drop_field_index(self, collection: str, field: str) -> bool:
+        """Keeps no index of a metadata field any more: filters on it match the same points and read each of them. Returns
+        whether it had one."""
+        return self._connection.drop_field_index(collection, field)
 
     def flush(self, collection: str) -> None:
         """Writes what is in memory to segments. The log has it anyway: nothing is lost without."""

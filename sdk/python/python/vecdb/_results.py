@@ -103,10 +103,11 @@ class SearchResults(list[SearchResult]):
 
     ``searched_vectors``: how many points the search was over. ``latency_ms``: time inside the engine. ``truncated``: the
     time given as ``truncate_after`` was up first, so nearer points may exist. ``stats``: see :class:`SearchStats`.
-    ``explanation``: how the search was answered, where that was asked for.
+    ``explanation``: how the search was answered, where that was asked for. ``cached``: the answer was kept from an earlier
+    search, whose ``stats`` these are.
     """
 
-    __slots__ = ("explanation", "groups", "latency_ms", "searched_vectors", "stats", "truncated")
+    __slots__ = ("cached", "explanation", "groups", "latency_ms", "searched_vectors", "stats", "truncated")
 
     def __init__(
         self,
@@ -117,6 +118,7 @@ class SearchResults(list[SearchResult]):
         stats: tuple[int, int, int, int, int | None, tuple[str, ...]] = (0, 0, 0, 0, None, ()),
         groups: Iterable[HitGroup] = (),
         explanation: dict[str, Any] | None = None,
+        cached: bool = False,
     ) -> None:
         super().__init__(results)
         self.searched_vectors = searched_vectors
@@ -125,6 +127,7 @@ class SearchResults(list[SearchResult]):
         self.stats = SearchStats(*stats)
         self.groups = list(groups)
         self.explanation = explanation
+        self.cached = cached
 
     @property
     def ids(self) -> list[int | str]:

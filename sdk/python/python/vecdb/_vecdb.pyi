@@ -91,6 +91,8 @@ class Connection:
         group_by: str | None,
         group_size: int,
         explain: bool,
+        explain_only: bool,
+        cache: bool,
         timeout: float | None,
     ) -> SearchResults: ...
     def search_batch(
@@ -108,6 +110,9 @@ class Connection:
         offset: int,
         group_by: str | None,
         group_size: int,
+        explain: bool,
+        explain_only: bool,
+        cache: bool,
         timeout: float | None,
     ) -> list[SearchResults]: ...
     def recommend(
@@ -127,9 +132,14 @@ class Connection:
         offset: int,
         group_by: str | None,
         group_size: int,
+        explain: bool,
+        explain_only: bool,
+        cache: bool,
         timeout: float | None,
     ) -> SearchResults: ...
     def facets(self, collection: str, field: str, limit: int, filter: Any, timeout: float | None) -> Facets: ...
+    def create_field_index(self, collection: str, field: str, timeout: float | None) -> bool: ...
+    def drop_field_index(self, collection: str, field: str) -> bool: ...
     def flush(self, collection: str) -> None: ...
     def compact(self, collection: str) -> None: ...
     def verify(self, collection: str | None, repair: bool) -> dict[str, Any]: ...

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use vecdb_filter::Filter;
 use vecdb_index::scan_exact;
 use vecdb_vector::{RowId, RowMask, TopK};
 
@@ -11,7 +12,7 @@ use crate::collection::search::budget;
 use crate::collection::search::groups::add_cost;
 use crate::collection::search::pages::{bare, checked_end, page};
 use crate::collection::state::State;
-use crate::collection::{Hit, Inner, LIMIT_MAX, SearchRequest, SearchResponse};
+use crate::collection::{GroupBy, Hit, Inner, LIMIT_MAX, SearchRequest, SearchResponse};
 use crate::error::{Error, Result};
 
 /// Candidates for each positive example, in hits asked for, and the fewest there are.
@@ -65,15 +66,16 @@ impl Inner {
         examples: &Examples,
         started: Instant,
     ) -> Result<SearchResponse> {
-        if request.group_by.is_some() {
+        if request.explain_only {
             return Err(Error::invalid(
-                "group_by goes with the strategy average_vector, not with best_score",
+                "explain_only goes with the strategy average_vector, not with best_score, whose searches follow from what it finds",
             ));
         }
         if request.min_score.is_some_and(f32::is_nan) {
             return Err(Error::invalid("min_score is not a number"));
         }
-        let end = checked_end(request, 1, &examples.ids)?;
+        let group_size = request.group_by.as_ref().map_or(1, |by| by.group_size);
+        let end = checked_end(request, group_size, &examples.ids)?;
         let scoring = Scoring {
             inner: self,
             state,
@@ -81,7 +83,10 @@ impl Inner {
             examples,
             started,
         };
-        let mut response = scoring.until(end)?;
+        if let Some(group_by) = &request.group_by {
+            return scoring.grouped(group_by, end);
+        }
+        let mut response = scoring.until(end, &|_| Ok(true))?;
         page(&mut response.hits, request);
         self.complete(state, request, &mut response.hits)?;
         Ok(response)
@@ -97,8 +102,29 @@ struct Scoring<'a> {
 }
 
 impl Scoring<'_> {
-    /// The scored candidates, `end` of them nearer to a positive example than to any negative one if there are as many.
-    fn until(&self, end: usize) -> Result<SearchResponse> {
+    /// Groups of the scored candidates: the first `wanted` values in the order of their best ones.
+    fn grouped(&self, group_by: &GroupBy, wanted: usize) -> Result<SearchResponse> {
+        let (inner, state, request) = (self.inner, self.state, self.request);
+        // Knows which fields there are, and which name is near.
+        Filter::exists(group_by.field.as_str(), true).check(&state.fields)?;
+        let groups_of = |hits: &[&Hit]| {
+            let hits = hits.iter().copied();
+            inner.groups_of(state, request, group_by, wanted, hits)
+        };
+        let hits = wanted.saturating_mul(group_by.group_size);
+        let response = self.until(hits, &|liked| Ok(groups_of(liked)?.are_full()))?;
+        let hits: Vec<&Hit> = response.hits.iter().collect();
+        let groups = groups_of(&hits)?;
+        inner.with_groups(state, request, group_by, groups, response)
+    }
+
+    /// The scored candidates, `end` of them nearer to a positive example than to any negative one if there are as many, and
+    /// so many that they are `enough`.
+    fn until(
+        &self,
+        end: usize,
+        enough: &dyn Fn(&[&Hit]) -> Result<bool>,
+    ) -> Result<SearchResponse> {
         let examples = self.examples.ids.len();
         let mut fetch = end.saturating_mul(CANDIDATES).max(CANDIDATES_MIN) + examples;
         let mut before: Option<SearchResponse> = None;
@@ -117,9 +143,14 @@ impl Scoring<'_> {
                 None => response.stats.searched_vectors,
             };
             let saw_all = (candidates.len() + examples) as u64 >= all;
-            let done = liked >= end || saw_all || response.truncated;
+            let scored = self.scored(&candidates)?;
+            let enough = liked >= end && {
+                let liked = scored.iter().filter(|(_, liked)| *liked);
+                enough(&liked.map(|(hit, _)| hit).collect::<Vec<_>>())?
+            };
+            let done = enough || saw_all || response.truncated;
             if done || rounds == ROUNDS || fetch == LIMIT_MAX {
-                response.hits = self.scored(&candidates)?;
+                response.hits = scored.into_iter().map(|(hit, _)| hit).collect();
                 return Ok(response);
             }
             before = Some(response);
@@ -189,8 +220,8 @@ impl Scoring<'_> {
         Ok(())
     }
 
-    /// The candidates in the order of their scores.
-    fn scored(&self, candidates: &Candidates) -> Result<Vec<Hit>> {
+    /// The candidates in the order of their scores, and whether a positive example is nearer than every negative one.
+    fn scored(&self, candidates: &Candidates) -> Result<Vec<(Hit, bool)>> {
         let metric = self.inner.vector_field()?.metric;
         let parts: Vec<_> = self.state.parts().collect();
         let mut hits = Vec::new();
@@ -206,15 +237,16 @@ impl Scoring<'_> {
             if too_far || too_low || nearest.positive.is_nan() {
                 continue;
             }
-            hits.push(Hit {
+            let hit = Hit {
                 id: parts[*part].part().id(*row)?,
                 distance,
                 score,
                 vector: None,
                 metadata: None,
-            });
+            };
+            hits.push((hit, nearest.is_liked()));
         }
-        hits.sort_by(|a, b| {
+        hits.sort_by(|(a, _), (b, _)| {
             let by_score = b.score.total_cmp(&a.score);
             by_score.then_with(|| a.id.cmp(&b.id))
         });

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use vecdb_vector::{ElementType, Metric, Query};
 
+use super::search::ResultKey;
 use super::state::State;
 use super::{Collection, Inner, SearchRequest, SearchResponse};
 use crate::error::{Error, ErrorKind, Result};
@@ -117,25 +118,41 @@ impl Collection {
         inner.check_usable()?;
         check(request)?;
         let state = inner.snapshot();
+        let more = format!(
+            "{:?}",
+            (request.strategy, &request.positive, &request.negative)
+        );
+        let key = ResultKey::of(&request.search, &more);
+        inner.held_or(&state, key, started, || {
+            inner.recommended(&state, request, started)
+        })
+    }
+}
+
+impl Inner {
+    fn recommended(
+        &self,
+        state: &State,
+        request: &RecommendRequest,
+        started: Instant,
+    ) -> Result<SearchResponse> {
         let examples = Examples {
-            positive: inner.vectors_of(&state, "positive", &request.positive)?,
-            negative: inner.vectors_of(&state, "negative", &request.negative)?,
+            positive: self.vectors_of(state, "positive", &request.positive)?,
+            negative: self.vectors_of(state, "negative", &request.negative)?,
             ids: ids_of(request),
         };
-        let mut response = match request.strategy {
+        match request.strategy {
             RecommendStrategy::AverageVector => {
                 let search = SearchRequest {
-                    vector: inner.average(&examples)?,
+                    vector: self.average(&examples)?,
                     ..request.search.clone()
                 };
-                inner.answer(&state, &search, &examples.ids, started)?
+                self.answer(state, &search, &examples.ids, started)
             }
             RecommendStrategy::BestScore => {
-                inner.best_score(&state, &request.search, &examples, started)?
+                self.best_score(state, &request.search, &examples, started)
             }
-        };
-        response.elapsed = started.elapsed();
-        Ok(response)
+        }
     }
 }
 

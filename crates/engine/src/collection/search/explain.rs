@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use vecdb_filter::{Estimate, Filter};
 use vecdb_index::{self as index, PlanCost};
 
+use crate::collection::SearchRequest;
 use crate::collection::state::{AnyView, State};
 use crate::error::Result;
+use crate::stop::StopSignal;
 
 /// How a search was answered. Given where [`SearchRequest::explain`](crate::SearchRequest::explain) asks for it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -131,11 +133,11 @@ pub(super) struct Explainer {
 }
 
 impl Explainer {
-    pub(super) fn new(state: &State, filter: Option<&Filter>) -> Result<Self> {
+    pub(super) fn new(state: &State, filter: Option<&Filter>, stop: &StopSignal) -> Result<Self> {
         let conditions = filter.map_or_else(Vec::new, Filter::conditions);
         let conditions = conditions
             .into_iter()
-            .map(|condition| explain_condition(state, condition));
+            .map(|condition| explain_condition(state, condition, stop));
         Ok(Self {
             explanation: Explanation {
                 conditions: conditions.collect::<Result<_>>()?,
@@ -182,6 +184,36 @@ impl PartExplanation {
         }
     }
 
+    /// The plan that is the cheapest for the number of points expected to match.
+    fn expect(&mut self, view: &AnyView<'_>, request: &SearchRequest) {
+        let part = view.part();
+        let likely = self
+            .estimate
+            .map_or(self.points, |estimate| estimate.likely);
+        let likely = u32::try_from(likely).unwrap_or(u32::MAX);
+        let exact = request.params.is_exact();
+        let plan = match (part.index(), self.estimate) {
+            (Some(index), Some(_)) => {
+                let plans = index.plans(likely, request.limit, &request.params);
+                self.plans = plans.into_iter().map(Into::into).collect();
+                let forced = request.params.plan.map(|plan| plan.name().to_owned());
+                let cheapest = self.plans.first().map(|plan| plan.plan.clone());
+                match exact {
+                    true => Some("scan".to_owned()),
+                    false => forced.or(cheapest),
+                }
+            }
+            (Some(_), None) if exact => Some("scan".to_owned()),
+            (Some(_), None) => None,
+            (None, _) if part.sketches().is_some() && !exact => Some("sketches".to_owned()),
+            (None, _) => Some("scan".to_owned()),
+        };
+        self.plan = match likely {
+            0 => "none".to_owned(),
+            _ => plan.unwrap_or_else(|| "index".to_owned()),
+        };
+    }
+
     /// Takes over what an index says of its search.
     pub(super) fn searched(&mut self, plan: &str, stats: &index::SearchStats) {
         self.plan = plan.to_owned();
@@ -213,20 +245,57 @@ impl PartExplanation {
     }
 }
 
-fn explain_condition(state: &State, condition: &Filter) -> Result<ConditionExplanation> {
-    let mut explained = ConditionExplanation {
-        condition: condition.to_string(),
-        estimate: MatchEstimate::default(),
-        matching: 0,
-        indexed: true,
-    };
+fn explain_condition(
+    state: &State,
+    condition: &Filter,
+    stop: &StopSignal,
+) -> Result<ConditionExplanation> {
+    let mut explained = expect_condition(state, condition);
     for view in state.parts() {
-        explained.estimate.add(view.part().estimate(condition));
-        let evaluation = view.part().evaluate(condition)?;
+        let evaluation = view.part().evaluate(condition, stop)?;
         explained.matching += u64::from(evaluation.mask.count());
-        explained.indexed &= evaluation.unindexed.is_empty();
     }
     Ok(explained)
+}
+
+/// What is known of a condition without a look at what it matches.
+fn expect_condition(state: &State, condition: &Filter) -> ConditionExplanation {
+    let mut estimate = MatchEstimate::default();
+    for view in state.parts() {
+        estimate.add(view.part().estimate(condition));
+    }
+    let mut segments = state.segments.iter();
+    ConditionExplanation {
+        condition: condition.to_string(),
+        estimate,
+        matching: 0,
+        indexed: segments.all(|view| view.part.unindexed_of(condition).is_empty()),
+    }
+}
+
+/// How a search of `state` would be answered, from what is known without running it: what the conditions are expected to
+/// match, and the plan of each part that is the cheapest for so many points.
+pub(super) fn expect(
+    state: &State,
+    filter: Option<&Filter>,
+    request: &SearchRequest,
+) -> Explanation {
+    let mut explainer = Explainer {
+        explanation: Explanation {
+            conditions: filter
+                .map_or_else(Vec::new, Filter::conditions)
+                .into_iter()
+                .map(|condition| expect_condition(state, condition))
+                .collect(),
+            ..Explanation::default()
+        },
+    };
+    for view in state.parts() {
+        let mut part = PartExplanation::of(&view, filter);
+        part.expect(&view, request);
+        explainer.add(part);
+    }
+    explainer.finish(Duration::ZERO)
 }
 
 pub(super) fn micros(time: Duration) -> f64 {

@@ -50,6 +50,18 @@ impl Inner {
             search.fill(&mut groups, &mut response)?;
             search.find_others(&mut groups, &mut response)?;
         }
+        self.with_groups(state, request, group_by, groups, response)
+    }
+
+    /// An answer with those of the groups that the request asks for, in place of hits.
+    pub(in crate::collection) fn with_groups(
+        &self,
+        state: &State,
+        request: &SearchRequest,
+        group_by: &GroupBy,
+        groups: Groups,
+        mut response: SearchResponse,
+    ) -> Result<SearchResponse> {
         let mut groups = groups.list;
         page(&mut groups, request);
         response.hits.clear();
@@ -64,6 +76,30 @@ impl Inner {
         }
         Ok(response)
     }
+
+    /// The first `wanted` groups of hits that come in their order.
+    pub(in crate::collection) fn groups_of<'h>(
+        &self,
+        state: &State,
+        request: &SearchRequest,
+        group_by: &GroupBy,
+        wanted: usize,
+        hits: impl Iterator<Item = &'h Hit>,
+    ) -> Result<Groups> {
+        let mut groups = Groups::new(wanted, group_by.group_size);
+        let parts: Vec<_> = state.parts().collect();
+        for hit in hits {
+            request.stop.check()?;
+            let Some(at) = state.find(&hit.id)? else {
+                continue;
+            };
+            let value = parts[at.part].part().value(at.row, &group_by.field)?;
+            for value in value.as_ref().map(SortValue::all_of).unwrap_or_default() {
+                groups.add(value, hit);
+            }
+        }
+        Ok(groups)
+    }
 }
 
 /// A search for groups.
@@ -77,7 +113,7 @@ struct Search<'a> {
 }
 
 /// Groups in the order of their nearest hits.
-struct Groups {
+pub(in crate::collection) struct Groups {
     list: Vec<(SortValue, Vec<Hit>)>,
     places: BTreeMap<SortValue, usize>,
     wanted: usize,
@@ -110,7 +146,8 @@ impl Groups {
         }
     }
 
-    fn are_full(&self) -> bool {
+    /// All that were wanted, with all hits that may be in each.
+    pub(in crate::collection) fn are_full(&self) -> bool {
         let full = |(_, hits): &(_, Vec<Hit>)| hits.len() == self.group_size;
         self.list.len() == self.wanted && self.list.iter().all(full)
     }
@@ -129,8 +166,11 @@ impl Search<'_> {
             let mut response =
                 self.inner
                     .nearest(self.state, &bare(self.request, fetch), self.started)?;
-            let mut groups = Groups::new(wanted, self.group_by.group_size);
-            self.sort_in(&response.hits, &mut groups)?;
+            let allowed = response.hits.iter();
+            let allowed = allowed.filter(|hit| !self.excluded.contains(&hit.id));
+            let mut groups =
+                self.inner
+                    .groups_of(self.state, self.request, self.group_by, wanted, allowed)?;
             let all = match response.stats.matching {
                 Some(matching) => matching,
                 None => response.stats.searched_vectors,
@@ -151,24 +191,6 @@ impl Search<'_> {
             before = Some(response);
             fetch = fetch.saturating_mul(GROWTH);
         }
-    }
-
-    fn sort_in(&self, hits: &[Hit], groups: &mut Groups) -> Result<()> {
-        let parts: Vec<_> = self.state.parts().collect();
-        for hit in hits {
-            if self.excluded.contains(&hit.id) {
-                continue;
-            }
-            self.request.stop.check()?;
-            let Some(at) = self.state.find(&hit.id)? else {
-                continue;
-            };
-            let value = parts[at.part].part().value(at.row, &self.group_by.field)?;
-            for value in value.as_ref().map(SortValue::all_of).unwrap_or_default() {
-                groups.add(value, hit);
-            }
-        }
-        Ok(())
     }
 
     /// Finds the hits that groups are short of.

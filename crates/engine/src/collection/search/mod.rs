@@ -1,9 +1,11 @@
 //! Searching a snapshot: each part by its index or by scan, the best of all merged.
 
+mod counts;
 mod explain;
 pub(super) mod groups;
 mod masks;
 pub(super) mod pages;
+mod results;
 mod run;
 
 use std::collections::HashSet;
@@ -13,13 +15,18 @@ use vecdb_filter::Filter;
 use vecdb_index::Budget;
 use vecdb_vector::Query;
 
+use self::counts::Counted;
 use super::state::State;
 use super::{Collection, Hit, Inner, SearchRequest, SearchResponse, SearchStats};
 use crate::error::{Error, Result};
+use crate::stop::StopSignal;
+pub(super) use counts::SearchCounters;
+pub use counts::SearchCounts;
 pub use explain::{
     ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,
 };
 pub(super) use masks::MaskCache;
+pub(super) use results::{ResultCache, ResultKey};
 use run::Run;
 pub(super) use run::SearchScratch;
 
@@ -33,9 +40,7 @@ impl Collection {
         let inner = &self.inner;
         inner.check_usable()?;
         let state = inner.snapshot();
-        let mut response = inner.answer(&state, request, &HashSet::new(), started)?;
-        response.elapsed = started.elapsed();
-        Ok(response)
+        inner.answer_or_held(&state, request, started)
     }
 
     /// Several searches of one snapshot, spread over the database's threads. The answers are in the order of the
@@ -50,11 +55,9 @@ impl Collection {
                 .par_iter()
                 .enumerate()
                 .map(|(at, request)| {
-                    let started = Instant::now();
-                    let answer = inner.answer(&state, request, &HashSet::new(), started);
-                    let mut response = answer.map_err(|e| e.context(format_args!("query {at}")))?;
-                    response.elapsed = started.elapsed();
-                    Ok(response)
+                    inner
+                        .answer_or_held(&state, request, Instant::now())
+                        .map_err(|e| e.context(format_args!("query {at}")))
                 })
                 .collect()
         })
@@ -67,11 +70,62 @@ struct Plan<'a> {
     filter: Option<Filter>,
     /// Spent when the time limit is reached, and when the search is to end with an error.
     budget: Budget<'a>,
+    /// The same for the reading of rows that a filter takes: given when the time limit is reached, too.
+    filter_stop: StopSignal,
     /// Hits must not be farther.
     max_distance: f32,
 }
 
 impl Inner {
+    fn answer_or_held(
+        &self,
+        state: &State,
+        request: &SearchRequest,
+        started: Instant,
+    ) -> Result<SearchResponse> {
+        let key = ResultKey::of(request, "");
+        self.held_or(state, key, started, || {
+            self.answer(state, request, &HashSet::new(), started)
+        })
+    }
+
+    /// The answer that is held, or else that of `answer`.
+    pub(super) fn held_or(
+        &self,
+        state: &State,
+        key: ResultKey,
+        started: Instant,
+        answer: impl FnOnce() -> Result<SearchResponse>,
+    ) -> Result<SearchResponse> {
+        let (mut response, held) = self.results.get_or(state.position, key, answer)?;
+        match held {
+            Some(true) => self.searches.add(Counted::ResultHit),
+            Some(false) => self.searches.add(Counted::ResultMiss),
+            None => {}
+        }
+        response.elapsed = started.elapsed();
+        Ok(response)
+    }
+
+    /// How the nearest points would be found, and no hits.
+    fn expected(
+        &self,
+        state: &State,
+        request: &SearchRequest,
+        started: Instant,
+    ) -> Result<SearchResponse> {
+        let plan = self.plan(state, request, started)?;
+        let explanation = explain::expect(state, plan.filter.as_ref(), request);
+        Ok(SearchResponse {
+            stats: SearchStats {
+                searched_vectors: state.live_rows(),
+                ..SearchStats::default()
+            },
+            explanation: Some(Box::new(explanation)),
+            ..SearchResponse::default()
+        })
+    }
+
     /// The nearest points, without what stands around a search.
     pub(super) fn nearest(
         &self,
@@ -102,6 +156,11 @@ impl Inner {
             threshold("max_distance", request.max_distance)?.unwrap_or(f32::INFINITY);
         let of_score = threshold("min_score", request.min_score)?
             .map(|score| field.metric.distance_of_score(score));
+        let budget = budget(request, started);
+        let filter_stop = match budget.deadline {
+            Some(deadline) => request.stop.clone().with_deadline(deadline),
+            None => request.stop.clone(),
+        };
         Ok(Plan {
             query: Query::new(
                 field.metric,
@@ -114,7 +173,8 @@ impl Inner {
                 .as_ref()
                 .map(|filter| filter.check(&state.fields))
                 .transpose()?,
-            budget: budget(request, started),
+            budget,
+            filter_stop,
             max_distance: of_score.map_or(max_distance, |distance| max_distance.min(distance)),
         })
     }

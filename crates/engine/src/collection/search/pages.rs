@@ -18,6 +18,9 @@ impl Inner {
         excluded: &HashSet<PointId>,
         started: Instant,
     ) -> Result<SearchResponse> {
+        if request.explain_only {
+            return self.expected(state, request, started);
+        }
         if let Some(group_by) = &request.group_by {
             return self.grouped(state, request, group_by, excluded, started);
         }

@@ -7,11 +7,12 @@ use vecdb_filter::Evaluation;
 use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_exact, scan_sketched};
 use vecdb_vector::{Neighbor, RowId, RowMask, TopK};
 
+use super::counts::Counted;
 use super::explain::{Explainer, PartExplanation, micros_since};
 use super::masks::MaskKey;
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
 use crate::collection::state::{AnyView, State};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::part::Part;
 use crate::point::PointId;
 
@@ -80,7 +81,11 @@ impl<'a> Run<'a> {
 
     pub(super) fn over(mut self, state: &State) -> Result<SearchResponse> {
         if self.request.explain {
-            self.explainer = Some(Explainer::new(state, self.plan.filter.as_ref())?);
+            self.explainer = Some(Explainer::new(
+                state,
+                self.plan.filter.as_ref(),
+                &self.request.stop,
+            )?);
         }
         let parts: Vec<AnyView<'_>> = state.parts().collect();
         let mut matching = 0;
@@ -98,11 +103,10 @@ impl<'a> Run<'a> {
         let explainer = self.explainer.take();
         Ok(SearchResponse {
             hits,
-            groups: Vec::new(),
             explanation: explainer.map(|explainer| Box::new(explainer.finish(reading.elapsed()))),
             stats: std::mem::take(&mut self.stats),
             truncated: self.truncated,
-            elapsed: Default::default(),
+            ..SearchResponse::default()
         })
     }
 
@@ -115,7 +119,15 @@ impl<'a> Run<'a> {
         let explaining = self.explainer.is_some();
         let mut explained = explaining.then(|| PartExplanation::of(view, filter));
         let started = explaining.then(Instant::now);
-        let (mut evaluation, cached) = self.evaluate(view)?;
+        let (mut evaluation, cached) = match self.evaluate(view) {
+            // The time limit came while rows were read: nothing is known of this part.
+            Err(error) if error.kind() == ErrorKind::DeadlineExceeded => {
+                self.note_truncated(true)?;
+                self.explain(explained);
+                return Ok(0);
+            }
+            evaluated => evaluated?,
+        };
         if let Some(evaluation) = &mut evaluation {
             self.unindexed.append(&mut evaluation.unindexed);
         }
@@ -139,10 +151,13 @@ impl<'a> Run<'a> {
             view.part.check_searched_bytes(&self.request.stop)?;
             self.stats.segments += 1;
         }
-        let neighbors = match part.index().is_some() {
+        let (neighbors, plan) = match part.index().is_some() {
             true => self.walk(part, mask.as_ref(), explained.as_mut())?,
             false => self.scan(part, mask.as_ref(), explained.as_mut())?,
         };
+        if let AnyView::Segment(_) = view {
+            self.inner.searches.add(Counted::plan(plan));
+        }
         if let Some(explained) = &mut explained {
             explained.search_us = micros_since(started);
         }
@@ -166,12 +181,23 @@ impl<'a> Run<'a> {
             return Ok((None, false));
         };
         let AnyView::Segment(segment) = view else {
-            return Ok((Some(view.part().evaluate(filter)?), false));
+            let evaluation = view.part().evaluate(filter, &self.plan.filter_stop)?;
+            return Ok((Some(evaluation), false));
         };
         let key = self.mask_key.get_or_insert_with(|| MaskKey::of(filter));
         let segment = &segment.part;
         let masks = &self.inner.masks;
-        let (evaluation, held) = masks.get_or(segment.id(), key, || segment.evaluate(filter))?;
+        let (mut evaluation, held) = masks.get_or(segment.id(), key, || {
+            segment.evaluate(filter, &self.plan.filter_stop)
+        })?;
+        self.inner.searches.add(match held {
+            true => Counted::MaskHit,
+            false => Counted::MaskMiss,
+        });
+        if held {
+            // Indexes come and go; what matches stays.
+            evaluation.unindexed = segment.unindexed_of(filter);
+        }
         Ok((Some(evaluation), held))
     }
 
@@ -186,9 +212,9 @@ impl<'a> Run<'a> {
         part: &dyn Part,
         mask: Option<&RowMask>,
         explained: Option<&mut PartExplanation>,
-    ) -> Result<Vec<Neighbor>> {
+    ) -> Result<(Vec<Neighbor>, &'static str)> {
         let Some(index) = part.index() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), "none"));
         };
         let rows = part.vectors()?;
         let mut neighbors = Vec::new();
@@ -204,12 +230,15 @@ impl<'a> Run<'a> {
         )?;
         self.stats.distance_computations += outcome.counters.distance_computations;
         self.stats.nodes_visited += outcome.counters.nodes_visited;
+        let plan = match outcome.plan {
+            Some(plan) => plan.name(),
+            None if outcome.exact => "scan",
+            None => "index",
+        };
+        if outcome.switched {
+            self.inner.searches.add(Counted::Switched);
+        }
         if let Some(explained) = explained {
-            let plan = match outcome.plan {
-                Some(plan) => plan.name(),
-                None if outcome.exact => "scan",
-                None => "index",
-            };
             explained.searched(plan, &outcome);
             if let Some(mask) = mask {
                 let plans = index.plans(mask.count(), self.request.limit, &self.request.params);
@@ -217,7 +246,7 @@ impl<'a> Run<'a> {
             }
         }
         self.note_truncated(outcome.truncated)?;
-        Ok(neighbors)
+        Ok((neighbors, plan))
     }
 
     fn scan(
@@ -225,7 +254,7 @@ impl<'a> Run<'a> {
         part: &dyn Part,
         mask: Option<&RowMask>,
         explained: Option<&mut PartExplanation>,
-    ) -> Result<Vec<Neighbor>> {
+    ) -> Result<(Vec<Neighbor>, &'static str)> {
         let rows = part.vectors()?;
         let mut top = TopK::below(self.request.limit, self.nearest.threshold());
         let kernels = self.inner.shared.kernels;
@@ -256,13 +285,13 @@ impl<'a> Run<'a> {
         };
         self.stats.distance_computations += outcome.counters.distance_computations;
         self.stats.estimated_distances += estimated;
+        let plan = if estimated > 0 { "sketches" } else { "scan" };
         if let Some(explained) = explained {
-            let plan = if estimated > 0 { "sketches" } else { "scan" };
             explained.searched(plan, &outcome);
             explained.estimated_distances = estimated;
         }
         self.note_truncated(outcome.truncated)?;
-        Ok(top.into_sorted_vec())
+        Ok((top.into_sorted_vec(), plan))
     }
 
     /// A spent budget is a truncated answer, or the end of the search if that was told to stop.

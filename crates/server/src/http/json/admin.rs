@@ -22,6 +22,13 @@ pub(in crate::http) struct CompactRequest {
     pub(in crate::http) pending_only: bool,
 }
 
+/// What became of the index of a metadata field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct FieldIndexResponse {
+    /// Whether it was otherwise before.
+    pub(in crate::http) changed: bool,
+}
+
 /// What to check: one collection, or all without a name.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -103,6 +103,7 @@ pub(in crate::http) struct CollectionInfo {
     /// Every write up to here is in segments.
     flushed_position: u64,
     maintenance: MaintenanceStatus,
+    searches: SearchCounts,
 }
 
 /// One metadata field.
@@ -114,6 +115,8 @@ struct FieldInfo {
     array: Option<bool>,
     /// Fixed when the collection was made.
     declared: bool,
+    /// Whether an index is kept of it; without, filters on it read the points.
+    indexed: bool,
 }
 
 /// One sealed segment.
@@ -145,6 +148,46 @@ struct MaintenanceStatus {
     write_stall_micros: u64,
 }
 
+/// How the searches of a collection were answered since it was opened.
+#[derive(Debug, Serialize, ToSchema)]
+struct SearchCounts {
+    /// Segments of which every matching point was compared.
+    scan: u64,
+    /// Segments whose graph was walked through all points, under a filter.
+    walk: u64,
+    /// Segments whose graph was walked through matching points alone.
+    hop: u64,
+    /// Segments searched in the one way their index has, or without a filter.
+    index: u64,
+    /// Segments scanned by estimates.
+    sketches: u64,
+    /// A plan was given up for a scan.
+    switched: u64,
+    /// What a filter matches in a segment was known from an earlier search.
+    mask_hits: u64,
+    mask_misses: u64,
+    /// Answers that had been kept, for searches that asked for it.
+    result_hits: u64,
+    result_misses: u64,
+}
+
+impl From<engine::SearchCounts> for SearchCounts {
+    fn from(counts: engine::SearchCounts) -> Self {
+        Self {
+            scan: counts.scan,
+            walk: counts.walk,
+            hop: counts.hop,
+            index: counts.index,
+            sketches: counts.sketches,
+            switched: counts.switched,
+            mask_hits: counts.mask_hits,
+            mask_misses: counts.mask_misses,
+            result_hits: counts.result_hits,
+            result_misses: counts.result_misses,
+        }
+    }
+}
+
 impl TryFrom<engine::CollectionInfo> for CollectionInfo {
     type Error = engine::Error;
 
@@ -155,6 +198,7 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
                 kind: field.kind.map(engine::FieldKind::name),
                 array: field.array,
                 declared: field.declared,
+                indexed: !field.unindexed,
             };
             (name.to_owned(), info)
         });
@@ -186,6 +230,7 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
                 write_stalls: info.maintenance.write_stalls,
                 write_stall_micros: info.maintenance.write_stall_micros,
             },
+            searches: info.searches.into(),
         })
     }
 }

@@ -19,8 +19,9 @@ mod settings;
 mod vector;
 
 pub(super) use admin::{
-    CompactRequest, CreateSnapshotRequest, Empty, ListSnapshotsResponse, RestoreSnapshotRequest,
-    RestoreSnapshotResponse, SnapshotInfo, StatusResponse, VerifyRequest, VerifyResponse,
+    CompactRequest, CreateSnapshotRequest, Empty, FieldIndexResponse, ListSnapshotsResponse,
+    RestoreSnapshotRequest, RestoreSnapshotResponse, SnapshotInfo, StatusResponse, VerifyRequest,
+    VerifyResponse,
 };
 pub(super) use advise::{AdviseRequest, AdviseResponse};
 pub(super) use collection::{CollectionInfo, CreateCollectionRequest, ListCollectionsResponse};

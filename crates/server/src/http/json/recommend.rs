@@ -38,7 +38,7 @@ pub(in crate::http) struct RecommendRequest {
     #[serde(default)]
     #[schema(minimum = 0, maximum = 99999, default = 0)]
     offset: u32,
-    /// Give groups in place of hits; limit and offset then count groups. For average_vector only.
+    /// Give groups in place of hits; limit and offset then count groups.
     group_by: Option<GroupBy>,
     filter: Option<Filter>,
     #[serde(default)]
@@ -59,6 +59,12 @@ pub(in crate::http) struct RecommendRequest {
     /// Say how the search was answered.
     #[serde(default)]
     explain: bool,
+    /// Say how the search would be answered, from estimates, and do not run it: no results. For average_vector only.
+    #[serde(default)]
+    explain_only: bool,
+    /// Keep the answer, and give one that was kept to the same search if nothing was written since.
+    #[serde(default)]
+    cache: bool,
     /// Stop after this time and give what was found, marked truncated.
     #[schema(minimum = 0, maximum = 4294967295_u32)]
     timeout_ms: Option<u32>,
@@ -80,6 +86,8 @@ impl TryFrom<RecommendRequest> for engine::RecommendRequest {
             with_vector: request.with_vector,
             with_metadata: request.with_metadata,
             explain: request.explain,
+            explain_only: request.explain_only,
+            cache: request.cache,
             timeout_ms: request.timeout_ms,
         };
         let examples = |given: Vec<Example>| given.into_iter().map(|Example(one)| one).collect();

@@ -52,6 +52,12 @@ pub(in crate::http) struct SearchRequest {
     /// Say how the search was answered.
     #[serde(default)]
     pub(super) explain: bool,
+    /// Say how the search would be answered, from estimates, and do not run it: no results.
+    #[serde(default)]
+    pub(super) explain_only: bool,
+    /// Keep the answer, and give one that was kept to the same search if nothing was written since.
+    #[serde(default)]
+    pub(super) cache: bool,
     /// Stop after this time and give what was found, marked truncated.
     #[schema(minimum = 0, maximum = 4294967295_u32)]
     pub(super) timeout_ms: Option<u32>,
@@ -153,6 +159,8 @@ impl From<SearchRequest> for engine::SearchRequest {
             with_vector: request.with_vector,
             with_metadata: request.with_metadata,
             explain: request.explain,
+            explain_only: request.explain_only,
+            cache: request.cache,
             timeout: request
                 .timeout_ms
                 .map(|ms| Duration::from_millis(ms.into())),
@@ -183,6 +191,10 @@ pub(in crate::http) struct SearchResponse {
     latency_ms: f32,
     /// The time limit came first: better hits may exist.
     truncated: bool,
+    /// It was kept from an earlier search; stats are that search's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    cached: bool,
     stats: SearchStats,
     /// How the search was answered, where that was asked for: plans of each part, conditions, times.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -253,6 +265,7 @@ impl From<engine::SearchResponse> for SearchResponse {
                 matching: stats.matching,
                 unindexed: stats.unindexed,
             },
+            cached: response.cached,
             explanation: response.explanation,
         }
     }

@@ -33,7 +33,7 @@ async fn collections_are_made_listed_described_and_dropped() {
     assert_eq!(info["config"], config);
     assert_eq!(
         info["fields"]["tags"],
-        json!({"kind": "string", "array": true, "declared": false})
+        json!({"kind": "string", "array": true, "declared": false, "indexed": true})
     );
 
     let again = face
@@ -447,6 +447,67 @@ async fn maintenance_snapshots_and_status() {
         (&status["collections"], &status["points"]),
         (&json!(2), &json!(6))
     );
+}
+
+#[tokio::test]
+async fn answers_are_kept_and_searches_explained_without_being_run() {
+    let face = Face::with_products().await;
+    let path = "/v1/collections/products/search";
+    let search = json!({"vector": [1, 0, 0], "cache": true});
+    let first = face.post(path, search.clone()).await;
+    assert_eq!(first.status, StatusCode::OK, "{}", first.body);
+    let again = face.post(path, search.clone()).await.body;
+    assert_eq!(
+        (&first.body["cached"], &again["cached"]),
+        (&json!(null), &json!(true))
+    );
+    assert_eq!(again["results"], first.body["results"]);
+    let point = json!({"points": [{"id": 77, "vector": [1, 0, 0]}]});
+    face.post("/v1/collections/products/points", point).await;
+    let after = face.post(path, search).await.body;
+    assert_eq!(after["cached"], json!(null));
+    let info = face.get("/v1/collections/products").await.body;
+    assert_eq!(
+        (
+            &info["searches"]["result_hits"],
+            &info["searches"]["result_misses"]
+        ),
+        (&json!(1), &json!(2))
+    );
+
+    let expected =
+        json!({"vector": [1, 0, 0], "filter": {"price": {"$lt": 50}}, "explain_only": true});
+    let expected = face.post(path, expected).await.body;
+    assert_eq!(expected["results"], json!([]));
+    let explanation = &expected["explanation"];
+    assert_eq!(explanation["conditions"][0]["indexed"], true);
+    assert_eq!(explanation["parts"][0]["plan"], "scan");
+    let wrong = json!({"vector": [1, 0, 0], "filter": {"prise": 1}, "explain_only": true});
+    assert_eq!(face.post(path, wrong).await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn field_indexes_are_dropped_and_created() {
+    let face = Face::with_products().await;
+    let path = "/v1/collections/products/indexes/price";
+    let indexed = async || {
+        let info = face.get("/v1/collections/products").await.body;
+        info["fields"]["price"]["indexed"].clone()
+    };
+    for (changed, now) in [(true, false), (false, false)] {
+        assert_eq!(face.delete(path).await.body, json!({"changed": changed}));
+        assert_eq!(indexed().await, now);
+    }
+    for (changed, now) in [(true, true), (false, true)] {
+        let created = face.put(path, json!({})).await;
+        assert_eq!(created.body, json!({"changed": changed}));
+        assert_eq!(indexed().await, now);
+    }
+    let unknown = face.delete("/v1/collections/products/indexes/prise").await;
+    assert_eq!(unknown.status, StatusCode::BAD_REQUEST);
+    assert!(unknown.message().contains("did you mean price?"));
+    let missing = face.put("/v1/collections/none/indexes/a", json!({})).await;
+    assert_eq!(missing.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What the collections hold: gauges that are replaced as a whole at each look at the database.
+//! What the collections hold, and how their searches were answered: numbers that are replaced as a whole at each look at the
+//! database.
 
 use std::fmt;
 
@@ -6,12 +7,64 @@ use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use vecdb_engine::CollectionInfo;
+use vecdb_engine::{CollectionInfo, SearchCounts};
 
-/// The gauges of all collections, by name.
+/// The numbers of all collections, by name.
 #[derive(Debug, Default)]
-pub(super) struct Contents(Mutex<Vec<(String, [f64; GAUGES.len()])>>);
+pub(super) struct Contents(Mutex<Vec<OfOne>>);
+
+/// The numbers of one collection.
+#[derive(Debug)]
+struct OfOne {
+    name: String,
+    gauges: [f64; GAUGES.len()],
+    searches: SearchCounts,
+}
+
+/// A counter of searches, with the label that parts it, where one does.
+struct OfSearches {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    values: fn(&SearchCounts) -> Vec<(&'static str, u64)>,
+}
+
+const COUNTERS: [OfSearches; 4] = [
+    OfSearches {
+        name: "searched_segments",
+        help: "Segments searched, by plan",
+        label: "plan",
+        values: |counts| {
+            vec![
+                ("scan", counts.scan),
+                ("walk", counts.walk),
+                ("hop", counts.hop),
+                ("index", counts.index),
+                ("sketches", counts.sketches),
+            ]
+        },
+    },
+    OfSearches {
+        name: "plan_switches",
+        help: "Plans of searches that were given up for a scan, their cost having been estimated too low",
+        label: "",
+        values: |counts| vec![("", counts.switched)],
+    },
+    OfSearches {
+        name: "mask_cache",
+        help: "What a filter matches in a segment was known from an earlier search, or not",
+        label: "result",
+        values: |counts| vec![("hit", counts.mask_hits), ("miss", counts.mask_misses)],
+    },
+    OfSearches {
+        name: "result_cache",
+        help: "Searches with `cache`: one of before had left the answer, or they had to be run",
+        label: "result",
+        values: |counts| vec![("hit", counts.result_hits), ("miss", counts.result_misses)],
+    },
+];
 
 /// A gauge that every collection has.
 struct OfCollection {
@@ -99,15 +152,19 @@ impl Contents {
     pub(super) fn replace(&self, collections: &[CollectionInfo]) {
         let mut contents: Vec<_> = collections
             .iter()
-            .map(|info| (info.name.clone(), GAUGES.map(|gauge| (gauge.value)(info))))
+            .map(|info| OfOne {
+                name: info.name.clone(),
+                gauges: GAUGES.map(|gauge| (gauge.value)(info)),
+                searches: info.searches,
+            })
             .collect();
-        contents.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        contents.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         *self.0.lock() = contents;
     }
 
     /// Ends the series of a collection.
     pub(super) fn forget(&self, collection: &str) {
-        self.0.lock().retain(|(name, _)| name != collection);
+        self.0.lock().retain(|one| one.name != collection);
     }
 }
 
@@ -117,10 +174,24 @@ impl Collector for Contents {
         for (at, gauge) in GAUGES.iter().enumerate() {
             let mut family =
                 encoder.encode_descriptor(gauge.name, gauge.help, None, MetricType::Gauge)?;
-            for (name, values) in contents.iter() {
-                if let Some(value) = values.get(at) {
-                    let labels = [("collection", name.as_str())];
+            for one in contents.iter() {
+                if let Some(value) = one.gauges.get(at) {
+                    let labels = [("collection", one.name.as_str())];
                     ConstGauge::new(*value).encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
+        for counter in &COUNTERS {
+            let mut family =
+                encoder.encode_descriptor(counter.name, counter.help, None, MetricType::Counter)?;
+            for one in contents.iter() {
+                for (value, count) in (counter.values)(&one.searches) {
+                    let labels = [("collection", one.name.as_str()), (counter.label, value)];
+                    let labels = match counter.label.is_empty() {
+                        true => &labels[..1],
+                        false => &labels,
+                    };
+                    ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
                 }
             }
         }

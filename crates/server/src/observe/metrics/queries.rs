@@ -66,6 +66,8 @@ fn values(label: &str) -> Option<Vec<&'static str>> {
             .chain(ErrorKind::all().map(ErrorKind::name))
             .collect(),
         "face" => vec!["grpc", "http"],
+        "plan" => vec!["scan", "walk", "hop", "index", "sketches"],
+        "result" => vec!["hit", "miss"],
         "job" => vec!["vecdb"],
         _ => return None,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use vecdb_engine::{CollectionConfig, Database, Metric, Options, Point, PointId};
+use vecdb_engine::{CollectionConfig, Database, Metric, Options, Point, PointId, SearchRequest};
 
 use super::*;
 
@@ -141,6 +141,10 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
     );
 
     collection.flush().unwrap();
+    let search = SearchRequest::new(vec![1.0, 1.0]).cache(true);
+    for _ in 0..3 {
+        collection.search(&search).unwrap();
+    }
     metrics.observe_database(&[collection.info()], 0);
     let after = samples(&metrics);
     assert_eq!(after[r#"vecdb_segments{collection="docs"}"#], 1.0);
@@ -150,6 +154,25 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
         1.0
     );
     assert!(after[r#"vecdb_segment_bytes{collection="docs"}"#] > 0.0);
+    for (series, count) in [
+        (
+            r#"searched_segments_total{collection="docs",plan="scan"}"#,
+            1.0,
+        ),
+        (
+            r#"searched_segments_total{collection="docs",plan="hop"}"#,
+            0.0,
+        ),
+        (r#"plan_switches_total{collection="docs"}"#, 0.0),
+        (r#"mask_cache_total{collection="docs",result="hit"}"#, 0.0),
+        (r#"result_cache_total{collection="docs",result="hit"}"#, 2.0),
+        (
+            r#"result_cache_total{collection="docs",result="miss"}"#,
+            1.0,
+        ),
+    ] {
+        assert_eq!(after[&format!("vecdb_{series}")], count, "{series}");
+    }
 
     record(&metrics, Operation::DropCollection, "docs", None);
     assert!(!metrics.render().contains("docs"));

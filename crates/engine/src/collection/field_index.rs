@@ -1,0 +1,147 @@
+//! Field indexes created and dropped while a collection is in use.
+//!
+//! Whether a field is indexed stands in the schema, and with it in the manifest. A drop changes the schema and is through:
+//! from then on no segment uses its index. A create changes the schema, so that every segment made from now on gets the
+//! index, and then gives it to each segment that has none. If that is cut short, by a crash or by a stop signal, the
+//! background does the rest. Filters match the same points all the while.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::merge::lock_until;
+use super::{Collection, Inner};
+use crate::collection::maintenance::{Held, SEGMENT_BYTES_PER_ROW};
+use crate::error::Result;
+use crate::part::Part;
+use crate::segment::Segment;
+use crate::stop::StopSignal;
+
+impl Collection {
+    /// Keeps an index of a metadata field from now on, in every segment; those that are there have theirs when this
+    /// returns. Reads and writes go on meanwhile. Gives whether the field was without one; every field has one until it
+    /// is dropped.
+    ///
+    /// # Errors
+    /// A field that no point ever had and that was not declared.
+    pub fn create_field_index(&self, field: &str) -> Result<bool> {
+        self.create_field_index_with(field, &StopSignal::default())
+    }
+
+    /// [`Self::create_field_index`] until `stop` is given: what is missing then is built in the background.
+    pub fn create_field_index_with(&self, field: &str, stop: &StopSignal) -> Result<bool> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let create = || {
+            stop.check()?;
+            let changed = inner.set_field_indexed(field, true)?;
+            // A flush under way may have begun before.
+            drop(lock_until(&inner.flushing, stop)?);
+            inner.index_missing_fields(stop)?;
+            Ok(changed)
+        };
+        create().map_err(|e| inner.or_dropped(e))
+    }
+
+    /// Keeps no index of a metadata field any more: filters on it read the rows. Its space is free once the segments are
+    /// rewritten, by a merge or by [`Self::compact`]. Gives whether the field had one.
+    ///
+    /// # Errors
+    /// A field that no point ever had and that was not declared.
+    pub fn drop_field_index(&self, field: &str) -> Result<bool> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let dropped = inner.set_field_indexed(field, false);
+        dropped.map_err(|e| inner.or_dropped(e))
+    }
+}
+
+impl Inner {
+    /// Writes into schema and manifest whether a field is to be indexed; whether that changed anything.
+    fn set_field_indexed(&self, field: &str, indexed: bool) -> Result<bool> {
+        let known = self.working.lock().fields.clone();
+        if !known.as_ref().clone().set_indexed(field, indexed)? {
+            return Ok(false);
+        }
+        let changed = RefCell::new(Ok(false));
+        self.install(None, |next| {
+            let mut fields = next.fields.as_ref().clone();
+            *changed.borrow_mut() = fields.set_indexed(field, indexed);
+            next.fields = Arc::new(fields);
+        })?;
+        self.sweep();
+        Ok(changed.into_inner()?)
+    }
+
+    /// Gives every segment the field indexes that the schema wants and it has not; whether there was any such.
+    pub(crate) fn index_missing_fields(&self, stop: &StopSignal) -> Result<bool> {
+        if self.closed.load(Ordering::Acquire) || !self.lacks_fields() {
+            return Ok(false);
+        }
+        let _one = lock_until(&self.indexing, stop)?;
+        loop {
+            let state = self.snapshot();
+            let mut lacking = state.segments.iter();
+            let lacking = lacking.find(|v| !v.part.missing_fields(&state.fields).is_empty());
+            let Some(view) = lacking else {
+                return Ok(true);
+            };
+            self.check_writable_for_maintenance()?;
+            let outcome = self.index_fields_of(&view.part, stop);
+            self.note_outcome(&outcome, &self.merge_pause, |_| ());
+            outcome?;
+            drop(state);
+            self.sweep();
+        }
+    }
+
+    /// Whether some segment has not every field index that the schema wants.
+    fn lacks_fields(&self) -> bool {
+        let state = self.snapshot();
+        let mut segments = state.segments.iter();
+        segments.any(|view| !view.part.missing_fields(&state.fields).is_empty())
+    }
+
+    fn index_fields_of(&self, segment: &Segment, stop: &StopSignal) -> Result<()> {
+        let fields = self.snapshot().fields.clone();
+        let _held = Held::new(self, u64::from(segment.rows()) * SEGMENT_BYTES_PER_ROW);
+        let missing = segment.missing_fields(&fields);
+        let check = || self.check_going_on(stop);
+        let indexed = Arc::new(segment.add_fields(missing, &fields, &check)?);
+        let replaced = RefCell::new(indexed.clone());
+        let outcome = self.install(None, |next| {
+            let mut segments = next.segments.iter_mut();
+            // Not there any more: merged meanwhile. Then the new file is what goes.
+            if let Some(view) = segments.find(|view| view.part.id() == indexed.id()) {
+                *replaced.borrow_mut() = std::mem::replace(&mut view.part, indexed.clone());
+            }
+        });
+        match &outcome {
+            Ok(()) => replaced.borrow().mark_fields_obsolete(),
+            // Of a poisoned collection nobody knows which manifest is on the disk: it may name the new file.
+            Err(_) if self.poisoned.get().is_none() => indexed.mark_fields_obsolete(),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Whether work in the background may go on.
+    fn check_going_on(&self, stop: &StopSignal) -> Result<()> {
+        stop.check()?;
+        self.check_open()
+    }
+
+    /// A new segment with the field indexes that have come to be wanted while it was made.
+    pub(super) fn with_missing_fields(
+        &self,
+        segment: Segment,
+        stop: &StopSignal,
+    ) -> Result<Segment> {
+        let fields = self.snapshot().fields.clone();
+        let missing = segment.missing_fields(&fields);
+        match missing.is_empty() {
+            true => Ok(segment),
+            false => segment.add_fields(missing, &fields, &|| self.check_going_on(stop)),
+        }
+    }
+}
