@@ -311,7 +311,7 @@ def test_maintenance(client: VecDBClient, products: str) -> None:
 
 def test_field_indexes(client: VecDBClient, products: str) -> None:
     def indexed() -> bool:
-        return not client.get_collection(products).fields["price"].get("unindexed", False)
+        return "price" not in client.get_collection(products).unindexed
 
     client.compact(products)
     cheap = {"price": {"$lt": 50}}
@@ -321,12 +321,12 @@ def test_field_indexes(client: VecDBClient, products: str) -> None:
     assert not client.drop_field_index(products, "price")
     assert not indexed()
     found = client.search(products, [0.1, 0.2, 0.3], limit=100, filter=cheap)
-    assert len(found) == expected and found.unindexed == ("price",)
+    assert len(found) == expected and found.stats.unindexed == ("price",)
     assert client.create_field_index(products, "price")
     assert not client.create_field_index(products, "price", timeout=60)
     assert indexed()
     found = client.search(products, [0.1, 0.2, 0.3], limit=100, filter=cheap)
-    assert len(found) == expected and found.unindexed == ()
+    assert len(found) == expected and found.stats.unindexed == ()
     with pytest.raises(InvalidArgumentError, match=r"did you mean price\?"):
         client.create_field_index(products, "prise")
     with pytest.raises(NotFoundError):
@@ -620,7 +620,7 @@ def test_kept_answers(client: VecDBClient, products: str) -> None:
     after = client.search(products, query, cache=True)
     assert not after.cached and "new" in after.ids
     counts = client.get_collection(products).searches
-    assert (counts["result_hits"], counts["result_misses"]) == (3, 4)
+    assert (counts.result_hits, counts.result_misses) == (3, 4)
 
 
 def test_sql(client: VecDBClient, name: str) -> None:

@@ -617,15 +617,17 @@ def _pem(certificate: Certificate | None) -> bytes | None:
 
 def _info(info: dict[str, Any]) -> CollectionInfo:
     config = info["config"]
-    (field,) = config["vectors"].values()
+    (vectors,) = config["vectors"].values()
+    fields = info["fields"]["fields"]
     return CollectionInfo(
         name=info["name"],
         points=info["points"],
-        dimension=field["dimension"],
-        metric=field["metric"],
-        element=field["element"],
-        index=field["index"],
-        fields={name: _field_type(kind) for name, kind in info["fields"]["fields"].items()},
+        dimension=vectors["dimension"],
+        metric=vectors["metric"],
+        element=vectors["element"],
+        index=vectors["index"],
+        fields={name: _field_type(field) for name, field in fields.items()},
+        unindexed=[name for name, field in fields.items() if field.get("unindexed")],
         durability=config["durability"],
         segments=[AttributeDict(segment) for segment in info["segments"]],
         memtable_points=info["memtable_points"],
@@ -633,6 +635,7 @@ def _info(info: dict[str, Any]) -> CollectionInfo:
         position=info["position"],
         flushed_position=info["flushed_position"],
         maintenance=AttributeDict(info["maintenance"]),
+        searches=AttributeDict(info["searches"]),
     )
 
 

@@ -81,7 +81,8 @@ class Advice(AttributeDict):
 
 
 class CollectionInfo(AttributeDict):
-    """Settings, counts and background work of a collection."""
+    """Settings, counts and background work of a collection. ``unindexed``: the metadata fields that no index is kept of.
+    ``searches``: how searches were answered since it was opened, by plan, and hits of the caches."""
 
     __slots__ = ()
 
