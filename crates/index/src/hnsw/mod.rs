@@ -111,6 +111,11 @@ impl Hnsw {
         &self.present
     }
 
+    /// Whether it is walked on codes.
+    pub fn has_codes(&self) -> bool {
+        self.codes.is_some()
+    }
+
     /// What the graph looks like. Reads all of it.
     ///
     /// # Errors

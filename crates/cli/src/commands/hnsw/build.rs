@@ -3,7 +3,6 @@
 use serde::Serialize;
 use vecdb_engine::{HnswParams, IndexSpec};
 use vecdb_index::Hnsw;
-use vecdb_index::hnsw::HnswStats;
 
 use crate::args::{Globals, HnswBuildArgs};
 use crate::commands::index_files::Built;
@@ -16,6 +15,7 @@ struct Report {
     built: Built,
     #[serde(flatten)]
     params: HnswParams,
+    walked_on: &'static str,
     rows_per_layer: Vec<u32>,
     degree_per_layer: Vec<f64>,
     max_layer: u8,
@@ -39,10 +39,13 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &HnswBuildArgs) ->
         &IndexSpec::Hnsw(params.clone()),
         ("Building HNSW index", &choices),
     )?;
-    let stats = stats(&built)?;
+    let graph = graph(&built)?;
+    let stats = graph.stats()?;
+    let walked_on = if graph.has_codes() { "sq4" } else { "vectors" };
     let report = Report {
         built,
         params,
+        walked_on,
         rows_per_layer: stats.rows_per_layer,
         degree_per_layer: stats.degree_per_layer,
         max_layer: stats.max_layer,
@@ -55,14 +58,14 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &HnswBuildArgs) ->
     print(console, &report)
 }
 
-fn stats(built: &Built) -> Outcome<HnswStats> {
-    match built.index.as_any().downcast_ref::<Hnsw>() {
-        Some(graph) => Ok(graph.stats()?),
-        None => Err(Failure::usage(format!(
+fn graph(built: &Built) -> Outcome<&Hnsw> {
+    let graph = built.index.as_any().downcast_ref::<Hnsw>();
+    graph.ok_or_else(|| {
+        Failure::usage(format!(
             "an index of the kind `{}` has no layers",
             built.index.kind()
-        ))),
-    }
+        ))
+    })
 }
 
 fn print(console: &Console, report: &Report) -> Outcome {
@@ -82,6 +85,13 @@ fn print(console: &Console, report: &Report) -> Outcome {
         (
             "Avg connections at layer 0",
             decimal(report.degree_per_layer.first().copied().unwrap_or(0.0)),
+        ),
+        (
+            "Walked on",
+            match report.walked_on {
+                "sq4" => "codes of four bits a number".to_owned(),
+                _ => "the vectors".to_owned(),
+            },
         ),
         ("Max layer reached", report.max_layer.to_string()),
         (
