@@ -48,6 +48,8 @@ const SEEDS: u32 = 8;
 /// found are but some of very many rows as far away, in all directions: it has hardly found the nearest of them. (Matches that
 /// lie in a shell around the query gave 0.001 to 0.022, all others more than 0.034.)
 const SPREAD_MIN: f32 = 0.03;
+/// Between the largest and the smallest error of a pool of candidates.
+const ERROR_DEVIATIONS: f32 = 5.0;
 /// Steps after which a walk knows enough of the mask to tell what is to come.
 const STEPS_TO_TELL: u64 = 32;
 
@@ -314,7 +316,9 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
         self.walk.finish(0, hops, nearest, scratch, self.counters);
         if end == End::Finished && self.tells && self.work_max.is_finite() {
             let farthest = scratch.pool.worst().map_or(0.0, Key::distance);
-            let is_shell = farthest - nearest.distance < SPREAD_MIN * nearest.distance;
+            // What codes get wrong spreads equal distances.
+            let error = ERROR_DEVIATIONS * self.walk.scorer.error_at(nearest.distance);
+            let is_shell = farthest - nearest.distance < SPREAD_MIN * nearest.distance + error;
             if is_shell && scratch.pool.is_full() {
                 end = End::GivenUp;
             }

@@ -43,6 +43,11 @@ pub(crate) trait Measure {
 
     /// Asks for a row that will be measured soon.
     fn prefetch(&self, row: RowId);
+
+    /// One deviation of the error in a distance.
+    fn error_at(&self, _distance: f32) -> f32 {
+        0.0
+    }
 }
 
 impl Measure for Scorer<'_> {

@@ -55,6 +55,7 @@ pub(crate) struct Sq4Codes {
 pub(crate) struct OnCodes<'a> {
     scorer: Sq4Scorer<'a>,
     codes: &'a Sq4Codes,
+    query: &'a Sq4Query,
 }
 
 impl Measure for OnCodes<'_> {
@@ -73,6 +74,10 @@ impl Measure for OnCodes<'_> {
     #[inline]
     fn prefetch(&self, row: RowId) {
         self.scorer.prefetch(row);
+    }
+
+    fn error_at(&self, distance: f32) -> f32 {
+        self.codes.grid.error_at(self.query, distance)
     }
 }
 
@@ -257,6 +262,7 @@ impl Sq4Codes {
         Ok(OnCodes {
             scorer: self.scorer(kernels, query)?,
             codes: self,
+            query,
         })
     }
 

@@ -210,13 +210,21 @@ impl Grid {
         }
     }
 
+    /// One deviation of the error in an estimate.
+    pub(super) fn error_at(&self, query: &Sq4Query, estimate: f32) -> f32 {
+        match self.metric {
+            Metric::Dot => query.deviation,
+            _ => query.deviation * (estimate.max(0.0) * query.squares).sqrt(),
+        }
+    }
+
     /// The least that a row is likely to be at, given its estimate; `deviations` of error are allowed for.
     pub(super) fn least(&self, query: &Sq4Query, estimate: f32, deviations: f32) -> f32 {
-        if self.metric == Metric::Dot {
-            return estimate - deviations * query.deviation;
-        }
-        let square = (estimate / query.squares - query.bias).max(0.0);
-        (square - deviations * query.deviation * square.sqrt()) * query.squares
+        let unbiased = match self.metric {
+            Metric::Dot => estimate,
+            _ => (estimate - query.bias * query.squares).max(0.0),
+        };
+        unbiased - deviations * self.error_at(query, unbiased)
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {

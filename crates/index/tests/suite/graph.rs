@@ -297,7 +297,7 @@ fn statistics_and_traces_describe_the_walk() {
 fn a_wide_mask_is_walked_and_a_narrow_one_scanned() {
     let rows = Rows::new(Metric::L2, ElementType::F32, 30_000, 8);
     let index = build(&rows, 2);
-    for (share, plan) in [(0.9, Plan::Walk), (0.3, Plan::Hop), (0.01, Plan::Scan)] {
+    for (share, plan) in [(0.9, Plan::Walk), (0.15, Plan::Hop), (0.01, Plan::Scan)] {
         let mask = random_mask(rows.count, share, 2);
         let plans = index.plans(mask.count(), 10, &SearchParams::default());
         assert_eq!(plans.first().map(|plan| plan.plan), Some(plan), "{plans:?}");
