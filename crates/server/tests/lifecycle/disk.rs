@@ -53,11 +53,12 @@ fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
         assert_eq!(refused.retry_after(), None, "waiting does not help");
     }
     let path = "/v1/collections/c/points";
-    let answer = answer_to(
-        server.http_address(),
-        path,
-        r#"{"points": [{"id": 1, "vector": [0, 0]}]}"#,
+    // As large as those before: a small one may still find room.
+    let text = "x".repeat(4_000);
+    let body = format!(
+        r#"{{"points": [{{"id": 1, "vector": [0, 0], "metadata": {{"text": "{text}"}}}}]}}"#
     );
+    let answer = answer_to(server.http_address(), path, &body);
     assert_eq!(answer.status, 429, "{}", answer.body);
     assert!(answer.body.contains("the disk is full"), "{}", answer.body);
     assert!(!answer.head.contains("retry-after"), "{}", answer.head);

@@ -26,7 +26,7 @@ async fn collections_are_made_listed_described_and_dropped() {
         "dimension": 3,
         "metric": "cosine",
         "element": "f32",
-        "index_config": {"type": "hnsw", "m": 8, "ef_construction": 200, "seed": 42},
+        "index_config": {"type": "hnsw", "m": 8, "ef_construction": 200, "seed": 42, "alpha": 1.1, "quantization": "auto"},
         "fields": {"released": "datetime"},
         "durability": "none",
     });
