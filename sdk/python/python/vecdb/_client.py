@@ -50,7 +50,7 @@ class VecDBClient:
             its own setting for that.
         on_corruption: What opening a folder does about damage in the middle of its log: ``"stop"`` raises a
             :class:`CorruptError` with file and offset, ``"skip"`` leaves it out and counts it in
-            ``status().recovery.skipped``.
+            ``status().recovery["skipped"]``.
 
     Any thread may use a client at any time; searches run side by side. A process that was forked needs a client of its
     own. Every call that fails raises a :class:`VecDBError`. Close a client, or use it in a ``with`` statement.
