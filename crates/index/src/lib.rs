@@ -18,6 +18,7 @@
 //! suite (`tests/suite.rs`).
 
 mod advise;
+mod agreement;
 mod ann;
 mod calibration;
 mod column;

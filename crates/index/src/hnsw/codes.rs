@@ -5,10 +5,10 @@
 //! copy is used only where a sample shows that it ranks neighbours as the rows themselves do (heavy tails would ruin
 //! the common scale); else the build reads the rows.
 
-use vecdb_vector::{ElementType, Kernels, Metric, RowId, Scorer, TopK, VectorRows};
+use vecdb_vector::{ElementType, Metric, RowId, Scorer, VectorRows};
 
+use crate::agreement::agreement;
 use crate::kmeans::read_row;
-use crate::random::mix;
 use crate::scale::Scale;
 use crate::{BuildOptions, IndexError};
 
@@ -17,10 +17,6 @@ const INSERTS_MIN: usize = 5_000;
 /// Below this many numbers per row a row is a line or two in any type.
 const DIM_MIN: usize = 32;
 
-/// Sample for the check: this many rows look for their nearest among so many others.
-const SAMPLE_QUERIES: u32 = 48;
-const SAMPLE_ROWS: u32 = 4_096;
-const SAMPLE_K: usize = 10;
 /// Share of the true nearest that the codes must find.
 const AGREEMENT_MIN: f64 = 0.97;
 
@@ -61,7 +57,12 @@ impl Codes {
             rows: rows.len(),
             bytes: encode_all(scale, metric, rows, options)?,
         };
-        let agreement = codes.agreement(metric, rows, options.kernels);
+        let coded = codes.as_rows()?;
+        let by_codes = |row, sample: &[RowId], out: &mut [f32]| {
+            Scorer::between_rows(options.kernels, codes.metric, coded, row).score_rows(sample, out);
+            Ok(())
+        };
+        let agreement = agreement(options.kernels, metric, rows, 1, by_codes)?;
         Ok((agreement >= AGREEMENT_MIN).then_some(codes))
     }
 
@@ -73,50 +74,6 @@ impl Codes {
 
     pub(crate) fn metric(&self) -> Metric {
         self.metric
-    }
-
-    /// Share of the nearest rows of a sample that the codes find too.
-    fn agreement(&self, metric: Metric, rows: VectorRows<'_>, kernels: Kernels) -> f64 {
-        let Ok(codes) = self.as_rows() else {
-            return 0.0;
-        };
-        let pick = |salt: u64, i: u32| {
-            RowId((mix(salt ^ u64::from(i)) % u64::from(self.rows.max(1))) as u32)
-        };
-        let mut sample: Vec<RowId> = (0..SAMPLE_ROWS).map(|i| pick(1 << 40, i)).collect();
-        sample.sort_unstable();
-        sample.dedup();
-        let mut distances = vec![0.0; sample.len()];
-        let mut nearest = |scorer: Scorer<'_>, query: RowId| {
-            scorer.score_rows(&sample, &mut distances);
-            let mut top = TopK::new(SAMPLE_K);
-            for (&row, &distance) in sample.iter().zip(&distances) {
-                if row != query {
-                    top.push(distance, row);
-                }
-            }
-            top.into_sorted_vec()
-        };
-        let (mut found, mut wanted) = (0usize, 0usize);
-        for i in 0..SAMPLE_QUERIES {
-            let query = pick(2 << 40, i);
-            let exact = Scorer::between_rows(kernels, metric, rows, query);
-            let truth = nearest(exact, query);
-            let coded = Scorer::between_rows(kernels, self.metric, codes, query);
-            let got = nearest(coded, query);
-            wanted += truth.len();
-            // A row as near as the last true one is as good: data full of ties has many right answers.
-            let exact = Scorer::between_rows(kernels, metric, rows, query);
-            let limit = truth.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
-            found += got
-                .iter()
-                .filter(|hit| exact.score(hit.row) <= limit)
-                .count();
-        }
-        if wanted == 0 {
-            return 0.0;
-        }
-        found as f64 / wanted as f64
     }
 }
 

@@ -3,15 +3,13 @@
 use bytemuck::{Pod, Zeroable};
 use vecdb_storage::bytes::{Reader, Writer};
 use vecdb_storage::{SectionFile, SectionWriter};
-use vecdb_vector::{
-    ElementType, Kernels, Metric, Query, RowId, Scorer, Sq4Rows, Sq4Scorer, TopK, VectorRows,
-};
+use vecdb_vector::{ElementType, Kernels, Metric, Query, RowId, Sq4Rows, Sq4Scorer, VectorRows};
 
 use super::grid::{Grid, Sq4Query};
+use crate::agreement::agreement;
 use crate::column::Column;
 use crate::hnsw::search::Measure;
 use crate::kmeans::{normalise, read_row};
-use crate::random::mix;
 use crate::{BuildOptions, IndexError};
 
 const GRID: &str = "sq4:grid";
@@ -21,13 +19,9 @@ const CODES: &str = "sq4:codes";
 const SAVING_MIN: usize = 4;
 /// Fewer rows are searched quickly anyway.
 const ROWS_MIN: u32 = 2_000;
-/// Sample for the check: so many rows look for their nearest among so many others.
-const SAMPLE_QUERIES: u32 = 48;
-const SAMPLE_ROWS: u32 = 4_096;
-const SAMPLE_K: usize = 10;
-/// Of so many times as many by the codes ...
-const SAMPLE_FACTOR: usize = 2;
-/// ... this share of the true nearest has to be among them.
+/// Among so many times as many candidates by the codes ...
+const CANDIDATES_FACTOR: usize = 2;
+/// ... this share of the true nearest has to be.
 const AGREEMENT_MIN: f64 = 0.97;
 
 /// Bytes of a line of the CPU's cache.
@@ -136,7 +130,16 @@ impl Sq4Codes {
         let Some(codes) = Self::encode(metric, rows, seed, options)? else {
             return Ok(None);
         };
-        let agreement = codes.agreement(rows, options.kernels)?;
+        let (mut values, mut query) = (vec![0.0; rows.dim()], Sq4Query::default());
+        let by_codes = |row, sample: &[RowId], out: &mut [f32]| {
+            read_row(metric, rows, row, &mut values);
+            codes.prepare_values(&values, &mut query)?;
+            codes
+                .scorer(options.kernels, &query)?
+                .score_rows(sample, out);
+            Ok(())
+        };
+        let agreement = agreement(options.kernels, metric, rows, CANDIDATES_FACTOR, by_codes)?;
         Ok((agreement >= AGREEMENT_MIN).then_some(codes))
     }
 
@@ -228,12 +231,15 @@ impl Sq4Codes {
     /// # Errors
     /// A query of another dimension.
     pub(crate) fn prepare(&self, query: &Query, out: &mut Sq4Query) -> Result<(), IndexError> {
-        let mut values = Vec::with_capacity(query.dim());
+        let mut values = std::mem::take(&mut out.values);
+        values.clear();
         query.to_f32(&mut values);
         if query.metric() == Metric::Cosine {
             normalise(&mut values);
         }
-        self.prepare_values(&values, out)
+        let prepared = self.prepare_values(&values, out);
+        out.values = values;
+        prepared
     }
 
     /// Makes a vector, normalised under cosine, ready as a query.
@@ -286,49 +292,5 @@ impl Sq4Codes {
     #[inline]
     pub(super) fn least(&self, query: &Sq4Query, estimate: f32, deviations: f32) -> f32 {
         self.grid.least(query, estimate, deviations)
-    }
-
-    /// The share of the nearest rows of a sample that codes find among so many.
-    fn agreement(&self, rows: VectorRows<'_>, kernels: Kernels) -> Result<f64, IndexError> {
-        let metric = self.grid.metric();
-        let pick = |salt: u64, i: u32| {
-            RowId((mix(salt ^ u64::from(i)) % u64::from(self.rows.max(1))) as u32)
-        };
-        let mut sample: Vec<RowId> = (0..SAMPLE_ROWS).map(|i| pick(1 << 40, i)).collect();
-        sample.sort_unstable();
-        sample.dedup();
-        let mut distances = vec![0.0; sample.len()];
-        let mut values = vec![0.0; rows.dim()];
-        let mut query = Sq4Query::default();
-        let (mut found, mut wanted) = (0usize, 0usize);
-        for i in 0..SAMPLE_QUERIES {
-            let held = pick(2 << 40, i);
-            let nearest = |k: usize, distances: &[f32]| {
-                let mut top = TopK::new(k);
-                for (&row, &distance) in sample.iter().zip(distances) {
-                    if row != held {
-                        top.push(distance, row);
-                    }
-                }
-                top.into_sorted_vec()
-            };
-            let exact = Scorer::between_rows(kernels, metric, rows, held);
-            exact.score_rows(&sample, &mut distances);
-            let truth = nearest(SAMPLE_K, &distances);
-            read_row(metric, rows, held, &mut values);
-            self.prepare_values(&values, &mut query)?;
-            self.scorer(kernels, &query)?
-                .score_rows(&sample, &mut distances);
-            let got = nearest(SAMPLE_K * SAMPLE_FACTOR, &distances);
-            wanted += truth.len();
-            // A row as near as the last true one is as good: data full of ties has many right answers.
-            let limit = truth.last().map_or(f32::NEG_INFINITY, |hit| hit.distance);
-            let good = got.iter().filter(|hit| exact.score(hit.row) <= limit);
-            found += good.count().min(truth.len());
-        }
-        if wanted == 0 {
-            return Ok(0.0);
-        }
-        Ok(found as f64 / wanted as f64)
     }
 }

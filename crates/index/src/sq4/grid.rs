@@ -37,6 +37,8 @@ pub(super) struct Grid {
 /// A query made ready for codes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sq4Query {
+    /// As given, of unit length under cosine.
+    pub(super) values: Vec<f32>,
     rotated: Vec<f32>,
     pub(super) numbers: Vec<i8>,
     pub(super) scale: f32,
@@ -104,10 +106,6 @@ impl Grid {
         let best = errors.iter().min_by(|a, b| a.1.total_cmp(&b.1))?;
         (grid.step, grid.error) = *best;
         (grid.step.is_normal() && grid.error.is_finite()).then_some(grid)
-    }
-
-    pub(super) fn metric(&self) -> Metric {
-        self.metric
     }
 
     pub(super) fn dim(&self) -> usize {
