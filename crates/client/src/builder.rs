@@ -14,6 +14,11 @@ const PORT: u16 = 6333;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 const RETRIES: u32 = 3;
+/// Bytes the server may send ahead in one call.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+/// ... and in all calls. The HTTP/2 library ends a connection whose unread frames fall short of 256 bytes each by more
+/// than half of this in sum; the answers of a long stream, read late, must not get there.
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 /// A connection on which nothing comes for so long is asked whether it lives, and given up after the second time.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
@@ -98,6 +103,8 @@ impl Builder {
         let address = uri.to_string().trim_end_matches('/').to_owned();
         let mut endpoint = Endpoint::from(uri)
             .connect_timeout(CONNECT_TIMEOUT)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .http2_keep_alive_interval(KEEP_ALIVE.0)
             .keep_alive_timeout(KEEP_ALIVE.1)
             .keep_alive_while_idle(true);

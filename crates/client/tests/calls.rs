@@ -210,6 +210,11 @@ async fn a_stream_ends_when_nobody_waits_for_its_answers() {
     let answer = v1::UpsertResponse::default().encode_to_vec();
     let address = stub::serve(move |_, _, _| Ok(answer.clone())).await;
     let client = Client::connect(address.to_string()).unwrap();
+    // The stub ends a connection on which many frames under 256 bytes are unread.
+    let request = v1::UpsertRequest {
+        collection: "c".repeat(300),
+        ..Default::default()
+    };
     // One that waits for its next batch for ever, and one that always has another.
     for ready in [1, usize::MAX] {
         // The stub's answer also ends the call; where that was seen first, there is nothing left to drop.
@@ -221,7 +226,7 @@ async fn a_stream_ends_when_nobody_waits_for_its_answers() {
                 let _held = &told;
                 batch
             });
-            let batches = std::iter::repeat_n(v1::UpsertRequest::default(), ready);
+            let batches = std::iter::repeat_n(request.clone(), ready);
             let batches = tokio_stream::iter(batches).chain(rest);
             let mut answers = client.upsert_stream(batches).await.unwrap();
             let answered = matches!(answers.next().await, Ok(Some(_)));

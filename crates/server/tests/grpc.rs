@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use tempfile::TempDir;
 use vecdb_client::Client;
 use vecdb_protocol::v1;
+use vecdb_protocol::v1::durability::Level;
 use vecdb_server::Server;
 use vecdb_server::config::Config;
 
@@ -84,6 +86,53 @@ async fn every_batch_of_a_stream_is_answered_after_its_sender_has_finished() {
         .await
         .unwrap()
         .unwrap();
+}
+
+/// Batches of one point, each in a frame of its own.
+fn smallest(count: u64, level: Level) -> impl Stream<Item = v1::UpsertRequest> {
+    futures_util::stream::iter(0..count).then(move |number| async move {
+        tokio::task::yield_now().await;
+        let mut one = batch(number);
+        one.points.truncate(1);
+        one.durability = Some(v1::Durability {
+            level: level.into(),
+            interval_ms: 0,
+        });
+        one
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_smallest_batches_may_wait_for_the_server() {
+    let (_server, client, _folder) = serve().await;
+    let mut answers = client
+        .upsert_stream(smallest(100_000, Level::EveryWrite))
+        .await
+        .unwrap();
+    // Long enough to fill what the server lets a client send ahead.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(answers.next().await.unwrap().is_some());
+    assert!(count(&client).await > 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_answers_of_a_long_stream_may_be_read_late() {
+    let (_server, client, _folder) = serve().await;
+    let mut answers = client
+        .upsert_stream(smallest(20_000, Level::None))
+        .await
+        .unwrap();
+    let written = async {
+        while count(&client).await < 20_000 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(4 * SOON, written).await.unwrap();
+    let mut inserted = 0;
+    while let Some(answer) = answers.next().await.unwrap() {
+        inserted += answer.result.unwrap().inserted;
+    }
+    assert_eq!(inserted, 20_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

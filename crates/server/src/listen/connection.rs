@@ -30,9 +30,11 @@ use crate::gateway::Held;
 const STREAMS_MAX: u32 = 1_000;
 /// Requests that a client took back while they wait to be looked at; more of them are an attack (CVE-2023-44487).
 const RESET_STREAMS_MAX: usize = 200;
-/// Bytes a client may send ahead: enough for bulk loads at the speed of the network.
-const STREAM_WINDOW_BYTES: u32 = 1 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 4 << 20;
+/// Bytes a client may send ahead in one call: enough for bulk loads at the speed of the network.
+const STREAM_WINDOW_BYTES: u32 = 512 << 10;
+/// ... and in all calls of a connection. The HTTP/2 library ends a connection whose unread frames fall short of 256 bytes
+/// each by more than half of this in sum; a stream of the smallest batches that fills its window must not get there.
+const CONNECTION_WINDOW_BYTES: u32 = 32 << 20;
 /// Headers of one request.
 const HEADER_BYTES_MAX: u32 = 32 << 10;
 /// A silent HTTP/2 client is asked whether it is still there.
