@@ -25,6 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--runner", type=Path, default=RELEASE / "vecdb-bench-runner")
     parser.add_argument("--server", type=Path, default=RELEASE / "vecdb-server", help="the server of the case server")
     parser.add_argument("--rounds", type=int, default=5, help="paired rounds per measurement (default 5)")
+    parser.add_argument("--builds", type=int, help="builds of graph, in the first rounds (default: one in every round)")
     parser.add_argument("--limit", type=int, help="use only the first rows of each data set (a trial, not a result)")
     parser.add_argument("--gib", type=float, default=2.0, help="memory of flat_scan in GiB (default 2)")
     parser.add_argument("--mixed-seconds", type=float, default=600.0, help="length of the overload of server (default 600)")
@@ -37,6 +38,8 @@ def arguments() -> argparse.Namespace:
     parsed = parser.parse_args()
     if unknown := set(parsed.cases) - set(all_cases()):
         parser.error(f"no case is named {', '.join(sorted(unknown))}; there are {', '.join(all_cases())}")
+    if parsed.builds is not None and parsed.builds < 1:
+        parser.error(f"--builds {parsed.builds}: at least 1")
     if parsed.rounds < 1:
         parser.error(f"--rounds {parsed.rounds}: at least 1")
     return parsed
@@ -54,6 +57,7 @@ def settings(parsed: argparse.Namespace, work: Path) -> Settings:
         server=parsed.server,
         work=work,
         rounds=parsed.rounds,
+        builds=parsed.builds or parsed.rounds,
         seed=parsed.seed if parsed.seed is not None else secrets.randbits(31),
         limit=parsed.limit,
         gib=parsed.gib,

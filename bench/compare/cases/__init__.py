@@ -26,6 +26,7 @@ class Settings:
     server: Path
     work: Path
     rounds: int
+    builds: int
     seed: int
     limit: int | None = None
     gib: float = 2.0

@@ -34,7 +34,7 @@ def run(settings: Settings) -> dict[str, Result]:
 
 
 def compare(settings: Settings, dataset: Dataset) -> Result:
-    """All rounds of one data set. Every round builds anew, with its own seed, and searches what it built."""
+    """All rounds of one data set. The first `settings.builds` build anew, each with its own seed; the others search again."""
     rounds = []
     with settings.start_runner() as client:
         about = client.call("about").answer
@@ -44,7 +44,7 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         systems = [ours, *(peer(dataset.metric, M, EF_CONSTRUCTION) for peer in PEERS)]
         knobs = {system.name: EFS for system in systems}
         for number in range(settings.rounds):
-            rounds.append(one_round(systems, dataset, settings.seed + number, knobs))
+            rounds.append(one_round(systems, dataset, settings.seed + number, knobs, number < settings.builds))
             print(f"  {dataset.name}: round {number + 1} of {settings.rounds} done", flush=True)
         memory = {system.name: system.memory_bytes() for system in systems}
         counters, described = ours.counters, ours.describe()
@@ -54,6 +54,7 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
     result = {
         **facts(about, dataset),
         "versions": versions("faiss-cpu", "hnswlib", "usearch", "scalable-vs", "numpy"),
+        "builds": min(settings.builds, settings.rounds),
         "parameters": {"m": M, "ef_construction": EF_CONSTRUCTION, "k": K, "seed": settings.seed},
         "memory_bytes": memory,
         "vector_bytes": dataset.base.nbytes,

@@ -84,10 +84,13 @@ def facts(about: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def one_round(systems: Sequence[System], dataset: Dataset, seed: int, knobs: Mapping[str, Sequence[Any]]) -> Round:
-    """Builds with every system in turn, then searches with every system in turn at each value of its knob."""
+def one_round(
+    systems: Sequence[System], dataset: Dataset, seed: int, knobs: Mapping[str, Sequence[Any]], build: bool = True
+) -> Round:
+    """Builds with every system in turn (or keeps what the round before built), then searches with every system in turn at
+    each value of its knob."""
     result: Round = {system.name: {"search": {}} for system in systems}
-    for system in systems:
+    for system in systems if build else ():
         cost = system.build(dataset.base, BUILD_THREADS, seed)
         result[system.name]["build_seconds"] = cost.seconds
         result[system.name]["build_cpu_seconds"] = cost.cpu_seconds
@@ -110,12 +113,13 @@ def one_round(systems: Sequence[System], dataset: Dataset, seed: int, knobs: Map
 def summary(rounds: list[Round], ours: Sequence[str], peers: Sequence[str], knob: str) -> dict[str, Any]:
     """Medians over the rounds per system, and the ratios of each of ours to each peer, round by round."""
     names = [*ours, *peers]
+    built = [r for r in rounds if "build_seconds" in r[names[0]]]
     per_round = [{name: speeds(r[name]) for name in names} for r in rounds]
     systems = {}
     for name in names:
         by_knob = {value: [r[name]["search"][value] for r in rounds] for value in rounds[0][name]["search"]}
         systems[name] = {
-            "build_seconds": median(r[name]["build_seconds"] for r in rounds),
+            "build_seconds": median(r[name]["build_seconds"] for r in built),
             f"recall_by_{knob}": {value: median(s["recall"] for s in found) for value, found in by_knob.items()},
             f"queries_per_second_by_{knob}": {
                 value: median(s["queries_per_second"] for s in found) for value, found in by_knob.items()
@@ -124,7 +128,7 @@ def summary(rounds: list[Round], ours: Sequence[str], peers: Sequence[str], knob
         }
     ratios = {
         (one, peer): {
-            "build": paired_ratio(*([r[side]["build_seconds"] for r in rounds] for side in (one, peer))),
+            "build": paired_ratio(*([r[side]["build_seconds"] for r in built] for side in (one, peer))),
             f"recall_difference_by_{knob}": {
                 value: recalls - systems[peer][f"recall_by_{knob}"][value]
                 for value, recalls in systems[one][f"recall_by_{knob}"].items()
