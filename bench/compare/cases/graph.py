@@ -9,7 +9,7 @@ from typing import Any
 
 import datasets
 from cases import Result, Settings, load_into
-from cases.sweep import K, Ours, facts, one_round, summary
+from cases.sweep import ENOUGH, K, Ours, facts, one_round, summary
 from datasets import Dataset
 from peers import FaissHnswPeer, FaissHnswSq8Peer, GraphPeer, HnswlibPeer, SvsLeanVecPeer, SvsLvqPeer, UsearchPeer, versions
 from report import Bar
@@ -44,7 +44,7 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         systems = [ours, *(peer(dataset.metric, M, EF_CONSTRUCTION) for peer in PEERS)]
         knobs = {system.name: EFS for system in systems}
         for number in range(settings.rounds):
-            rounds.append(one_round(systems, dataset, settings.seed + number, knobs, number < settings.builds))
+            rounds.append(one_round(systems, dataset, settings.seed + number, knobs, number < settings.builds, ENOUGH))
             print(f"  {dataset.name}: round {number + 1} of {settings.rounds} done", flush=True)
         memory = {system.name: system.memory_bytes() for system in systems}
         counters, described = ours.counters, ours.describe()

@@ -18,6 +18,8 @@ from scoring import recall, speed_at
 
 K = 10
 TARGETS = [0.90, 0.95, 0.99]
+# A sweep ends with the first value of the knob that finds so much: all targets are below.
+ENOUGH = 0.995
 BUILD_THREADS = 2
 
 Round = dict[str, Any]
@@ -85,10 +87,15 @@ def facts(about: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
 
 
 def one_round(
-    systems: Sequence[System], dataset: Dataset, seed: int, knobs: Mapping[str, Sequence[Any]], build: bool = True
+    systems: Sequence[System],
+    dataset: Dataset,
+    seed: int,
+    knobs: Mapping[str, Sequence[Any]],
+    build: bool = True,
+    enough: float = 2.0,
 ) -> Round:
     """Builds with every system in turn (or keeps what the round before built), then searches with every system in turn at
-    each value of its knob."""
+    each value of its knob, until one finds `enough`."""
     result: Round = {system.name: {"search": {}} for system in systems}
     for system in systems if build else ():
         cost = system.build(dataset.base, BUILD_THREADS, seed)
@@ -98,11 +105,12 @@ def one_round(
         system.search(dataset.queries, K, knobs[system.name][0], 1)
     for step in zip_longest(*(knobs[system.name] for system in systems)):
         for system, knob in zip(systems, step, strict=True):
-            if knob is None:
+            found = result[system.name]["search"]
+            if knob is None or any(f["recall"] >= enough for f in found.values()):
                 continue
             ids, cost = system.search(dataset.queries, K, knob, 1)
             assert ids.shape == (len(dataset.queries), K), ids.shape
-            result[system.name]["search"][knob] = {
+            found[knob] = {
                 "recall": recall(dataset.distances(ids), dataset.truth, K),
                 "queries_per_second": len(dataset.queries) / cost.seconds,
                 "cpu_share": cost.cpu_seconds / cost.seconds,
@@ -117,7 +125,8 @@ def summary(rounds: list[Round], ours: Sequence[str], peers: Sequence[str], knob
     per_round = [{name: speeds(r[name]) for name in names} for r in rounds]
     systems = {}
     for name in names:
-        by_knob = {value: [r[name]["search"][value] for r in rounds] for value in rounds[0][name]["search"]}
+        everywhere = set.intersection(*(set(r[name]["search"]) for r in rounds))
+        by_knob = {value: [r[name]["search"][value] for r in rounds] for value in sorted(everywhere)}
         systems[name] = {
             "build_seconds": median(r[name]["build_seconds"] for r in built),
             f"recall_by_{knob}": {value: median(s["recall"] for s in found) for value, found in by_knob.items()},
