@@ -2,13 +2,15 @@
 //! power of two of coordinates, and a butterfly between the halves (the form of the RaBitQ library). One round alone
 //! leaves visible structure on sparse rows.
 
+use vecdb_vector::{Kernels, Work};
+
 use crate::random::Random;
 
 /// Rounds; each has its own signs.
 const ROUNDS: usize = 4;
 /// The dimension is padded to whole 64-bit words of signs.
 const WORD_BITS: usize = 64;
-/// Values that a step of the transform handles at once, in registers.
+/// Numbers whose stages are done apart from the others, in registers.
 const LANES: usize = 16;
 
 /// A rotation of vectors of a multiple of 64 numbers.
@@ -64,6 +66,12 @@ impl Rotation {
 
     /// Rotates in place; `values` has [`Rotation::dim`] numbers.
     pub(crate) fn apply(&self, values: &mut [f32]) {
+        Kernels::detect().call(Apply(self, values));
+    }
+
+    /// [`Rotation::apply`], for use inside of other [`Work`].
+    #[inline(always)]
+    pub(crate) fn apply_inlined(&self, values: &mut [f32]) {
         for (round, factors) in self.factors.chunks_exact(self.dim).enumerate() {
             for (value, factor) in values.iter_mut().zip(factors) {
                 *value *= factor;
@@ -83,11 +91,7 @@ impl Rotation {
                 let (low, high) = values.split_at_mut(self.dim / 2);
                 butterfly(low, high);
             }
-            let mixed = &mut values[block_range(round, self.block, self.dim)];
-            hadamard_across(mixed);
-            for lanes in mixed.as_chunks_mut::<LANES>().0 {
-                *lanes = within_lanes_transposed(*lanes);
-            }
+            hadamard(&mut values[block_range(round, self.block, self.dim)]);
             for (value, factor) in values.iter_mut().zip(factors) {
                 *value *= factor;
             }
@@ -95,7 +99,19 @@ impl Rotation {
     }
 }
 
+struct Apply<'a>(&'a Rotation, &'a mut [f32]);
+
+impl Work for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.apply_inlined(self.1);
+    }
+}
+
 /// The coordinates that the transform of a round mixes: the first ones and the last ones in turn.
+#[inline(always)]
 fn block_range(round: usize, block: usize, dim: usize) -> std::ops::Range<usize> {
     if round.is_multiple_of(2) {
         0..block
@@ -105,26 +121,28 @@ fn block_range(round: usize, block: usize, dim: usize) -> std::ops::Range<usize>
 }
 
 /// The fast Hadamard transform without its scale; the length is a power of two of at least 64.
+#[inline(always)]
 fn hadamard(values: &mut [f32]) {
-    for lanes in values.as_chunks_mut::<LANES>().0 {
-        *lanes = within_lanes(*lanes);
-    }
-    hadamard_across(values);
-}
-
-/// The stages that mix numbers at least [`LANES`] apart. Each is its own transpose.
-fn hadamard_across(values: &mut [f32]) {
-    let mut half = LANES;
     // Two stages at a time: half the loads and stores.
+    for v in values.as_chunks_mut::<4>().0 {
+        *v = two_stages(*v);
+    }
+    for lanes in values.as_chunks_mut::<LANES>().0 {
+        let mut mixed = [0.0; LANES];
+        for i in 0..4 {
+            let [a, b, c, d] = two_stages([lanes[i], lanes[4 + i], lanes[8 + i], lanes[12 + i]]);
+            (mixed[i], mixed[4 + i], mixed[8 + i], mixed[12 + i]) = (a, b, c, d);
+        }
+        *lanes = mixed;
+    }
+    let mut half = LANES;
     while half * 4 <= values.len() {
         for part in values.chunks_exact_mut(half * 4) {
             let (a, rest) = part.split_at_mut(half);
             let (b, rest) = rest.split_at_mut(half);
             let (c, d) = rest.split_at_mut(half);
             for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
-                let (ab, ba) = (*a + *b, *a - *b);
-                let (cd, dc) = (*c + *d, *c - *d);
-                (*a, *b, *c, *d) = (ab + cd, ba + dc, ab - cd, ba - dc);
+                [*a, *b, *c, *d] = two_stages([*a, *b, *c, *d]);
             }
         }
         half *= 4;
@@ -135,37 +153,13 @@ fn hadamard_across(values: &mut [f32]) {
     }
 }
 
-/// The stages that mix neighbours less than [`LANES`] apart.
-#[inline]
-fn within_lanes(mut v: [f32; LANES]) -> [f32; LANES] {
-    let mut half = 1;
-    while half < LANES {
-        let mut next = [0.0; LANES];
-        for i in 0..LANES / 2 {
-            // The order of results is a permutation of the usual one: still a Hadamard matrix.
-            next[i] = v[2 * i] + v[2 * i + 1];
-            next[i + LANES / 2] = v[2 * i] - v[2 * i + 1];
-        }
-        v = next;
-        half *= 2;
-    }
-    v
+#[inline(always)]
+fn two_stages([a, b, c, d]: [f32; 4]) -> [f32; 4] {
+    let (ab, ba, cd, dc) = (a + b, a - b, c + d, c - d);
+    [ab + cd, ba + dc, ab - cd, ba - dc]
 }
 
-fn within_lanes_transposed(mut v: [f32; LANES]) -> [f32; LANES] {
-    let mut half = 1;
-    while half < LANES {
-        let mut next = [0.0; LANES];
-        for i in 0..LANES / 2 {
-            next[2 * i] = v[i] + v[i + LANES / 2];
-            next[2 * i + 1] = v[i] - v[i + LANES / 2];
-        }
-        v = next;
-        half *= 2;
-    }
-    v
-}
-
+#[inline(always)]
 fn butterfly(low: &mut [f32], high: &mut [f32]) {
     for (a, b) in low.iter_mut().zip(high) {
         (*a, *b) = (*a + *b, *a - *b);
@@ -181,6 +175,27 @@ mod tests {
             .zip(b)
             .map(|(&a, &b)| f64::from(a) * f64::from(b))
             .sum()
+    }
+
+    #[test]
+    fn the_transform_is_that_of_the_definition() {
+        // Entry (i, j) of the matrix of Hadamard is -1 to the number of ones in i AND j.
+        for length in [64usize, 128, 256, 512] {
+            let values: Vec<f32> = (0..length).map(|i| ((i * 37) % 11) as f32 - 4.0).collect();
+            let mut mixed = values.clone();
+            hadamard(&mut mixed);
+            for (i, mixed) in mixed.iter().enumerate() {
+                let term = |(j, x): (usize, &f32)| {
+                    if (i & j).count_ones() % 2 == 0 {
+                        *x
+                    } else {
+                        -x
+                    }
+                };
+                let sum: f32 = values.iter().enumerate().map(term).sum();
+                assert_eq!(*mixed, sum, "number {i} of {length}");
+            }
+        }
     }
 
     #[test]

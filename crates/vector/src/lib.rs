@@ -43,7 +43,7 @@ pub use batch::{Centroids, Nearest, scan_batch};
 pub use element::{ElementType, MAX_DIM, decode_row, encode_row};
 pub use error::VectorError;
 pub use kernels::{
-    CODE_GROUP, Kernels, NIBBLE_COLUMNS, PLANES, SCAN_ROWS, STEP_COLUMNS_MAX, byte_steps,
+    CODE_GROUP, Kernels, NIBBLE_COLUMNS, PLANES, SCAN_ROWS, STEP_COLUMNS_MAX, Work, byte_steps,
     byte_sums, nibble_row, nibble_sums, plane_dots,
 };
 pub use metric::Metric;
@@ -53,5 +53,5 @@ pub use row_mask::RowMask;
 pub use rows::{VectorRows, inverse_norm};
 pub use scan::{scan, scan_while};
 pub use scorer::{Scorer, prefetch_node};
-pub use sq4::{SQ4_NUMBERS, Sq4Distance, Sq4Rows, Sq4Scorer};
+pub use sq4::{SQ4_NUMBERS, Sq4Distance, Sq4Head, Sq4Rows, Sq4Scorer};
 pub use top_k::TopK;

@@ -4,8 +4,10 @@
 //! `16 + j` in its high half. Rows fill whole cache lines, unused numbers are zero.
 #![allow(unsafe_code)]
 
+use std::ops::Range;
+
 use crate::element::check_dim;
-use crate::kernels::{Job, RowLoops, prefetch};
+use crate::kernels::{Job, RowLoops, prefetch_to_l2};
 use crate::{Kernels, RowId, VectorError};
 
 /// Numbers in a cache line of a row; rows and queries are padded to a multiple of it.
@@ -14,6 +16,8 @@ pub const SQ4_NUMBERS: usize = 128;
 const LINE: usize = 64;
 /// Numbers packed together.
 const GROUP: usize = 32;
+/// Rows whose tails are asked for together.
+const TAILS: usize = 32;
 /// Cache lines of a row that are asked for at once.
 const PREFETCHED_LINES: usize = 16;
 
@@ -107,6 +111,19 @@ impl<'a> Sq4Rows<'a> {
     }
 }
 
+/// The first lines of every row, measured before the others are read.
+#[derive(Copy, Clone, Debug, PartialEq)]
+pub struct Sq4Head {
+    /// How many.
+    pub lines: usize,
+    /// As the offset of the scorer, of what these lines alone give.
+    pub offset: f32,
+    /// The value of a row is expected to be so many times that of its head ...
+    pub factor: f32,
+    /// ... and taken to be more than so many times.
+    pub least: f32,
+}
+
 /// Measures one query against packed rows.
 #[derive(Copy, Clone)]
 pub struct Sq4Scorer<'a> {
@@ -147,7 +164,60 @@ impl<'a> Sq4Scorer<'a> {
     /// When a row is out of range or `out` has another length than `rows`.
     #[inline]
     pub fn score_rows(&self, rows: &[RowId], out: &mut [f32]) {
+        self.sum_rows(0..self.rows.row_bytes, rows, out);
+        for value in out {
+            *value = self.value(*value);
+        }
+    }
+
+    /// The same for rows of interest: where the head alone tells that a value is above `limit`, it is what the head lets
+    /// expect, and the rest of the row is not read.
+    ///
+    /// # Panics
+    /// As [`Sq4Scorer::score_rows`], and when the head is not shorter than a row.
+    #[inline]
+    pub fn score_rows_below(&self, limit: f32, head: &Sq4Head, rows: &[RowId], out: &mut [f32]) {
         assert_eq!(rows.len(), out.len(), "lengths of rows and output");
+        let head_bytes = head.lines * LINE;
+        let parts = rows.chunks(TAILS).zip(out.chunks_mut(TAILS));
+        for (rows, out) in parts {
+            self.sum_rows(0..head_bytes, rows, out);
+            let (mut near, mut places) = ([RowId(0); TAILS], [0; TAILS]);
+            let mut count = 0;
+            for (place, (&row, out)) in rows.iter().zip(&mut *out).enumerate() {
+                let value = self.scale * *out + head.offset;
+                if value * head.least <= limit {
+                    (near[count], places[count]) = (row, place);
+                    count += 1;
+                    self.prefetch_lines(row, head.lines..self.rows.row_bytes / LINE);
+                } else {
+                    *out = value * head.factor;
+                }
+            }
+            let mut tails = [0.0; TAILS];
+            let tails = &mut tails[..count];
+            self.sum_rows(head_bytes..self.rows.row_bytes, &near[..count], tails);
+            for (&tail, &place) in tails.iter().zip(&places) {
+                out[place] = self.value(out[place] + tail);
+            }
+        }
+    }
+
+    #[inline]
+    fn value(&self, sum: f32) -> f32 {
+        // Not fused: that is a call where the CPU is not known to do it.
+        self.scale * sum + self.offset
+    }
+
+    /// Sums over some of the bytes of each row.
+    #[inline]
+    fn sum_rows(&self, part: Range<usize>, rows: &[RowId], out: &mut [f32]) {
+        assert_eq!(rows.len(), out.len(), "lengths of rows and output");
+        assert!(
+            part.start <= part.end && part.end <= self.rows.row_bytes,
+            "bytes {part:?} of a row of {}",
+            self.rows.row_bytes
+        );
         let largest = rows.iter().fold(0, |max, row| row.0.max(max));
         assert!(
             largest < self.rows.rows || rows.is_empty(),
@@ -155,18 +225,14 @@ impl<'a> Sq4Scorer<'a> {
             self.rows.rows
         );
         let job = Job {
-            query: self.query.as_ptr().cast(),
-            rows: self.rows.bytes.as_ptr(),
+            query: self.query[part.start * 2..].as_ptr().cast(),
+            rows: self.rows.bytes[part.start..].as_ptr(),
             stride: self.rows.row_bytes,
-            dim: self.rows.row_bytes,
+            dim: part.len(),
         };
-        // SAFETY: all rows are in range and the lengths agree, as asserted above; the query has two numbers for every
-        // byte of a row, as `new` asserts.
+        // SAFETY: all rows are in range, the part is within them and the lengths agree, as asserted above; the query has
+        // two numbers for every byte of a row, as `new` asserts.
         unsafe { (self.loops.gather)(&job, rows, out) };
-        for value in out {
-            // Not fused: that is a call where the CPU is not known to do it.
-            *value = self.scale * *value + self.offset;
-        }
     }
 
     /// The value of one row.
@@ -183,11 +249,22 @@ impl<'a> Sq4Scorer<'a> {
     /// Asks for the cache lines of a row; does nothing out of range.
     #[inline]
     pub fn prefetch(&self, row: RowId) {
+        self.prefetch_lines(row, 0..self.rows.row_bytes / LINE);
+    }
+
+    /// Asks for the lines of a row's head.
+    #[inline]
+    pub fn prefetch_head(&self, row: RowId, head: &Sq4Head) {
+        self.prefetch_lines(row, 0..head.lines);
+    }
+
+    #[inline]
+    fn prefetch_lines(&self, row: RowId, lines: Range<usize>) {
         if row.0 < self.rows.rows {
             let start = row.index() * self.rows.row_bytes;
             let first = self.rows.bytes.as_ptr().wrapping_add(start);
-            for line in 0..(self.rows.row_bytes / LINE).min(PREFETCHED_LINES) {
-                prefetch(first.wrapping_add(line * LINE));
+            for line in lines.take(PREFETCHED_LINES) {
+                prefetch_to_l2(first.wrapping_add(line * LINE));
             }
         }
     }
@@ -267,6 +344,53 @@ mod tests {
                         assert_eq!(scorer.score(list[5]), expected[5]);
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_their_head_shows_to_be_far_are_not_read_on_and_the_others_get_their_value() {
+        let (dim, count) = (700, 70);
+        let (row_bytes, lines) = (Sq4Rows::row_bytes(dim), 2);
+        let mut bytes = vec![0; count * row_bytes];
+        for (row, out) in bytes.chunks_exact_mut(row_bytes).enumerate() {
+            let row = numbers(dim, row as u64);
+            let row: Vec<u8> = row.iter().map(|n| (n % 16) as u8).collect();
+            Sq4Rows::pack(&row, out);
+        }
+        let rows = Sq4Rows::new(dim, count as u32, &bytes).unwrap();
+        let mut query: Vec<i8> = numbers(dim, 99).iter().map(|n| (n % 120) as i8).collect();
+        query.resize(row_bytes * 2, 0);
+        let list: Vec<RowId> = (0..count as u32).rev().map(RowId).collect();
+        for kernels in Kernels::available() {
+            let scorer = Sq4Scorer::new(kernels, Sq4Distance::Squares, &query, rows, 0.5, 3.0);
+            let head = |least| Sq4Head {
+                lines,
+                offset: 1.0,
+                factor: 2.0,
+                least,
+            };
+            let (mut all, mut some) = (vec![0.0; count], vec![0.0; count]);
+            scorer.score_rows(&list, &mut all);
+            scorer.score_rows_below(f32::INFINITY, &head(2.0), &list, &mut some);
+            assert_eq!(some, all, "{}", kernels.name());
+            // What the head alone gives, by the sum over single numbers.
+            let heads: Vec<f32> = list
+                .iter()
+                .map(|&row| {
+                    let term = |i: usize| {
+                        let (c, v) = (i64::from(rows.number(row, i)), i64::from(query[i]));
+                        c * (4 * c - v)
+                    };
+                    0.5 * (0..lines * SQ4_NUMBERS).map(term).sum::<i64>() as f32 + 1.0
+                })
+                .collect();
+            let mut sorted = heads.clone();
+            sorted.sort_by(f32::total_cmp);
+            let limit = sorted[count / 2];
+            scorer.score_rows_below(limit, &head(1.0), &list, &mut some);
+            for ((&some, &all), &head) in some.iter().zip(&all).zip(&heads) {
+                assert_eq!(some, if head <= limit { all } else { head * 2.0 });
             }
         }
     }

@@ -93,7 +93,6 @@ pub(super) fn build(
             metric: space_metric,
             kernels: options.kernels,
             occlusion: 1.0,
-            filling: 1.0,
         },
         r: params.r as usize,
         l: params.l_build.max(params.r) as usize,
@@ -123,7 +122,6 @@ pub(super) fn extend(
             metric,
             kernels: options.kernels,
             occlusion: occlusion(metric, params.alpha),
-            filling: 1.0,
         },
         r: params.r as usize,
         l: params.l_build.max(params.r) as usize,
@@ -350,6 +348,7 @@ impl Builder<'_> {
             links: &links,
             space: self.space,
             ef_construction: self.l,
+            filling: self.space.occlusion,
         };
         options.check_cancelled()?;
         connect_orphans(&inserter, None, &mut scratch())?;

@@ -10,7 +10,7 @@ use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::LinkTable;
 use super::pool::ROWS_MAX;
-use super::prune::{Space, occlusion};
+use super::prune::Space;
 use super::{Hnsw, extend, recall};
 use crate::sq4::Sq4Codes;
 use crate::{AnnIndex, BuildOptions, HnswParams, IndexError, Quantization};
@@ -122,17 +122,13 @@ fn complete(
         Some(codes) => (codes.as_rows()?, codes.metric()),
         None => (rows, metric),
     };
-    let inserter = Inserter {
-        links,
-        space: Space {
-            rows,
-            metric,
-            kernels: options.kernels,
-            occlusion: 1.0,
-            filling: occlusion(metric, params.alpha),
-        },
-        ef_construction: params.ef_construction.max(params.m) as usize,
+    let space = Space {
+        rows,
+        metric,
+        kernels: options.kernels,
+        occlusion: 1.0,
     };
+    let inserter = Inserter::new(links, params, space);
     let total = todo.len() as u64;
     let done = AtomicU64::new(0);
     let insert_all = |scratch: &mut InsertScratch, part: &[RowId]| -> Result<(), IndexError> {

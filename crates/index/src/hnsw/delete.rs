@@ -12,7 +12,7 @@ use super::connect::connect_orphans;
 use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::{Entry, Links};
-use super::prune::{Space, occlusion};
+use super::prune::Space;
 use crate::IndexError;
 
 /// Deletes, at least, between two looks for rows that cannot be reached; on average they cost next to nothing then.
@@ -121,17 +121,13 @@ impl Hnsw {
     }
 
     fn inserter<'a>(&'a self, rows: VectorRows<'a>) -> Inserter<'a> {
-        Inserter {
-            links: &self.links,
-            space: Space {
-                rows,
-                metric: self.metric,
-                kernels: vecdb_vector::Kernels::detect(),
-                occlusion: 1.0,
-                filling: occlusion(self.metric, self.params.alpha),
-            },
-            ef_construction: self.params.ef_construction.max(self.params.m) as usize,
-        }
+        let space = Space {
+            rows,
+            metric: self.metric,
+            kernels: vecdb_vector::Kernels::detect(),
+            occlusion: 1.0,
+        };
+        Inserter::new(&self.links, &self.params, space)
     }
 
     /// Removes `row` from `layer`: its own links, and those to it, each of which is replaced.

@@ -7,7 +7,7 @@ use super::delete::refill;
 use super::insert::{InsertScratch, Inserter};
 use super::level;
 use super::links::{Entry, LinkTable, Links};
-use super::prune::{Space, occlusion};
+use super::prune::Space;
 use super::{Hnsw, HnswGraph};
 use crate::{AnnIndex, BuildOptions, HnswParams, IndexError};
 
@@ -31,7 +31,6 @@ pub(super) fn transplant(
         metric,
         kernels: options.kernels,
         occlusion: 1.0,
-        filling: occlusion(metric, params.alpha),
     };
     let any = seed.as_any();
     if let Some(hnsw) = any.downcast_ref::<Hnsw>() {
@@ -93,11 +92,7 @@ fn graft(
         });
     }
     let links = LinkTable::new(params.m, levels);
-    let inserter = Inserter {
-        links: &links,
-        space,
-        ef_construction: params.ef_construction.max(params.m) as usize,
-    };
+    let inserter = Inserter::new(&links, params, space);
     let top = Mutex::new(None::<Entry>);
     options.for_each_block(
         count,

@@ -5,9 +5,9 @@ use std::ops::Range;
 use vecdb_vector::{Neighbor, RowId};
 
 use super::links::{Entry, LinkTable, Links};
-use super::prune::Space;
+use super::prune::{Space, occlusion};
 use super::search::Walk;
-use crate::{Budget, Counters, IndexError, Scratch};
+use crate::{Budget, Counters, HnswParams, IndexError, Scratch};
 
 /// Inserts rows into a graph.
 #[derive(Copy, Clone, Debug)]
@@ -15,6 +15,20 @@ pub(crate) struct Inserter<'a> {
     pub(crate) links: &'a LinkTable,
     pub(crate) space: Space<'a>,
     pub(crate) ef_construction: usize,
+    /// Occlusion under which the links of a new row fill its room. Those that come back to older rows do not: there would
+    /// soon be no room at all, and choosing anew would be most of a build.
+    pub(crate) filling: f32,
+}
+
+impl<'a> Inserter<'a> {
+    pub(super) fn new(links: &'a LinkTable, params: &HnswParams, space: Space<'a>) -> Self {
+        Self {
+            links,
+            space,
+            ef_construction: params.ef_construction.max(params.m) as usize,
+            filling: occlusion(space.metric, params.alpha),
+        }
+    }
 }
 
 /// Memory of insertions, one per thread.
@@ -109,8 +123,9 @@ impl<'a> Inserter<'a> {
             nearest = scratch.candidates.first().copied().unwrap_or(nearest);
             // On layer 0 the paper asks for m; as many as the row can hold find more for their cost.
             let most = self.links.capacity(layer);
+            let (candidates, kept) = (&scratch.candidates, &mut scratch.kept);
             self.space
-                .select(&scratch.candidates, most, &mut scratch.kept);
+                .select_and_fill(self.filling, candidates, most, kept);
             let start = scratch.chosen.len();
             for kept in &scratch.kept {
                 let mut candidates = scratch.candidates.iter();

@@ -232,7 +232,7 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
                 break;
             }
             hops += 1;
-            let fresh = self.walk.expand(0, key.row(), scratch)?;
+            let fresh = self.walk.expand(0, key.row(), f32::INFINITY, scratch)?;
             let rows = scratch.visited.since(fresh);
             for (&row, &distance) in rows.iter().zip(&scratch.distances) {
                 let contained = self.mask.contains(row);

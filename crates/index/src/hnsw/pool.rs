@@ -108,6 +108,15 @@ impl Pool {
         self.keys.len() == self.capacity
     }
 
+    /// Nothing farther is kept: the distance of the farthest candidate once there is no room, infinity before.
+    #[inline]
+    pub(crate) fn limit(&self) -> f32 {
+        match self.worst() {
+            Some(worst) if self.is_full() => worst.distance(),
+            _ => f32::INFINITY,
+        }
+    }
+
     /// The farthest candidate.
     pub(crate) fn worst(&self) -> Option<Key> {
         self.keys.last().map(|&key| Key(key))

@@ -30,8 +30,6 @@ pub(crate) struct Space<'a> {
     /// How many times nearer to a kept link than to the base a candidate has to be to be dropped, in rank values: 1 for
     /// the heuristic of HNSW, more for the longer links of Vamana (its alpha).
     pub(crate) occlusion: f32,
-    /// The same for candidates that fill up what room is left after that; no more than `occlusion`: none do.
-    pub(crate) filling: f32,
 }
 
 impl<'a> Space<'a> {
@@ -71,15 +69,26 @@ impl<'a> Space<'a> {
         self.add(candidates, most, kept);
     }
 
-    /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it; then, where there is
-    /// room, those that are not under [`filling`](Self::filling). (A wider occlusion from the start would fill the room with the
-    /// nearest candidates alone: what leads farther has to be chosen first.)
-    pub(crate) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+    /// The same, and where there is room then, candidates that are not dominated under a wider occlusion. (A wider one from
+    /// the start would fill the room with the nearest candidates alone: what leads farther has to be chosen first.)
+    pub(crate) fn select_and_fill(
+        &self,
+        filling: f32,
+        candidates: &[Neighbor],
+        most: usize,
+        kept: &mut Vec<RowId>,
+    ) {
+        kept.clear();
         let ties = self.add_under(self.occlusion, candidates, most, kept);
         // Equal rows need the room to be found by each other.
-        if self.filling > self.occlusion && kept.len() < most && ties == 0 {
-            self.add_under(self.filling, candidates, most, kept);
+        if filling > self.occlusion && kept.len() < most && ties == 0 {
+            self.add_under(filling, candidates, most, kept);
         }
+    }
+
+    /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it.
+    pub(crate) fn add(&self, candidates: &[Neighbor], most: usize, kept: &mut Vec<RowId>) {
+        self.add_under(self.occlusion, candidates, most, kept);
     }
 
     /// One round; returns how many were kept that tie with one at the least distance.
@@ -157,7 +166,6 @@ mod tests {
             metric: Metric::L2,
             kernels: Kernels::detect(),
             occlusion: 1.0,
-            filling: 1.0,
         };
         let mut candidates = Vec::new();
         let others: Vec<RowId> = (1..5).map(RowId).collect();

@@ -15,7 +15,7 @@ use super::pool::Key;
 use super::recall;
 use crate::calibration::KnobForRecall;
 use crate::exact::{check_request, search_exact};
-use crate::sq4::{Reranker, Sq4Codes};
+use crate::sq4::{self, Reranker, Sq4Codes};
 use crate::{
     Budget, Counters, IndexError, LayerTrace, Plan, PlanCost, Scratch, SearchParams, SearchStats,
 };
@@ -26,6 +26,9 @@ pub const EF_DEFAULT: u32 = 64;
 /// Steps between two looks at the budget.
 pub(super) const STEPS_PER_CHECK: u64 = 16;
 
+/// Where fewer rows are allowed for each hit, a scan reads their vectors without a look at codes.
+const ROWS_PER_HIT: usize = 8;
+
 /// What rows are measured with on a walk: their vectors, or codes of them.
 pub(crate) trait Measure {
     /// New rows of a step that are asked for while its links are still being read; the loop over rows asks for the others.
@@ -33,6 +36,16 @@ pub(crate) trait Measure {
 
     /// Distances of the rows listed.
     fn score_rows(&self, rows: &[RowId], out: &mut [f32]) -> Result<(), IndexError>;
+
+    /// The same for rows of interest: of a row that is farther than `limit` the distance may be any that is.
+    fn score_rows_below(
+        &self,
+        _limit: f32,
+        rows: &[RowId],
+        out: &mut [f32],
+    ) -> Result<(), IndexError> {
+        self.score_rows(rows, out)
+    }
 
     /// Distance of one row.
     fn score(&self, row: RowId) -> Result<f32, IndexError> {
@@ -86,7 +99,7 @@ impl<L: Links, M: Measure> Walk<'_, L, M> {
             let mut hops = 0;
             self.start_at(nearest.row, scratch);
             loop {
-                let fresh = self.expand(layer, nearest.row, scratch)?;
+                let fresh = self.expand(layer, nearest.row, nearest.distance, scratch)?;
                 let best = scratch.visited.since(fresh).iter().zip(&scratch.distances);
                 let best = best
                     .map(|(&row, &distance)| Neighbor { distance, row })
@@ -134,7 +147,8 @@ impl<L: Links, M: Measure> Walk<'_, L, M> {
             if let Some(next) = scratch.pool.peek() {
                 self.links.prefetch(next);
             }
-            let fresh = self.expand(layer, row, scratch)?;
+            let limit = scratch.pool.limit();
+            let fresh = self.expand(layer, row, limit, scratch)?;
             let rows = scratch.visited.since(fresh);
             for (&row, &distance) in rows.iter().zip(&scratch.distances) {
                 if scratch.pool.offer(Key::new(distance, row)) {
@@ -161,12 +175,13 @@ impl<L: Links, M: Measure> Walk<'_, L, M> {
     }
 
     /// Marks the links of `row` not seen before and scores them: `scratch.distances` are those of
-    /// `scratch.visited.since(the returned number)`.
+    /// `scratch.visited.since(the returned number)`, and any above it where they are above `limit`.
     #[inline]
     pub(super) fn expand(
         &self,
         layer: u8,
         row: RowId,
+        limit: f32,
         scratch: &mut Scratch,
     ) -> Result<usize, IndexError> {
         let fresh = scratch.visited.len();
@@ -178,7 +193,8 @@ impl<L: Links, M: Measure> Walk<'_, L, M> {
         })?;
         let rows = scratch.visited.since(fresh);
         scratch.distances.resize(rows.len(), 0.0);
-        self.scorer.score_rows(rows, &mut scratch.distances)?;
+        let distances = &mut scratch.distances;
+        self.scorer.score_rows_below(limit, rows, distances)?;
         Ok(fresh)
     }
 
@@ -281,7 +297,7 @@ impl<L: Links> Graph<'_, L> {
         if plan == Plan::Scan {
             return Ok(SearchStats {
                 plan: mask.map(|_| plan),
-                ..self.scan(request, scratch, out)
+                ..self.scan(request, scratch, out)?
             });
         }
         let course = Course {
@@ -330,7 +346,7 @@ impl<L: Links> Graph<'_, L> {
             // Dearer than a scan, or part of the allowed rows lies where the walk cannot get to: compare them all.
             out.clear();
             let walked = stats;
-            stats = self.scan(request, scratch, out);
+            stats = self.scan(request, scratch, out)?;
             stats.counters += walked.counters;
             stats.switched = walked.plan != Some(Plan::Scan);
             (stats.plan, stats.share_near) = (walked.plan, walked.share_near);
@@ -443,7 +459,7 @@ impl<L: Links> Graph<'_, L> {
         request: &Request<'_>,
         scratch: &mut Scratch,
         out: &mut Vec<Neighbor>,
-    ) -> SearchStats {
+    ) -> Result<SearchStats, IndexError> {
         let &Request {
             rows,
             query,
@@ -460,8 +476,21 @@ impl<L: Links> Graph<'_, L> {
             }
             (mask, present) => mask.or(present),
         };
-        let stats = search_exact(rows, query, k, mask, budget, scratch);
+        let allowed = mask.map_or(rows.len(), RowMask::count) as usize;
+        let codes = self.codes.filter(|_| allowed >= ROWS_PER_HIT * k);
+        let stats = match codes {
+            None => search_exact(rows, query, k, mask, budget, scratch),
+            Some(codes) => {
+                let mut prepared = std::mem::take(&mut scratch.sq4);
+                let scorer = Scorer::new(scratch.kernels, query, rows);
+                let scanned = codes
+                    .prepare(query, &mut prepared)
+                    .and_then(|()| sq4::scan(&scorer, codes, &prepared, mask, k, budget, scratch));
+                scratch.sq4 = prepared;
+                scanned?
+            }
+        };
         scratch.top.drain_sorted_into(out);
-        stats
+        Ok(stats)
     }
 }

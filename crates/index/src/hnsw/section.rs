@@ -8,7 +8,7 @@
 //! | `hnsw:upper` | per upper row (one per row and layer above 0): up to m links, then all-ones |
 //! | `hnsw:absent` | only when rows are absent: mask of them |
 //! | `hnsw:recall` | only where it was measured: the pool size for each recall, 11 x u32 |
-//! | `sq4:grid`, `sq4:codes` | only of graphs with codes: see [`sq4`](crate::sq4) |
+//! | `sq4:grid`, `sq4:codes`, `sq4:errors` | only of graphs with codes: see [`sq4`](crate::sq4) |
 //!
 //! Opening reads the meta section alone, and the few numbers of `hnsw:recall`. Of the others, blocks are checked against their checksums when first used, and
 //! every link against the number of rows each time: a compare that costs nothing beside the distance.

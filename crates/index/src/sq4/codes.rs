@@ -1,5 +1,7 @@
 //! The codes of all rows of an index.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use bytemuck::{Pod, Zeroable};
 use vecdb_storage::bytes::{Reader, Writer};
 use vecdb_storage::{SectionFile, SectionWriter};
@@ -14,6 +16,7 @@ use crate::{BuildOptions, IndexError};
 
 const GRID: &str = "sq4:grid";
 const CODES: &str = "sq4:codes";
+const ERRORS: &str = "sq4:errors";
 
 /// A vector has to take so many times the bytes of its code.
 const SAVING_MIN: usize = 4;
@@ -33,8 +36,8 @@ struct Line([u8; LINE]);
 
 #[derive(Debug)]
 enum Store {
-    Memory(Vec<Line>),
-    Mapped(Column),
+    Memory { lines: Vec<Line>, errors: Vec<f32> },
+    Mapped { codes: Column, errors: Column },
 }
 
 /// Codes of rows, in memory or mapped.
@@ -66,8 +69,28 @@ impl Measure for OnCodes<'_> {
     }
 
     #[inline]
+    fn score_rows_below(
+        &self,
+        limit: f32,
+        rows: &[RowId],
+        out: &mut [f32],
+    ) -> Result<(), IndexError> {
+        let Some(head) = &self.query.head else {
+            return self.score_rows(rows, out);
+        };
+        for &row in rows {
+            self.codes.check(row)?;
+        }
+        self.scorer.score_rows_below(limit, head, rows, out);
+        Ok(())
+    }
+
+    #[inline]
     fn prefetch(&self, row: RowId) {
-        self.scorer.prefetch(row);
+        match &self.query.head {
+            Some(head) => self.scorer.prefetch_head(row, head),
+            None => self.scorer.prefetch(row),
+        }
     }
 
     fn error_at(&self, distance: f32) -> f32 {
@@ -96,15 +119,19 @@ impl Sq4Codes {
         };
         let row_bytes = Sq4Rows::row_bytes(grid.numbers());
         let mut lines = vec![Line([0; LINE]); rows.len() as usize * (row_bytes / LINE)];
+        let errors: Vec<AtomicU32> = (0..rows.len()).map(|_| AtomicU32::new(0)).collect();
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut lines);
         options.for_each_chunk(
             bytes,
             256 * row_bytes,
             || (vec![0.0; rows.dim()], Vec::new()),
             |(values, rotated), first, out| {
-                for (i, out) in out.chunks_exact_mut(row_bytes).enumerate() {
-                    read_row(metric, rows, RowId((first / row_bytes + i) as u32), values);
-                    grid.encode(values, rotated, out);
+                let first = first / row_bytes;
+                let errors = errors.get(first..).unwrap_or(&[]);
+                for ((i, out), error) in out.chunks_exact_mut(row_bytes).enumerate().zip(errors) {
+                    read_row(metric, rows, RowId((first + i) as u32), values);
+                    let missed = grid.encode(values, rotated, out);
+                    error.store(missed.to_bits(), Ordering::Relaxed);
                 }
                 Ok(())
             },
@@ -112,7 +139,13 @@ impl Sq4Codes {
         Ok(Some(Self {
             grid,
             rows: rows.len(),
-            store: Store::Memory(lines),
+            store: Store::Memory {
+                lines,
+                errors: errors
+                    .into_iter()
+                    .map(|bits| f32::from_bits(bits.into_inner()))
+                    .collect(),
+            },
         }))
     }
 
@@ -147,7 +180,11 @@ impl Sq4Codes {
         let mut grid = Writer::new();
         self.grid.write(&mut grid);
         writer.add(GRID, grid.as_slice())?;
-        Ok(writer.add(CODES, self.bytes())?)
+        writer.add(CODES, self.bytes())?;
+        match &self.store {
+            Store::Memory { errors, .. } => Ok(writer.add(ERRORS, bytemuck::cast_slice(errors))?),
+            Store::Mapped { errors, .. } => errors.save(writer),
+        }
     }
 
     /// Opens saved codes of `rows` rows.
@@ -168,62 +205,78 @@ impl Sq4Codes {
         }
         let row_bytes = Sq4Rows::row_bytes(grid.numbers());
         let codes = Column::open(file, CODES, u64::from(rows) * row_bytes as u64)?;
+        let errors = Column::open(file, ERRORS, u64::from(rows) * size_of::<f32>() as u64)?;
         Ok(Self {
             grid,
             rows,
-            store: Store::Mapped(codes),
+            store: Store::Mapped { codes, errors },
         })
     }
 
     /// Gives a row, which may be one past the last, the code of its vector. Codes of a file stay as they are.
     pub(crate) fn set(&mut self, metric: Metric, rows: VectorRows<'_>, row: RowId) {
-        let Store::Memory(lines) = &mut self.store else {
+        let Store::Memory { lines, errors } = &mut self.store else {
             return;
         };
         let row_bytes = Sq4Rows::row_bytes(self.grid.numbers());
         let lines_per_row = row_bytes / LINE;
         self.rows = self.rows.max(row.0 + 1);
         lines.resize(self.rows as usize * lines_per_row, Line([0; LINE]));
+        errors.resize(self.rows as usize, 0.0);
         let mut values = vec![0.0; rows.dim()];
         read_row(metric, rows, row, &mut values);
         let start = row.index() * lines_per_row;
-        if let Some(own) = lines.get_mut(start..start + lines_per_row) {
-            let mut rotated = Vec::new();
-            self.grid
-                .encode(&values, &mut rotated, bytemuck::cast_slice_mut(own));
+        let own = lines.get_mut(start..start + lines_per_row);
+        if let (Some(own), Some(error)) = (own, errors.get_mut(row.index())) {
+            let own = bytemuck::cast_slice_mut(own);
+            *error = self.grid.encode(&values, &mut Vec::new(), own);
         }
     }
 
     fn bytes(&self) -> &[u8] {
         match &self.store {
-            Store::Memory(lines) => bytemuck::cast_slice(lines),
-            Store::Mapped(column) => column.whole(),
+            Store::Memory { lines, .. } => bytemuck::cast_slice(lines),
+            Store::Mapped { codes, .. } => codes.whole(),
         }
     }
 
     pub(crate) fn memory_bytes(&self) -> u64 {
-        (self.bytes().len() + self.grid.bytes()) as u64
+        (self.bytes().len() + self.rows as usize * size_of::<f32>() + self.grid.bytes()) as u64
     }
 
     /// Checks all of it against its checksums.
     pub(crate) fn verify(&self) -> Result<(), IndexError> {
         match &self.store {
-            Store::Memory(_) => Ok(()),
-            Store::Mapped(column) => column.check(0..column.len()),
+            Store::Memory { .. } => Ok(()),
+            Store::Mapped { codes, errors } => {
+                codes.check(0..codes.len())?;
+                errors.check(0..errors.len())
+            }
         }
     }
 
     /// Checks the code of a row against its checksum; free of cost in memory.
     #[inline]
-    fn check(&self, row: RowId) -> Result<(), IndexError> {
+    pub(super) fn check(&self, row: RowId) -> Result<(), IndexError> {
         match &self.store {
-            Store::Memory(_) => Ok(()),
-            Store::Mapped(column) => {
+            Store::Memory { .. } => Ok(()),
+            Store::Mapped { codes, .. } => {
                 let row_bytes = Sq4Rows::row_bytes(self.grid.numbers());
                 let start = row.index() * row_bytes;
-                column.check(start..start + row_bytes)
+                codes.check(start..start + row_bytes)
             }
         }
+    }
+
+    /// How far the code of a row is from its vector: length of the difference.
+    #[inline]
+    pub(super) fn error(&self, row: RowId) -> Result<f32, IndexError> {
+        let (start, errors) = match &self.store {
+            Store::Memory { errors, .. } => (row.index(), errors.as_slice()),
+            Store::Mapped { errors, .. } => (0, errors.floats(row.index(), 1)?),
+        };
+        // A row without a code may be anywhere.
+        Ok(errors.get(start).copied().unwrap_or(f32::INFINITY))
     }
 
     /// Makes `query` ready.
@@ -286,6 +339,10 @@ impl Sq4Codes {
             query.scale,
             query.offset,
         ))
+    }
+
+    pub(super) fn grid(&self) -> &Grid {
+        &self.grid
     }
 
     /// See [`Grid::least`].

@@ -1,7 +1,9 @@
 //! The grid, and one vector on it.
 
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
-use vecdb_vector::{Metric, RowId, SQ4_NUMBERS, Sq4Distance, Sq4Rows, VectorRows};
+use vecdb_vector::{
+    Kernels, Metric, RowId, SQ4_NUMBERS, Sq4Distance, Sq4Head, Sq4Rows, VectorRows, Work,
+};
 
 use crate::kmeans::read_row;
 use crate::random::mix;
@@ -19,6 +21,10 @@ const MIDDLE: f32 = 7.5;
 const FINER: f32 = 8.0;
 /// The largest number of a query.
 const QUERY_TOP: f32 = 127.0;
+/// Deviations by which a row's value may be below what its head lets expect.
+const HEAD_DEVIATIONS: f32 = 2.0;
+/// More than single precision loses in a sum over all numbers of a row, relative to its terms.
+const ROUNDING: f32 = 1e-4;
 /// Adding and subtracting it rounds a small number to the nearest integer, many at a time.
 const ROUND: f32 = 12_582_912.0;
 
@@ -43,6 +49,8 @@ pub(crate) struct Sq4Query {
     pub(super) numbers: Vec<i8>,
     pub(super) scale: f32,
     pub(super) offset: f32,
+    /// Where what the first lines of a row give tells something of the others.
+    pub(super) head: Option<Sq4Head>,
     /// One deviation of an estimate: of its root for squared distances, of itself for products.
     pub(super) deviation: f32,
     /// What codes add to a squared distance on average.
@@ -130,24 +138,35 @@ impl Grid {
     }
 
     /// Takes the mean away and rotates.
+    #[inline(always)]
     fn rotate(&self, values: &[f32], out: &mut Vec<f32>) {
         out.clear();
-        out.extend(values.iter().zip(&self.mean).map(|(x, mean)| x - mean));
         out.resize(self.rotation.dim(), 0.0);
-        self.rotation.apply(out);
+        for ((out, x), mean) in out.iter_mut().zip(values).zip(&self.mean) {
+            *out = x - mean;
+        }
+        self.rotation.apply_inlined(out);
     }
 
-    /// Packs a vector, normalised under cosine, into `out`.
-    pub(super) fn encode(&self, values: &[f32], rotated: &mut Vec<f32>, out: &mut [u8]) {
-        self.rotate(values, rotated);
+    /// Packs a vector, normalised under cosine, into `out`. Returns the length of what its code misses.
+    pub(super) fn encode(&self, values: &[f32], rotated: &mut Vec<f32>, out: &mut [u8]) -> f32 {
+        Kernels::detect().call(Rotate(self, values, rotated));
         let codes: Vec<u8> = rotated.iter().map(|&x| self.code(x) as u8).collect();
         Sq4Rows::pack(&codes, out);
+        let missed = rotated.iter().zip(&codes);
+        length(missed.map(|(x, &code)| x - self.value(f32::from(code))))
     }
 
     /// Makes a query, normalised under cosine, ready.
     pub(super) fn prepare(&self, values: &[f32], query: &mut Sq4Query) {
+        Kernels::detect().call(Prepare(self, values, query));
+    }
+
+    #[inline(always)]
+    fn prepare_inlined(&self, values: &[f32], query: &mut Sq4Query) {
         let numbers = self.rotation.dim();
         query.numbers.clear();
+        query.head = None;
         query.bias = numbers as f32 * self.error;
         if self.metric == Metric::Dot {
             // <x, q> = <mean, q> + <x - mean, q>, and the mean stays out of the rotated query.
@@ -155,7 +174,7 @@ impl Grid {
             query.rotated.clear();
             query.rotated.extend_from_slice(values);
             query.rotated.resize(numbers, 0.0);
-            self.rotation.apply(&mut query.rotated);
+            self.rotation.apply_inlined(&mut query.rotated);
             let largest = query.rotated.iter().fold(0.0f32, |max, x| max.max(x.abs()));
             let finest = if largest > 0.0 {
                 QUERY_TOP / largest
@@ -165,7 +184,7 @@ impl Grid {
             query.numbers.resize(numbers, 0);
             let mut sum = 0;
             for (number, x) in query.numbers.iter_mut().zip(&query.rotated) {
-                *number = rounded((x * finest).clamp(-QUERY_TOP, QUERY_TOP)) as i8;
+                *number = nearest((x * finest).clamp(-QUERY_TOP, QUERY_TOP));
                 sum += i32::from(*number);
             }
             let sum = sum as f32;
@@ -178,13 +197,11 @@ impl Grid {
             self.rotate(values, &mut query.rotated);
             query.numbers.resize(numbers, 0);
             let finer = FINER / self.step;
-            let mut square = 0;
-            for (number, x) in query.numbers.iter_mut().zip(&query.rotated) {
-                let value = x * finer + MIDDLE * FINER;
-                *number = rounded(value.clamp(-QUERY_TOP, QUERY_TOP)) as i8;
-                square += i32::from(*number) * i32::from(*number);
-            }
-            let square = square as f32;
+            let lines = head_lines(numbers);
+            let (head, tail) = query.numbers.split_at_mut(lines * SQ4_NUMBERS);
+            let (first, rest) = query.rotated.split_at(head.len());
+            let head_square = fill(finer, first, head);
+            let square = head_square + fill(finer, rest, tail);
             // On the sphere 1 - cos is half the squared distance.
             query.squares = if self.metric == Metric::Cosine {
                 0.5
@@ -194,6 +211,18 @@ impl Grid {
             let cell = self.step * self.step * query.squares;
             query.scale = cell / 4.0;
             query.offset = cell * square / (FINER * FINER);
+            if lines > 0 {
+                // What the first numbers of a vector of random direction tell of its length.
+                let (all, first) = (numbers as f32, (lines * SQ4_NUMBERS) as f32);
+                let deviation = (2.0 * (all - first) / (first * (all + 2.0))).sqrt();
+                let factor = all / first;
+                query.head = Some(Sq4Head {
+                    lines,
+                    offset: cell * head_square / (FINER * FINER),
+                    factor,
+                    least: factor * (1.0 - HEAD_DEVIATIONS * deviation),
+                });
+            }
             query.deviation = 2.0 * self.error.sqrt();
         }
         query
@@ -223,6 +252,29 @@ impl Grid {
             _ => (estimate - query.bias * query.squares).max(0.0),
         };
         unbiased - deviations * self.error_at(query, unbiased)
+    }
+
+    /// What it takes to bound distances to `query` from below.
+    pub(super) fn bounds(&self, query: &Sq4Query) -> Bounds {
+        let numbers = query.rotated.iter().zip(&query.numbers);
+        if self.metric == Metric::Dot {
+            let finest = self.step / query.scale;
+            let missed = length(numbers.map(|(x, &number)| x - f32::from(number) / finest));
+            let longest = TOP * self.step * 0.5 * (self.numbers() as f32).sqrt();
+            return Bounds {
+                root: false,
+                squares: 1.0,
+                slope: length(query.rotated.iter().copied()),
+                beside: longest * missed + ROUNDING * query.offset.abs(),
+            };
+        }
+        let missed = numbers.map(|(x, &number)| x - self.value(f32::from(number) / FINER));
+        Bounds {
+            root: true,
+            squares: query.squares,
+            slope: 1.0,
+            beside: length(missed) + (ROUNDING * query.offset.abs() / query.squares).sqrt(),
+        }
     }
 
     pub(super) fn write(&self, writer: &mut Writer) {
@@ -263,9 +315,87 @@ impl Grid {
     }
 }
 
+struct Rotate<'a>(&'a Grid, &'a [f32], &'a mut Vec<f32>);
+
+impl Work for Rotate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.rotate(self.1, self.2);
+    }
+}
+
+struct Prepare<'a>(&'a Grid, &'a [f32], &'a mut Sq4Query);
+
+impl Work for Prepare<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.0.prepare_inlined(self.1, self.2);
+    }
+}
+
+/// The numbers of a rotated query; the sum of their squares.
+#[inline(always)]
+fn fill(finer: f32, rotated: &[f32], numbers: &mut [i8]) -> f32 {
+    let mut square = 0;
+    for (number, x) in numbers.iter_mut().zip(rotated) {
+        let value = x * finer + MIDDLE * FINER;
+        *number = nearest(value.clamp(-QUERY_TOP, QUERY_TOP));
+        square += i32::from(*number) * i32::from(*number);
+    }
+    square as f32
+}
+
+/// Lower bounds of distances, for sure: what the codes of row and query miss moves a row by no more than its length.
+pub(super) struct Bounds {
+    /// Distances are squared lengths, `squares` times.
+    root: bool,
+    squares: f32,
+    /// By how much a unit of a row's error may change the value, and what is missed whatever the row.
+    slope: f32,
+    beside: f32,
+}
+
+impl Bounds {
+    /// The least rank value that a row may have, given the estimate of it and the length of what its code misses.
+    #[inline]
+    pub(super) fn least(&self, estimate: f32, error: f32) -> f32 {
+        let missed = self.slope * error + self.beside;
+        if self.root {
+            let length = (estimate.max(0.0) / self.squares).sqrt();
+            let least = (length * (1.0 - ROUNDING) - missed).max(0.0);
+            self.squares * least * least
+        } else {
+            estimate - missed - ROUNDING * estimate.abs()
+        }
+    }
+}
+
+/// Rounded up.
+fn length(values: impl Iterator<Item = f32>) -> f32 {
+    values.map(|x| x * x).sum::<f32>().sqrt() * (1.0 + ROUNDING)
+}
+
+/// The nearest integer of a number that an `i8` holds; unlike the language's conversion many at a time.
+#[inline(always)]
+fn nearest(value: f32) -> i8 {
+    // The lowest bits of the sum are those of the integer.
+    (value + ROUND).to_bits() as i8
+}
+
 /// To the nearest integer; of numbers below 2^22.
+#[inline(always)]
 fn rounded(value: f32) -> f32 {
     (value + ROUND) - ROUND
+}
+
+/// Cache lines of a row's head; 0 where rows are too short for one.
+fn head_lines(numbers: usize) -> usize {
+    let lines = numbers.div_ceil(SQ4_NUMBERS);
+    if lines < 5 { 0 } else { lines * 2 / 5 + 1 }
 }
 
 /// Rows spread over all.

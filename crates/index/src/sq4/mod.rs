@@ -6,14 +6,17 @@
 //! (Scalar quantization as in LVQ, Aguerrebere and others, VLDB 2023, with the rotation of RaBitQ in place of the scale of
 //! each vector.)
 //!
-//! Reading order: `grid` (one vector) - `codes` (all rows, in memory or mapped) - `rerank` (from estimates to hits).
+//! Reading order: `grid` (one vector) - `codes` (all rows, in memory or mapped) - `rerank` (from estimates to hits of a
+//! walk) - `scan` (hits of all rows, for sure).
 
 mod codes;
 mod grid;
 mod rerank;
+mod scan;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use codes::Sq4Codes;
 pub(crate) use grid::Sq4Query;
 pub(crate) use rerank::Reranker;
+pub(crate) use scan::scan;

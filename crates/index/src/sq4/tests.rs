@@ -1,8 +1,9 @@
 use vecdb_testkit::synthetic::ClusteredGaussian;
-use vecdb_vector::{ElementType, Kernels, Metric, Query, RowId, Scorer, VectorRows};
+use vecdb_vector::{ElementType, Kernels, Metric, Query, RowId, RowMask, Scorer, VectorRows};
 
-use super::{Sq4Codes, Sq4Query};
-use crate::BuildOptions;
+use super::{Sq4Codes, Sq4Query, scan};
+use crate::exact::search_exact;
+use crate::{Budget, BuildOptions, Scratch};
 
 const DIM: usize = 200;
 
@@ -137,4 +138,82 @@ fn a_row_that_is_set_gets_its_own_code() {
     let longer = VectorRows::from_f32(DIM, &longer).unwrap();
     grown.set(metric, longer, RowId(all.len()));
     assert_eq!(estimate(&grown, all.len()), estimate(&whole, 0));
+}
+
+/// Rows of all sizes, so that the grid is too small for some and coarse for others, with equal ones among them.
+fn uneven_rows() -> (Vec<f32>, Vec<f32>) {
+    let (mut base, mut queries) = rows_and_queries();
+    for (row, values) in base.chunks_exact_mut(DIM).enumerate() {
+        let size = [1.0, 0.01, 1.3, 40.0][row % 4];
+        values.iter_mut().for_each(|x| *x *= size);
+    }
+    for (row, values) in queries.chunks_exact_mut(DIM).enumerate() {
+        let size = [1.0, 30.0, 0.02][row % 3];
+        values.iter_mut().for_each(|x| *x *= size);
+    }
+    base.copy_within(..100 * DIM, 700 * DIM);
+    (base, queries)
+}
+
+#[test]
+fn no_row_is_nearer_than_its_sure_bound() {
+    for (base, queries) in [rows_and_queries(), uneven_rows()] {
+        let rows = VectorRows::from_f32(DIM, &base).unwrap();
+        let list: Vec<RowId> = (0..rows.len()).map(RowId).collect();
+        for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+            let codes = codes(metric, &base);
+            let (mut exact, mut estimates) = (vec![0.0; list.len()], vec![0.0; list.len()]);
+            for values in queries.chunks_exact(DIM) {
+                let query = Query::new(metric, ElementType::F32, DIM, values).unwrap();
+                Scorer::new(Kernels::detect(), &query, rows).score_rows(&list, &mut exact);
+                let mut prepared = Sq4Query::default();
+                codes.prepare(&query, &mut prepared).unwrap();
+                let scorer = codes.scorer(Kernels::detect(), &prepared).unwrap();
+                scorer.score_rows(&list, &mut estimates);
+                let bounds = codes.grid().bounds(&prepared);
+                for ((&row, &exact), &estimate) in list.iter().zip(&exact).zip(&estimates) {
+                    let least = bounds.least(estimate, codes.error(row).unwrap());
+                    assert!(least <= exact, "{metric} row {row}: {least} above {exact}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_scan_of_codes_finds_what_a_scan_of_vectors_finds_and_reads_few_of_them() {
+    for (base, queries) in [rows_and_queries(), uneven_rows()] {
+        let rows = VectorRows::from_f32(DIM, &base).unwrap();
+        let some = (0..rows.len()).filter(|row| row % 3 != 1).map(RowId);
+        let some = RowMask::from_rows(rows.len(), some);
+        for metric in [Metric::L2, Metric::Cosine, Metric::Dot] {
+            let codes = codes(metric, &base);
+            let mut scratch = Scratch::new();
+            let budget = Budget::UNLIMITED;
+            let mut most = 0;
+            for (values, mask) in queries
+                .chunks_exact(DIM)
+                .zip([None, Some(&some)].repeat(10))
+            {
+                let query = Query::new(metric, ElementType::F32, DIM, values).unwrap();
+                let (mut expected, mut found) = (Vec::new(), Vec::new());
+                let all = search_exact(rows, &query, 10, mask, &budget, &mut scratch);
+                scratch.top.drain_sorted_into(&mut expected);
+                let mut prepared = Sq4Query::default();
+                codes.prepare(&query, &mut prepared).unwrap();
+                let scorer = Scorer::new(Kernels::detect(), &query, rows);
+                let stats =
+                    scan(&scorer, &codes, &prepared, mask, 10, &budget, &mut scratch).unwrap();
+                scratch.top.drain_sorted_into(&mut found);
+                assert_eq!(found, expected, "{metric}");
+                assert!(stats.exact && !stats.truncated);
+                let allowed = all.counters.distance_computations;
+                most = most.max(stats.counters.distance_computations - allowed);
+            }
+            assert!(
+                most < u64::from(rows.len()),
+                "{metric}: {most} vectors read"
+            );
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use super::entry::{entry_points, operations};
 use super::product::{self, Candidate, Keys, Products};
 use super::row_loop::{self, Job, RowLoops};
-use super::step::{FloatLanes, InstructionSet, Step, jaccard, sq4_query_piece};
+use super::step::{FloatLanes, InstructionSet, Step, Work, jaccard, sq4_query_piece};
 use crate::RowId;
 
 pub(super) struct Avx512;

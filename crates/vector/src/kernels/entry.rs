@@ -13,7 +13,7 @@ macro_rules! operations {
     )*};
 }
 
-/// `InstructionSet::loops` and `products`, and the `#[target_feature]` functions behind them. `$sums` is the number
+/// `InstructionSet::loops`, `call` and `products`, and the `#[target_feature]` functions behind them. `$sums` is the number
 /// of running sums per row: enough to hide the latency of an addition, few enough for the
 /// registers with four rows; `$rows x $vectors` is the tile of a product: as many sums as the
 /// registers hold beside the operands of a step.
@@ -36,6 +36,16 @@ macro_rules! entry_points {
                 gather: gather::<S>,
                 range: range::<S>,
             }
+        }
+
+        unsafe fn call<W: Work>(work: W) -> W::Output {
+            #[target_feature(enable = $features)]
+            unsafe fn call<W: Work>(work: W) -> W::Output {
+                work.run()
+            }
+
+            // SAFETY: the caller runs on a CPU with this instruction set.
+            unsafe { call(work) }
         }
 
         fn products() -> Products {

@@ -34,7 +34,8 @@ use step::{Dot, F16Load, F32Load, Float, InstructionSet, L1, L2};
 
 pub use planes::{CODE_GROUP, PLANES, plane_dots};
 pub(crate) use product::{Candidate, DEPTH_BLOCK, Keys, Products};
-pub(crate) use row_loop::{Job, RowLoops, prefetch};
+pub(crate) use row_loop::{Job, RowLoops, prefetch, prefetch_to_l2};
+pub use step::Work;
 pub use tables::{
     NIBBLE_COLUMNS, SCAN_ROWS, STEP_COLUMNS_MAX, byte_steps, byte_sums, nibble_row, nibble_sums,
 };
@@ -204,6 +205,13 @@ impl Kernels {
             Sq4Distance::Squares => I::loops::<<I as InstructionSet>::Sq4Squares>(),
             Sq4Distance::NegativeDot => I::loops::<<I as InstructionSet>::Sq4NegativeDot>(),
         })
+    }
+
+    /// Does some work, compiled for this instruction set. The result is the same with all kernels.
+    #[inline]
+    pub fn call<W: Work>(self, work: W) -> W::Output {
+        // SAFETY: `Kernels` are only made of instruction sets that this CPU has.
+        dispatch!(self.isa, I => unsafe { I::call(work) })
     }
 
     /// The product kernels.

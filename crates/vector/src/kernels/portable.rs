@@ -4,7 +4,7 @@ use half::f16;
 
 use super::product::{self, Candidate, Keys, Products};
 use super::row_loop::{self, Job, RowLoops};
-use super::step::{FloatLanes, InstructionSet, Step, sq4_query_piece};
+use super::step::{FloatLanes, InstructionSet, Step, Work, sq4_query_piece};
 use crate::RowId;
 
 pub(super) struct Portable;
@@ -318,6 +318,10 @@ impl InstructionSet for Portable {
             gather: gather::<S>,
             range: range::<S>,
         }
+    }
+
+    unsafe fn call<W: Work>(work: W) -> W::Output {
+        work.run()
     }
 
     fn products() -> Products {

@@ -169,7 +169,7 @@ pub(crate) fn prefetch(at: *const u8) {
 
 /// As [`prefetch`], into the second-level cache, which can wait for more lines at a time.
 #[inline(always)]
-fn prefetch_to_l2(at: *const u8) {
+pub(crate) fn prefetch_to_l2(at: *const u8) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};

@@ -63,6 +63,16 @@ pub(super) trait Step {
     unsafe fn finish(sum: Self::Sum, query_sum: Self::Sum) -> f32;
 }
 
+/// Loops over floats that the compiler turns into vector instructions by itself, to be compiled for an instruction set.
+/// [`run`](Self::run) and all that it calls must be `#[inline(always)]`, and no closures: what is not inlined loses the
+/// instruction set.
+pub trait Work {
+    /// What comes of it.
+    type Output;
+    /// Does it.
+    fn run(self) -> Self::Output;
+}
+
 /// What an instruction set provides.
 pub(super) trait InstructionSet: FloatLanes + Sized {
     /// What rows of f16 are measured with.
@@ -80,6 +90,9 @@ pub(super) trait InstructionSet: FloatLanes + Sized {
 
     /// The entry points for one step, compiled for this instruction set.
     fn loops<S: Step>() -> RowLoops;
+
+    /// Does some work, compiled for this instruction set.
+    unsafe fn call<W: Work>(work: W) -> W::Output;
 
     /// The product kernels, compiled for this instruction set.
     fn products() -> Products;

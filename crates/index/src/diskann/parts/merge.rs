@@ -212,7 +212,6 @@ impl<'a, 'm> Chooser<'a, 'm> {
             metric,
             kernels: self.options.kernels,
             occlusion: occlusion(metric, self.merge.params.alpha),
-            filling: 1.0,
         };
         let others: Vec<RowId> = (1..=self.links.len() as u32).map(RowId).collect();
         self.candidates.clear();

@@ -1,0 +1,93 @@
+//! Exact search that reads codes of all allowed rows, and the vectors of those that may be among the nearest.
+
+use vecdb_vector::{Neighbor, RowId, RowMask, Scorer, TopK};
+
+use super::{Sq4Codes, Sq4Query};
+use crate::hnsw::pool::Key;
+use crate::{Budget, Counters, IndexError, Scratch, SearchStats};
+
+/// Rows measured between two looks at the budget.
+const BLOCK_ROWS: usize = 256;
+/// The nearest by their codes are measured first, as many as are wanted and so many beside: what is left out is decided by
+/// how far these are.
+const FIRST_BESIDE: usize = 4;
+
+/// Leaves the nearest `k` of the rows in `scratch.top`: those of `mask`, or all. `query`: what `scorer` measures, made ready.
+pub(crate) fn scan(
+    scorer: &Scorer<'_>,
+    codes: &Sq4Codes,
+    query: &Sq4Query,
+    mask: Option<&RowMask>,
+    k: usize,
+    budget: &Budget<'_>,
+    scratch: &mut Scratch,
+) -> Result<SearchStats, IndexError> {
+    let Scratch {
+        kernels,
+        top,
+        pool,
+        estimates,
+        distances,
+        rows,
+        ..
+    } = scratch;
+    let on_codes = codes.scorer(*kernels, query)?;
+    let count = scorer.rows().len();
+    let listed = mask.into_iter().flat_map(RowMask::iter);
+    let all = (0..if mask.is_none() { count } else { 0 }).map(RowId);
+    let mut allowed = listed.take_while(|row| row.0 < count).chain(all);
+    estimates.clear();
+    pool.reset(k + FIRST_BESIDE);
+    let truncated = loop {
+        if !budget.is_unlimited() && budget.is_spent(estimates.len() as u64) {
+            break true;
+        }
+        rows.clear();
+        rows.extend(allowed.by_ref().take(BLOCK_ROWS));
+        if rows.is_empty() {
+            break false;
+        }
+        for &row in &*rows {
+            codes.check(row)?;
+        }
+        distances.resize(rows.len(), 0.0);
+        on_codes.score_rows(rows, distances);
+        for (&row, &distance) in rows.iter().zip(&*distances) {
+            pool.offer(Key::new(distance, row));
+            estimates.push(Neighbor { distance, row });
+        }
+    };
+    // How far the nearest by codes are tells which others have to be measured: all that may be nearer.
+    top.clear(k);
+    rows.clear();
+    rows.extend(pool.iter().map(|near| near.row));
+    measure(scorer, rows, distances, top);
+    let (bounds, threshold) = (codes.grid().bounds(query), top.threshold());
+    let farthest = pool.worst();
+    rows.clear();
+    for near in &*estimates {
+        let was_measured = farthest.is_some_and(|worst| Key::new(near.distance, near.row) <= worst);
+        let is_far = bounds.least(near.distance, codes.error(near.row)?) > threshold;
+        if !was_measured && !is_far {
+            rows.push(near.row);
+        }
+    }
+    measure(scorer, rows, distances, top);
+    let vectors = (pool.len() + rows.len()) as u64;
+    Ok(SearchStats {
+        counters: Counters {
+            distance_computations: estimates.len() as u64 + vectors,
+            nodes_visited: estimates.len() as u64,
+            ..Counters::default()
+        },
+        truncated,
+        exact: !truncated,
+        ..SearchStats::default()
+    })
+}
+
+fn measure(scorer: &Scorer<'_>, rows: &[RowId], distances: &mut Vec<f32>, top: &mut TopK) {
+    distances.resize(rows.len(), 0.0);
+    scorer.score_rows(rows, distances);
+    top.offer(distances, |i| rows[i]);
+}
