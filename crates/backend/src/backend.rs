@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vecdb_engine::{
-    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability,
-    FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId, RecommendRequest,
-    Record, Recovery, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
-    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Advice, AdviceParams, ArchiveStatus, CollectionConfig, CollectionInfo, CollectionSummary,
+    Durability, FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId,
+    RecommendRequest, Record, Recovery, RestoreRequest, Restored, Result, ScrollPage,
+    ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
+    WriteResult,
 };
 use vecdb_sql::{Params, QueryResult};
 
@@ -37,6 +38,8 @@ pub struct Status {
     pub memory_bytes_max: Option<u64>,
     /// What recovery did.
     pub recovery: Recovery,
+    /// The archive of the log, if there is one.
+    pub archive: Option<ArchiveStatus>,
 }
 
 /// The operations of a database. Calls block; any thread may make them at any time.
@@ -158,15 +161,14 @@ pub trait Backend: Send + Sync + 'static {
     ) -> Result<SnapshotInfo>;
     /// All snapshots in the store.
     fn list_snapshots(&self) -> Result<Vec<SnapshotInfo>>;
-    /// Makes collections from a snapshot: the one named, under the name `restore_as` if given, else all. The names
-    /// must be free.
+    /// Makes collections from a snapshot, and goes on from there along the archived log if that is asked for. Their
+    /// names must be free. A server reads no archive but its own.
     fn restore_snapshot(
         &self,
         name: &str,
-        collection: Option<&str>,
-        restore_as: Option<&str>,
+        request: &RestoreRequest,
         stop: &StopSignal,
-    ) -> Result<Vec<CollectionSummary>>;
+    ) -> Result<Restored>;
     /// Removes a snapshot from the store.
     fn delete_snapshot(&self, name: &str) -> Result<()>;
 

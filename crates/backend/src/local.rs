@@ -7,8 +7,9 @@ use std::time::Instant;
 use vecdb_engine::{
     Advice, AdviceParams, Collection, CollectionConfig, CollectionInfo, CollectionSummary,
     Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Overview,
-    Point, PointId, RecommendRequest, Record, Result, ScrollPage, ScrollRequest, SearchRequest,
-    SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Point, PointId, RecommendRequest, Record, RestoreRequest, Restored, Result, ScrollPage,
+    ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
+    WriteResult,
 };
 use vecdb_sql::{Params, QueryResult, Statement};
 
@@ -368,13 +369,11 @@ impl Backend for Local {
     fn restore_snapshot(
         &self,
         name: &str,
-        collection: Option<&str>,
-        restore_as: Option<&str>,
+        request: &RestoreRequest,
         stop: &StopSignal,
-    ) -> Result<Vec<CollectionSummary>> {
+    ) -> Result<Restored> {
         stop.check()?;
-        self.store()?
-            .restore(&self.database, name, collection, restore_as, stop)
+        self.store()?.restore(&self.database, name, request, stop)
     }
 
     fn delete_snapshot(&self, name: &str) -> Result<()> {
@@ -395,6 +394,7 @@ impl Backend for Local {
             memory_bytes: resident_bytes(),
             memory_bytes_max: self.memory_bytes_max.get(),
             recovery: self.database.recovery(),
+            archive: self.database.archive(),
         })
     }
 }

@@ -36,6 +36,7 @@ impl From<v1::GetStatusResponse> for Status {
             memory_bytes: message.memory_bytes,
             memory_bytes_max: (message.memory_bytes_max > 0).then_some(message.memory_bytes_max),
             recovery: message.recovery.unwrap_or_default().into(),
+            archive: message.archive.map(Into::into),
         }
     }
 }
@@ -50,6 +51,7 @@ impl From<Status> for v1::GetStatusResponse {
             memory_bytes: status.memory_bytes,
             memory_bytes_max: status.memory_bytes_max.unwrap_or_default(),
             recovery: Some(status.recovery.into()),
+            archive: status.archive.map(Into::into),
         }
     }
 }
@@ -95,6 +97,14 @@ mod tests {
                 replayed: 6,
                 ..Default::default()
             },
+            archive: Some(vecdb_engine::ArchiveStatus {
+                folder: "/archive".to_owned(),
+                position: 7,
+                time: 8,
+                waiting_bytes: 9,
+                failures: 10,
+                last_error: Some("full".to_owned()),
+            }),
         };
         let back = Status::from(v1::GetStatusResponse::from(status.clone()));
         assert_eq!(back, status);

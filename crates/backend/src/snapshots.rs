@@ -10,7 +10,7 @@ pub enum SnapshotStore {}
 
 #[cfg(not(feature = "snapshots"))]
 mod none {
-    use vecdb_engine::{CollectionSummary, Database, Result, SnapshotInfo, StopSignal};
+    use vecdb_engine::{Database, RestoreRequest, Restored, Result, SnapshotInfo, StopSignal};
 
     use super::SnapshotStore;
 
@@ -33,10 +33,9 @@ mod none {
             &self,
             _: &Database,
             _: &str,
-            _: Option<&str>,
-            _: Option<&str>,
+            _: &RestoreRequest,
             _: &StopSignal,
-        ) -> Result<Vec<CollectionSummary>> {
+        ) -> Result<Restored> {
             match *self {}
         }
 

@@ -76,6 +76,8 @@ fn forget_chance(value: &mut Value) {
                 | "distance_computations"
                 | "nodes_visited"
                 | "maintenance"
+                | "uploaded_bytes"
+                | "reused_bytes"
                 | "bytes"
                 | "bytes_before"
                 | "bytes_after"

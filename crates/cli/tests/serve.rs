@@ -11,7 +11,9 @@ use harness::World;
 use harness::running::{Notifications, PATIENCE, Running};
 use serde_json::Value;
 use vecdb_backend::{Backend, Remote, RemoteOptions};
-use vecdb_engine::{CollectionConfig, Filter, Metric, Point, SearchRequest, StopSignal};
+use vecdb_engine::{
+    CollectionConfig, Filter, Metric, Point, RestoreRequest, SearchRequest, StopSignal,
+};
 
 fn point(id: u64) -> Point {
     Point::new(id, vec![id as f32, 1.0, 0.5]).with("n", id as i64)
@@ -318,7 +320,7 @@ fn acts_refusals_and_slow_calls_stand_in_the_log() {
     remote.search("c", &search, &stop).unwrap();
     remote.create_snapshot(Some("monday"), &[], &stop).unwrap();
     remote
-        .restore_snapshot("monday", Some("c"), Some("d"), &stop)
+        .restore_snapshot("monday", &RestoreRequest::of("c").under("d"), &stop)
         .unwrap();
     assert!(running.remote().collections().is_err(), "it has no key");
     running.signal("TERM");

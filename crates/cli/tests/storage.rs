@@ -319,3 +319,63 @@ fn inspect_shows_what_lies_there() {
     let inspect = ["storage", "inspect", "-c", "nothing"];
     check(&world, &[(&inspect, 3, "not_found", &["nothing"])]);
 }
+
+#[test]
+fn an_archived_log_leads_from_a_snapshot_to_any_later_write() {
+    let world = initialised();
+    assert_eq!(world.json(&["storage", "archive"])["archive"], Value::Null);
+    let set = world.json(&["storage", "archive", "--to", "log"]);
+    let folder = world.path("log");
+    assert_eq!(set["archive"]["folder"], folder.to_str().unwrap());
+    world.text(&["storage", "insert", "--count", "100"]);
+    world.text(&["snapshot", "create", "base", "--store", "snapshots"]);
+    let inserted = world.json(&["storage", "insert", "--count", "100"]);
+    let position = inserted["position"].to_string();
+    world.text(&["collection", "drop", "vectors"]);
+    let status = world.json(&["status"]);
+    assert_eq!(status["archive"]["last_error"], Value::Null);
+    assert_eq!(number(&status["archive"]["waiting_bytes"]), 0, "{status}");
+
+    let restore = ["snapshot", "restore", "base", "--store", "snapshots"];
+    let with = |more: &[&str]| {
+        let all = [&restore[..], more].concat();
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let to = with(&["--to-sequence", &position]);
+    let to: Vec<_> = to.iter().map(String::as_str).collect();
+    let restored = world.json(&to);
+    assert_eq!(number(&restored["collections"][0]["points"]), 200);
+    assert_eq!(restored["sequence"].to_string(), position);
+    // In another folder, from what was kept alone.
+    let elsewhere = with(&[
+        "--path",
+        "again",
+        "--archive",
+        "log",
+        "--to-sequence",
+        &position,
+    ]);
+    let elsewhere: Vec<_> = elsewhere.iter().map(String::as_str).collect();
+    let told = world.text(&elsewhere);
+    assert!(
+        told.contains(&format!("to sequence number {position} (last write at ")),
+        "{told}"
+    );
+    let late = [&restore[..], &["--to-sequence", "1000000"]].concat();
+    let bad = [&restore[..], &["--to-time", "noon"]].concat();
+    let two = [&restore[..], &["--to-latest", "--to-sequence", "3"]].concat();
+    let alone = [&restore[..], &["--archive", "log"]].concat();
+    check(
+        &world,
+        &[
+            (&late[..], 3, "not_found", &["covers the sequence numbers"]),
+            (&bad[..], 2, "invalid_argument", &["noon"]),
+            (&two[..], 2, "invalid_argument", &["--to-sequence"]),
+            (&alone[..], 2, "invalid_argument", &["--to-sequence"]),
+        ],
+    );
+    assert_eq!(
+        world.json(&["storage", "archive", "--off"])["archive"],
+        Value::Null
+    );
+}

@@ -120,9 +120,14 @@ impl WriteBatch {
 
     /// The collection a batch belongs to, without decoding the rest.
     pub(crate) fn collection_of(bytes: &[u8]) -> Result<u32> {
+        Ok(Self::head(bytes)?.0)
+    }
+
+    /// The collection a batch belongs to and its time, without decoding the rest.
+    pub(crate) fn head(bytes: &[u8]) -> Result<(u32, u64)> {
         let mut input = Reader::new(bytes);
         Self::read_version(&mut input)?;
-        Ok(input.u32()?)
+        Ok((input.u32()?, input.u64()?))
     }
 
     fn read_version(input: &mut Reader<'_>) -> Result<()> {

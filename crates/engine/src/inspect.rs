@@ -256,7 +256,10 @@ impl LogEntry {
         let batch = match WriteBatch::decode(bytes) {
             Ok(batch) => batch,
             Err(_) if bytes.is_empty() => {
-                entry.problem = Some("lost to damage and left out".to_owned());
+                entry.problem = Some(
+                    "without content: it stands for a collection that came or went, or was lost to damage"
+                        .to_owned(),
+                );
                 return entry;
             }
             Err(error) => {

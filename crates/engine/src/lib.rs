@@ -26,7 +26,9 @@
 //! A write is acknowledged once it is on disk (see [`Durability`]) and seen by every read from then on. Reads never
 //! wait for writes, flushes or merges. `docs/format.md` in the repository describes the bytes on disk.
 
+mod archive;
 mod batch;
+mod clock;
 mod collection;
 mod database;
 mod document;
@@ -40,6 +42,7 @@ mod segment;
 mod snapshot;
 mod stop;
 
+pub use archive::ArchiveStatus;
 pub use collection::{
     Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
     FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,
@@ -53,11 +56,13 @@ pub use inspect::{
     CollectionInspection, FileInspection, InspectRequest, Inspection, LogEntry, LogFileInspection,
     LogInspection, SectionInspection, inspect,
 };
-pub use options::{Durability, Env, OnCorruption, Options};
+pub use options::{Archive, Durability, Env, OnCorruption, Options};
 pub use point::{ID_BYTES_MAX, Point, PointId, Record};
 pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
 pub use snapshot::{
-    SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotManifest, Staging,
+    CollectionLog, EarlierFiles, FILE_HEAD_BYTES, RestorePlan, RestorePoint, RestoreRequest,
+    Restored, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotLog,
+    SnapshotManifest, Staging, Transfer,
 };
 pub use stop::StopSignal;
 

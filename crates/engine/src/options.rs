@@ -1,6 +1,7 @@
 //! Settings (plain data) and the components a database runs on.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,19 @@ impl FromStr for OnCorruption {
     }
 }
 
+/// Whether log files are copied to an archive before they are removed. Kept with the database, so that whoever opens it
+/// goes on with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Archive {
+    /// As it was.
+    #[default]
+    Unchanged,
+    /// No more.
+    Off,
+    /// To this folder, which is this database's alone.
+    Folder(PathBuf),
+}
+
 /// Settings of a database; every default stands here.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -113,6 +127,11 @@ pub struct Options {
     pub background: bool,
     /// See [`OnCorruption`].
     pub on_corruption: OnCorruption,
+    /// See [`Archive`]. Default: unchanged; a new database has none.
+    pub archive: Archive,
+    /// With an archive: a log file with writes is ended and archived at least so often (with `background` only).
+    /// Default: 60 s.
+    pub archive_interval: Duration,
 }
 
 impl Default for Options {
@@ -129,6 +148,8 @@ impl Default for Options {
             dead_share_max: 0.2,
             background: true,
             on_corruption: OnCorruption::Stop,
+            archive: Archive::Unchanged,
+            archive_interval: Duration::from_secs(60),
         }
     }
 }

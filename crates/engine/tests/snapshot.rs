@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, Env, ErrorKind, Filter, IndexSpec, Metric, Options,
-    Point, PointId, SNAPSHOT_FILE, SearchParams, SearchRequest, SnapshotManifest, StopSignal,
+    Collection, CollectionConfig, Database, EarlierFiles, Env, ErrorKind, Filter, IndexSpec,
+    Metric, Options, Point, PointId, SNAPSHOT_FILE, SearchParams, SearchRequest, SnapshotManifest,
+    StopSignal,
 };
-use vecdb_testkit::sim_disk::{CrashMode, Fault, SimDisk};
+use vecdb_testkit::sim_disk::{CrashMode, Fault, Op, SimDisk};
 
 const DIMENSION: u32 = 4;
 
@@ -284,7 +285,7 @@ fn a_damaged_shortened_or_missing_file_is_refused_and_leaves_nothing() {
     };
     assert_eq!(kind(&text.replace(".rows", ".rowz")), ErrorKind::Corrupt);
     assert_eq!(kind(&text[..text.len() / 2]), ErrorKind::Corrupt);
-    let newer = text.replacen("\"format\": 1", "\"format\": 2", 1);
+    let newer = text.replacen("\"format\": 1", "\"format\": 3", 1);
     assert_eq!(kind(&newer), ErrorKind::Unsupported);
     std::fs::remove_file(&list).unwrap();
     let error = fresh.restore(&into, None, None, &never()).unwrap_err();
@@ -510,7 +511,7 @@ fn where_files_cannot_be_linked_they_are_copied() {
     db.snapshot(&[], "/linked").unwrap();
     let links = disk.trace().into_iter().skip(before as usize);
     let links: Vec<_> = links
-        .filter(|call| call.op == vecdb_testkit::sim_disk::Op::Link)
+        .filter(|call| call.op == Op::Link)
         .map(|call| call.number - before)
         .collect();
     assert!(links.len() >= 3, "{links:?}");
@@ -540,6 +541,57 @@ fn where_files_cannot_be_linked_they_are_copied() {
         files.map(|f| (f.name.clone(), f.bytes)).collect::<Vec<_>>()
     };
     assert_eq!(of(&linked), of(&copied));
+}
+
+#[test]
+fn where_files_cannot_be_linked_those_of_an_earlier_snapshot_are() {
+    let disk = SimDisk::new();
+    let db = open(&disk).unwrap();
+    let collection = eventful(&db, "c");
+    collection.compact().unwrap();
+    let points = contents(&collection);
+    let (first, made) = db
+        .snapshot_beside(&[], "/first", &EarlierFiles::default(), &never())
+        .unwrap();
+    assert!(made.reused_bytes > made.uploaded_bytes, "{made:?}");
+    assert_eq!(made.reused_bytes + made.uploaded_bytes, first.bytes());
+    // The link from the database's own folder fails, as across file systems.
+    let beside = |into: &str, earlier: &EarlierFiles, refused: &[u64]| {
+        let before = disk.calls();
+        for call in refused {
+            disk.plan(
+                before + call,
+                Fault::Error(std::io::ErrorKind::CrossesDevices),
+            );
+        }
+        let made = db.snapshot_beside(&[], into, earlier, &never()).unwrap();
+        let calls = disk.trace().into_iter().skip(before as usize);
+        let links: Vec<_> = calls
+            .filter(|call| call.op == Op::Link)
+            .map(|call| call.number - before)
+            .collect();
+        (made, links)
+    };
+    let mut earlier = EarlierFiles::default();
+    let ((_, linked), links) = beside("/second", &earlier, &[]);
+    let ((copied, made), _) = beside("/copied", &earlier, &links[..1]);
+    let rows = Path::new("/copied/collections/1").join(&copied.collections[0].files[0].name);
+    let whole = disk.contents(&rows).unwrap();
+    let copy = linked.reused_bytes - whole.len() as u64;
+    assert_eq!(made.reused_bytes, copy);
+    earlier.add(Path::new("/copied"), &copied);
+    let ((third, made), _) = beside("/third", &earlier, &links[..1]);
+    assert_eq!(made.reused_bytes + made.uploaded_bytes, third.bytes());
+    assert_eq!(made.reused_bytes, linked.reused_bytes);
+    // What has rotted there since is not taken, nor is what merely has the same length.
+    for damage in [0, whole.len() - 1] {
+        disk.flip_bit(&rows, 8 * damage as u64);
+        let ((_, made), _) = beside(&format!("/after-{damage}"), &earlier, &links[..1]);
+        assert_eq!(made.reused_bytes, copy);
+        disk.flip_bit(&rows, 8 * damage as u64);
+    }
+    db.restore("/third", None, Some("third"), &never()).unwrap();
+    assert_eq!(contents(&db.collection("third").unwrap()), points);
 }
 
 #[test]

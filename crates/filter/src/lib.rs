@@ -49,5 +49,5 @@ pub use schema::{FIELDS_MAX, Field, FieldKind, FieldType, MetadataSchema};
 pub use text::TextQuery;
 pub use value::{
     FIELD_NAME_BYTES_MAX, Metadata, MetadataNode, SortValue, Value, decode_field, decode_metadata,
-    encode_metadata, metadata_from_json, metadata_to_json, nest_metadata,
+    encode_metadata, metadata_from_json, metadata_to_json, nest_metadata, parse_date_time,
 };

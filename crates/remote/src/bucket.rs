@@ -1,6 +1,7 @@
 //! Snapshots in an object store. Staged in the database's folder on their way out and in: names of its own files going
 //! out, files that a second name makes its own coming in.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -9,13 +10,13 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::{Builder, Runtime};
 use vecdb_engine::{
-    CollectionSummary, Database, Error, ErrorKind, Result, SNAPSHOT_FILE, SnapshotManifest,
-    StopSignal,
+    Database, Error, ErrorKind, RestoreRequest, Restored, Result, SNAPSHOT_FILE, SnapshotManifest,
+    StopSignal, Transfer,
 };
 use vecdb_storage::StorageError;
 
 use crate::store::{fits, missing, taken};
-use crate::transfer::{download, unless_stopped, upload};
+use crate::transfer::{download, reuse, unless_stopped, upload, verify};
 
 /// Small requests that are under way at once.
 const REQUESTS_AT_ONCE: usize = 8;
@@ -57,6 +58,13 @@ impl Failure<'_> {
             }
         }
         Error::new(kind, message)
+    }
+
+    pub(crate) fn not_as_sent(&self, path: &Path) -> Error {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("{}: {path} does not read back as it was sent", self.url),
+        )
     }
 
     pub(crate) fn wrong_length(&self, path: &Path, found: u64, expected: u64) -> Error {
@@ -101,7 +109,7 @@ impl Bucket {
         name: &str,
         collections: &[String],
         stop: &StopSignal,
-    ) -> Result<SnapshotManifest> {
+    ) -> Result<(SnapshotManifest, Transfer)> {
         self.run(self.claim(name))?;
         let made = self.make(db, name, collections, stop);
         if made.is_err() {
@@ -117,26 +125,56 @@ impl Bucket {
         name: &str,
         names: &[String],
         stop: &StopSignal,
-    ) -> Result<SnapshotManifest> {
+    ) -> Result<(SnapshotManifest, Transfer)> {
         let staging = db.stage()?;
         let snapshot = db.snapshot_with(names, staging.path(), stop)?;
+        let earlier = self.earlier_files()?;
+        let mut transfer = Transfer::default();
         self.run(unless_stopped(stop, async {
             let disk = staging.disk();
+            let failure = self.failure();
             for (at, collection) in snapshot.collections.iter().enumerate() {
                 let folder = SnapshotManifest::folder(at);
                 for file in &collection.files {
                     let from = staging.path().join(&folder).join(&file.name);
                     let to = self.file(name, at, &file.name);
-                    upload(&self.objects, disk, &from, &to, &self.failure()).await?;
+                    let same = earlier
+                        .get(&(file.bytes, file.crc32c))
+                        .into_iter()
+                        .flatten();
+                    if file.is_sealed() && reuse(&self.objects, disk, &from, same, &to).await? {
+                        transfer.reused_bytes += file.bytes;
+                        continue;
+                    }
+                    upload(&self.objects, disk, &from, &to, &failure).await?;
+                    verify(&self.objects, &to, file, &failure).await?;
+                    transfer.uploaded_bytes += file.bytes;
                 }
             }
             let list = staging.path().join(SNAPSHOT_FILE);
             let to = self.path(name).join(SNAPSHOT_FILE);
-            upload(&self.objects, disk, &list, &to, &self.failure()).await
+            upload(&self.objects, disk, &list, &to, &failure).await
         }))?;
         // It is whole: a claim that stays is in nobody's way.
         let _ = self.run(async { Ok(self.objects.delete(&self.claim_path(name)).await) });
-        Ok(snapshot)
+        Ok((snapshot, transfer))
+    }
+
+    /// The files of all snapshots, by length and checksum.
+    fn earlier_files(&self) -> Result<BTreeMap<(u64, u32), Vec<Path>>> {
+        let mut earlier: BTreeMap<_, Vec<Path>> = BTreeMap::new();
+        for (name, snapshot) in self.list()? {
+            let Ok(snapshot) = snapshot else {
+                continue;
+            };
+            for (at, collection) in snapshot.collections.iter().enumerate() {
+                for file in &collection.files {
+                    let same = earlier.entry((file.bytes, file.crc32c)).or_default();
+                    same.push(self.file(&name, at, &file.name));
+                }
+            }
+        }
+        Ok(earlier)
     }
 
     /// Takes the name: of two that write a snapshot of one name the second is refused.
@@ -197,14 +235,12 @@ impl Bucket {
         &self,
         db: &Database,
         name: &str,
-        collection: Option<&str>,
-        restore_as: Option<&str>,
+        request: &RestoreRequest,
         stop: &StopSignal,
-    ) -> Result<Vec<CollectionSummary>> {
+    ) -> Result<Restored> {
         let (text, snapshot) = self.run(unless_stopped(stop, self.read(name)))?;
         // Before anything is fetched.
-        let chosen = snapshot.choose(collection, restore_as)?;
-        db.check_names_free(chosen.iter().map(|(_, name)| name.as_str()))?;
+        let plan = db.plan_restore(&snapshot, request, stop)?;
         let staging = db.stage()?;
         let disk = staging.disk();
         let root = staging.path();
@@ -212,12 +248,12 @@ impl Bucket {
         disk.create_dir(root)
             .map_err(|e| StorageError::io("create folder", root, e))?;
         self.run(unless_stopped(stop, async {
-            for (at, _) in &chosen {
-                let folder = root.join(SnapshotManifest::folder(*at));
+            for at in plan.of_snapshot() {
+                let folder = root.join(SnapshotManifest::folder(at));
                 disk.create_dir(&folder)
                     .map_err(|e| StorageError::io("create folder", &folder, e))?;
-                for file in snapshot.collections.get(*at).iter().flat_map(|c| &c.files) {
-                    let from = self.file(name, *at, &file.name);
+                for file in snapshot.collections.get(at).iter().flat_map(|c| &c.files) {
+                    let from = self.file(name, at, &file.name);
                     let to = folder.join(&file.name);
                     let fetched = download(&self.objects, &from, file.bytes, disk, &to, &failure);
                     fetched.await.map_err(|error| match error.kind() {
@@ -232,7 +268,7 @@ impl Bucket {
         let list = root.join(SNAPSHOT_FILE);
         disk.replace(&list, &text)
             .map_err(|e| StorageError::io("replace", &list, e))?;
-        db.restore(root, collection, restore_as, stop)
+        db.restore_with(root, request, stop)
     }
 
     pub(crate) fn delete(&self, name: &str) -> Result<()> {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use vecdb_engine::{
-    Database, Error, ErrorKind, Result, SNAPSHOT_FILE, SnapshotManifest, StopSignal,
+    Database, EarlierFiles, Error, ErrorKind, Result, SNAPSHOT_FILE, SnapshotManifest, StopSignal,
+    Transfer,
 };
 use vecdb_storage::disk::temporary_name;
 use vecdb_storage::{Disk, FileDisk, StorageError};
@@ -33,17 +34,22 @@ impl Folder {
         name: &str,
         collections: &[String],
         stop: &StopSignal,
-    ) -> Result<SnapshotManifest> {
+    ) -> Result<(SnapshotManifest, Transfer)> {
         let path = self.path(name);
-        db.snapshot_with(collections, &path, stop).map_err(|error| {
-            match error.kind() == ErrorKind::AlreadyExists {
-                true => taken(
-                    name,
-                    exists(&path.join(SNAPSHOT_FILE)),
-                    &self.root.display(),
-                ),
-                false => error.context(format_args!("snapshot {name:?}")),
+        let mut earlier = EarlierFiles::default();
+        for (other, snapshot) in self.list()? {
+            if let Ok(snapshot) = snapshot {
+                earlier.add(&self.path(&other), &snapshot);
             }
+        }
+        let made = db.snapshot_beside(collections, &path, &earlier, stop);
+        made.map_err(|error| match error.kind() == ErrorKind::AlreadyExists {
+            true => taken(
+                name,
+                exists(&path.join(SNAPSHOT_FILE)),
+                &self.root.display(),
+            ),
+            false => error.context(format_args!("snapshot {name:?}")),
         })
     }
 

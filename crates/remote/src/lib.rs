@@ -1,14 +1,15 @@
 //! Where snapshots are kept: a folder, or object storage. A face without async over a private runtime.
 //!
 //! ```no_run
-//! use vecdb_engine::{Database, Options, StopSignal};
+//! use vecdb_engine::{Database, Options, RestoreRequest, StopSignal};
 //! use vecdb_remote::SnapshotStore;
 //!
 //! # fn main() -> vecdb_engine::Result<()> {
 //! let db = Database::open("data", Options::default())?;
 //! let store = SnapshotStore::open("s3://backups/vecdb")?;
 //! let made = store.create(&db, None, &[], &StopSignal::default())?;
-//! store.restore(&db, &made.name, Some("products"), Some("products-before"), &StopSignal::default())?;
+//! let request = RestoreRequest::of("products").under("products-before");
+//! store.restore(&db, &made.name, &request, &StopSignal::default())?;
 //! # Ok(())
 //! # }
 //! ```

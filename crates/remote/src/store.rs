@@ -6,8 +6,8 @@ use std::fmt;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use vecdb_engine::{
-    CollectionSummary, Database, Error, ErrorKind, Result, SnapshotInfo, SnapshotManifest,
-    StopSignal,
+    CollectionSummary, Database, Error, ErrorKind, RestoreRequest, Restored, Result, SnapshotInfo,
+    SnapshotManifest, StopSignal,
 };
 
 use crate::bucket::Bucket;
@@ -55,7 +55,8 @@ impl SnapshotStore {
         })
     }
 
-    /// Copies collections of `db`, all where none is named, into the store. The time is the name where none is given.
+    /// Copies collections of `db`, all where none is named, into the store. The time is the name where none is given. Files
+    /// that the store has already, in another snapshot, are not sent again.
     ///
     /// # Errors
     /// `AlreadyExists` if the name is taken; see [`Database::snapshot`]. After an error nothing is left.
@@ -76,7 +77,11 @@ impl SnapshotStore {
             Place::Folder(folder) => folder.create(db, &name, collections, stop),
             Place::Bucket(bucket) => bucket.create(db, &name, collections, stop),
         };
-        Ok(info(&name, &snapshot?))
+        let (snapshot, transfer) = snapshot?;
+        Ok(SnapshotInfo {
+            transfer: Some(transfer),
+            ..info(&name, &snapshot)
+        })
     }
 
     /// All whole snapshots, oldest first. One that cannot be read is shown with the reason.
@@ -96,6 +101,7 @@ impl SnapshotStore {
                     points: 0,
                     broken: Some(error.to_string()),
                 }],
+                transfer: None,
             },
         };
         let mut snapshots: Vec<_> = found?.into_iter().map(show).collect();
@@ -103,22 +109,21 @@ impl SnapshotStore {
         Ok(snapshots)
     }
 
-    /// Adds the collections of a snapshot, or one of them, to `db`; see [`Database::restore`].
+    /// Adds the collections of a snapshot, or one of them, to `db`; see [`Database::restore_with`].
     ///
     /// # Errors
-    /// `NotFound` if there is no such snapshot, and those of [`Database::restore`].
+    /// `NotFound` if there is no such snapshot, and those of [`Database::restore_with`].
     pub fn restore(
         &self,
         db: &Database,
         name: &str,
-        collection: Option<&str>,
-        restore_as: Option<&str>,
+        request: &RestoreRequest,
         stop: &StopSignal,
-    ) -> Result<Vec<CollectionSummary>> {
+    ) -> Result<Restored> {
         check_name(name)?;
         match &self.place {
-            Place::Folder(folder) => db.restore(folder.path(name), collection, restore_as, stop),
-            Place::Bucket(bucket) => bucket.restore(db, name, collection, restore_as, stop),
+            Place::Folder(folder) => db.restore_with(folder.path(name), request, stop),
+            Place::Bucket(bucket) => bucket.restore(db, name, request, stop),
         }
         .map_err(|error| error.context(format_args!("snapshot {name:?}")))
     }
@@ -177,6 +182,7 @@ fn info(name: &str, snapshot: &SnapshotManifest) -> SnapshotInfo {
         created_at: snapshot.created_at,
         bytes: snapshot.bytes(),
         collections: snapshot.summaries(),
+        transfer: None,
     }
 }
 

@@ -5,10 +5,12 @@ use std::path::Path as FilePath;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStream, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
-use vecdb_engine::{Error, Result, StopSignal};
+use vecdb_engine::{Error, FILE_HEAD_BYTES, Result, SnapshotFile, StopSignal};
+use vecdb_storage::checksum::crc32c_seeded;
 use vecdb_storage::{Disk, StorageError};
 
 use crate::bucket::Failure;
@@ -72,6 +74,69 @@ pub(crate) async fn upload(
     stored.map(drop).map_err(|e| failure.of("store", to, e))
 }
 
+/// Has the store make `to` of one of `earlier`, if that has the content of the file `from`: the same first bytes, in which
+/// a file tells itself from all others, and, as their lists say, the same length and checksum. Whether there was one.
+pub(crate) async fn reuse(
+    objects: &dyn ObjectStore,
+    disk: &dyn Disk,
+    from: &FilePath,
+    earlier: impl Iterator<Item = &Path>,
+    to: &Path,
+) -> Result<bool> {
+    let file = disk
+        .open(from)
+        .map_err(|e| StorageError::io("open", from, e))?;
+    let mut head = vec![0; file.len().min(FILE_HEAD_BYTES) as usize];
+    file.read_at(0, &mut head)
+        .map_err(|e| StorageError::io("read", from, e))?;
+    for earlier in earlier {
+        // Whatever keeps the store from it, sending the file does as well.
+        let found = objects.get_range(earlier, 0..head.len() as u64).await;
+        if found.is_ok_and(|found| found == head)
+            && objects.copy(earlier, to).await.is_ok()
+            && let Ok(made) = objects.head(to).await
+            && made.size == file.len()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Reads back what was stored and compares it with the list of files.
+pub(crate) async fn verify(
+    objects: &dyn ObjectStore,
+    stored: &Path,
+    file: &SnapshotFile,
+    failure: &Failure<'_>,
+) -> Result<()> {
+    let (mut crc, mut bytes) = (0, 0);
+    let mut pieces = pieces(objects, stored, file.bytes);
+    while let Some(piece) = pieces
+        .try_next()
+        .await
+        .map_err(|e| failure.of("read back", stored, e))?
+    {
+        crc = crc32c_seeded(crc, &piece);
+        bytes += piece.len() as u64;
+    }
+    match (bytes, crc) == (file.bytes, file.crc32c) {
+        true => Ok(()),
+        false => Err(failure.not_as_sent(stored)),
+    }
+}
+
+/// An object in pieces, in their order.
+fn pieces<'a>(
+    objects: &'a dyn ObjectStore,
+    path: &'a Path,
+    bytes: u64,
+) -> impl TryStream<Ok = Bytes, Error = object_store::Error> + Unpin + 'a {
+    let ranges = (0..bytes.div_ceil(PIECE)).map(move |n| n * PIECE..bytes.min((n + 1) * PIECE));
+    let pieces = stream::iter(ranges).map(move |range| objects.get_range(path, range));
+    Box::pin(pieces.buffered(PIECES_AT_ONCE))
+}
+
 /// Fetches `from`, which must have `bytes` bytes, into the new file `to`.
 pub(crate) async fn download(
     objects: &dyn ObjectStore,
@@ -91,10 +156,7 @@ pub(crate) async fn download(
     let mut out = disk
         .create(to)
         .map_err(|e| StorageError::io("create", to, e))?;
-    let pieces = (0..bytes.div_ceil(PIECE)).map(|n| n * PIECE..bytes.min((n + 1) * PIECE));
-    let mut pieces = stream::iter(pieces)
-        .map(|range| objects.get_range(from, range))
-        .buffered(PIECES_AT_ONCE);
+    let mut pieces = pieces(objects, from, bytes);
     while let Some(piece) = pieces
         .try_next()
         .await

@@ -194,6 +194,11 @@ fn what_is_wrong_is_told_with_its_path_and_what_would_be_right() {
         ),
         ("storage: {path: ''}", &["storage.path", "a path"]),
         ("storage: {path: 7}", &["storage.path", "7"]),
+        ("storage: {archive: 7}", &["storage.archive", "text"]),
+        (
+            "storage: {archive_interval_seconds: 0}",
+            &["storage.archive_interval_seconds", "from 1"],
+        ),
         (
             "storage: {on_corruption: pass}",
             &["storage.on_corruption", "pass", "stop or skip"],

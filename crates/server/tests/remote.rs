@@ -8,9 +8,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    AdviceParams, CollectionConfig, Database, Durability, ErrorKind, Example, FacetRequest, Filter,
-    MetadataUpdate, Metric, Options, OrderBy, Point, RecommendRequest, RecommendStrategy, Result,
-    ScrollRequest, SearchRequest, SearchResponse, StopSignal,
+    AdviceParams, Archive, CollectionConfig, Database, Durability, ErrorKind, Example,
+    FacetRequest, Filter, MetadataUpdate, Metric, Options, OrderBy, Point, RecommendRequest,
+    RecommendStrategy, RestorePoint, RestoreRequest, Result, ScrollRequest, SearchRequest,
+    SearchResponse, StopSignal,
 };
 use vecdb_server::Server;
 use vecdb_server::config::Config;
@@ -28,7 +29,12 @@ struct Both {
 
 impl Both {
     fn new() -> Self {
+        Self::with_archives(false)
+    }
+
+    fn with_archives(archived: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let archive = |name: &str| archived.then(|| folder.path().join(name));
         let mut config = Config::default();
         let any = "127.0.0.1:0".parse().unwrap();
         config.listen.grpc = any;
@@ -37,6 +43,7 @@ impl Both {
         config.storage.path = folder.path().join("served");
         // With one thread a graph is the same each time.
         config.storage.background_threads = 1;
+        config.storage.archive = archive("log-served").map(|path| path.display().to_string());
         let server = Server::start(config).unwrap();
         assert!(server.wait_ready(PATIENCE), "{:?}", server.state());
         let options = RemoteOptions {
@@ -46,6 +53,7 @@ impl Both {
         let remote = Remote::connect(&server.grpc_address().to_string(), options).unwrap();
         let options = Options {
             threads: 1,
+            archive: archive("log-opened").map_or(Archive::Unchanged, Archive::Folder),
             ..Options::default()
         };
         let database = Database::open(folder.path().join("opened"), options).unwrap();
@@ -388,9 +396,10 @@ fn snapshots_are_made_and_restored() {
         .create_snapshot(None, &["c".to_owned()], stop)
         .unwrap();
     both.remote.delete_snapshot(&unnamed.name).unwrap();
-    both.both(|db| db.restore_snapshot("s", Some("c"), Some("again"), stop));
+    let again = RestoreRequest::of("c").under("again");
+    both.both(|db| db.restore_snapshot("s", &again, stop));
     assert_eq!(both.both(|db| db.count("again", None, stop)), 50);
-    both.refused(|db| db.restore_snapshot("s", None, None, stop));
+    both.refused(|db| db.restore_snapshot("s", &RestoreRequest::default(), stop));
     both.both(|db| db.delete_snapshot("s"));
     let error = both.remote.delete_snapshot("s").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
@@ -494,4 +503,61 @@ fn statements_say_the_same() {
             "{sql}"
         );
     }
+}
+
+#[test]
+fn both_restore_to_a_point_of_their_archive() {
+    let both = Both::with_archives(true);
+    let stop = &StopSignal::default();
+    both.both(|db| db.create_collection("c", CollectionConfig::new(3, Metric::L2)));
+    both.both(|db| db.upsert("c", vec![point(1)], None, stop));
+    for db in [&both.local as &dyn Backend, &both.remote] {
+        db.create_snapshot(Some("base"), &[], stop).unwrap();
+    }
+    let second = both.both(|db| db.upsert("c", vec![point(2)], None, stop));
+    both.both(|db| db.upsert("c", vec![point(3)], None, stop));
+    let request = |name: &str| RestoreRequest::of("c").under(name);
+    for (name, point, points) in [
+        ("then", RestorePoint::Sequence(second.position), 2),
+        ("now", RestorePoint::Latest, 3),
+    ] {
+        let request = request(name).until(point);
+        let reached = both.both(|db| {
+            let restored = db.restore_snapshot("base", &request, stop)?;
+            assert!(restored.time.is_some());
+            Ok((restored.collections, restored.sequence))
+        });
+        assert_eq!(reached.0[0].points, points);
+    }
+    let late = request("late").until(RestorePoint::Sequence(1_000));
+    for db in [&both.local as &dyn Backend, &both.remote] {
+        let error = db.restore_snapshot("base", &late, stop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(
+            error
+                .to_string()
+                .contains("covers the sequence numbers 1 to"),
+            "{error}"
+        );
+        let archive = db.status().unwrap().archive.unwrap();
+        assert!(archive.position >= second.position && archive.last_error.is_none());
+    }
+    let early = request("early").until(RestorePoint::Time(5));
+    let kind = |db: &dyn Backend| {
+        db.restore_snapshot("base", &early, stop)
+            .unwrap_err()
+            .kind()
+    };
+    assert_eq!(kind(&both.local), ErrorKind::InvalidArgument);
+    assert_eq!(kind(&both.remote), ErrorKind::InvalidArgument);
+    // Which folders a server reads is not for its callers to say.
+    let elsewhere = RestoreRequest {
+        archive: Some("/etc".into()),
+        ..request("x").until(RestorePoint::Latest)
+    };
+    let error = both
+        .remote
+        .restore_snapshot("base", &elsewhere, stop)
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }

@@ -23,6 +23,6 @@ pub use disk::{Access, Blob, DirEntry, Disk, DiskFile, DiskRead, FileDisk, Memor
 pub use error::StorageError;
 pub use section::{FileSummary, Section, SectionFile, SectionWriter, VerifyReport, verify_file};
 pub use wal::{
-    Durability, Log, OnCorruption, Position, Replay, Wal, WalFile, WalOptions, WalRecovery,
-    WalReport,
+    Durability, Log, LogPiece, OnCorruption, PieceEnd, Position, Replay, SealedFile, Wal, WalFile,
+    WalOptions, WalRecovery, WalReport,
 };

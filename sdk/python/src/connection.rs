@@ -15,15 +15,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
 use vecdb_engine::{
-    AdviceParams, CollectionConfig, Database, Error, ErrorKind, FacetRequest, Filter, GroupBy,
-    IndexSpec, MetadataUpdate, Options, OrderBy, RecommendRequest, Result, ScrollRequest,
-    SearchParams, SearchRequest, StopSignal,
+    AdviceParams, Archive, CollectionConfig, Database, Error, ErrorKind, FacetRequest, Filter,
+    GroupBy, IndexSpec, MetadataUpdate, Options, OrderBy, RecommendRequest, RestorePoint,
+    RestoreRequest, Result, ScrollRequest, SearchParams, SearchRequest, StopSignal,
 };
 
 use crate::error::{exception, invalid};
 use crate::json::json_of;
 use crate::load::Load;
-use crate::metadata::metadata_of;
+use crate::metadata::{metadata_of, micros_of};
 use crate::point::{examples_of, ids_of, whole};
 use crate::query;
 use crate::results;
@@ -64,6 +64,7 @@ impl Connection {
         threads: &Bound<'_, PyAny>,
         snapshots: Option<&str>,
         on_corruption: &str,
+        archive: Option<PathBuf>,
     ) -> PyResult<Self> {
         let options = Options {
             create_if_missing: create,
@@ -71,6 +72,11 @@ impl Connection {
             on_corruption: on_corruption
                 .parse()
                 .map_err(|error| exception(py, &error))?,
+            archive: match archive {
+                None => Archive::Unchanged,
+                Some(folder) if folder.as_os_str() == "off" => Archive::Off,
+                Some(folder) => Archive::Folder(folder),
+            },
             ..Options::default()
         };
         py.detach(|| {
@@ -619,17 +625,40 @@ impl Connection {
         results::report(py, &snapshots)
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
     fn restore_snapshot<'py>(
         &self,
         py: Python<'py>,
         name: &str,
-        collection: Option<&str>,
-        restore_as: Option<&str>,
+        collection: Option<String>,
+        restore_as: Option<String>,
+        to_sequence: Option<&Bound<'py, PyAny>>,
+        to_time: Option<&Bound<'py, PyAny>>,
+        to_latest: bool,
+        archive: Option<PathBuf>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;
+        let sequence = to_sequence.map(|n| whole(n, "to_sequence")).transpose()?;
+        let time = match to_time {
+            None => None,
+            Some(value) => {
+                let micros = micros_of(value)?;
+                Some(micros.ok_or_else(|| invalid(py, "to_time is no datetime"))?)
+            }
+        };
+        let request = RestoreRequest {
+            collection,
+            restore_as,
+            until: RestorePoint::of_parts(sequence, time, to_latest)
+                .map_err(|error| exception(py, &error))?,
+            archive,
+        };
         let restored = self.call_long(py, &stop, |backend| {
-            backend.restore_snapshot(name, collection, restore_as, &stop)
+            backend.restore_snapshot(name, &request, &stop)
         })?;
         results::report(py, &restored)
     }

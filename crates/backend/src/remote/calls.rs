@@ -3,8 +3,8 @@
 use vecdb_engine::{
     Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error,
     ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId,
-    RecommendRequest, Record, Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse,
-    SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    RecommendRequest, Record, RestoreRequest, Restored, Result, ScrollPage, ScrollRequest,
+    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
 use vecdb_sql::{Params, QueryResult};
@@ -347,19 +347,20 @@ impl Backend for Remote {
     fn restore_snapshot(
         &self,
         name: &str,
-        collection: Option<&str>,
-        restore_as: Option<&str>,
+        request: &RestoreRequest,
         stop: &StopSignal,
-    ) -> Result<Vec<CollectionSummary>> {
-        let request = v1::RestoreSnapshotRequest {
-            name: name.to_owned(),
-            collection: collection.unwrap_or_default().to_owned(),
-            restore_as: restore_as.unwrap_or_default().to_owned(),
-        };
+    ) -> Result<Restored> {
+        if request.archive.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a server restores from its own archive: name no folder",
+            ));
+        }
+        let request = convert::restore_request(name, request);
         let response = self.call(stop, |client| async move {
             client.restore_snapshot(request).await
         })?;
-        Ok(response.collections.into_iter().map(Into::into).collect())
+        Ok(response.into())
     }
 
     fn delete_snapshot(&self, name: &str) -> Result<()> {

@@ -434,6 +434,15 @@ Examples:
   vecdb storage compact --path ./data
   vecdb storage compact products --url http://localhost:6333";
 
+pub(crate) const STORAGE_ARCHIVE: &str = "\
+Examples:
+  vecdb storage archive --to /backup/log --path ./data
+  vecdb storage archive --path ./data
+  vecdb storage archive --off --path ./data
+
+Whoever opens the database from then on archives its log, before log files are removed. The folder belongs to this
+database alone. Snapshots made since, with the archive, lead to any later moment: see `vecdb snapshot restore`.";
+
 pub(crate) const STORAGE_INSPECT: &str = "\
 Examples:
   vecdb storage inspect --path ./data
@@ -467,7 +476,12 @@ Examples:
 pub(crate) const SNAPSHOT_RESTORE: &str = "\
 Examples:
   vecdb snapshot restore before-upgrade --store s3://bucket/vecdb
-  vecdb snapshot restore before-upgrade -c products --as products-old --url http://localhost:6333";
+  vecdb snapshot restore before-upgrade -c products --as products-old --url http://localhost:6333
+  vecdb snapshot restore nightly --path ./data-again --archive /backup/log --to-time 2026-11-30T12:00:00Z
+  vecdb snapshot restore nightly -c products --as products-then --to-sequence 1842
+
+To a point of the log goes only what was written while the database archived its log (`vecdb storage archive`), from a
+snapshot made since.";
 
 pub(crate) const SNAPSHOT_DELETE: &str = "\
 Examples:

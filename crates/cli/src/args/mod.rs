@@ -37,8 +37,8 @@ pub(crate) use query::{ShellArgs, SqlArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use snapshots::{SnapshotCommand, StoreArgs};
 pub(crate) use storage::{
-    StorageCommand, StorageInitArgs, StorageInsertArgs, StorageInspectArgs, StorageRecoverArgs,
-    StorageVerifyArgs,
+    StorageArchiveArgs, StorageCommand, StorageInitArgs, StorageInsertArgs, StorageInspectArgs,
+    StorageRecoverArgs, StorageVerifyArgs,
 };
 
 use std::path::PathBuf;

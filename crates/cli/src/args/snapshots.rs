@@ -1,6 +1,9 @@
 //! Flags of `snapshot`.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
+use vecdb_engine::RestorePoint;
 
 use super::help;
 
@@ -11,6 +14,32 @@ pub(crate) struct StoreArgs {
     /// Default: `snapshots` in the folder of the database. With --url the server's own store is used.
     #[arg(long, value_name = "LOCATION", env = "VECDB_SNAPSHOTS_LOCATION")]
     pub(crate) store: Option<String>,
+}
+
+/// How far a restore follows the archived log.
+#[derive(Debug, Args)]
+pub(crate) struct UntilArgs {
+    /// From the snapshot on, follow the archived log to this sequence number: the position of a write, as `storage
+    /// inspect` shows it.
+    #[arg(long, value_name = "N", group = "point")]
+    pub(crate) to_sequence: Option<u64>,
+    /// The same to a time, such as 2026-11-30T12:00:00Z: with all that was acknowledged by then and nothing later.
+    #[arg(long, value_name = "TIME", group = "point", value_parser = RestorePoint::at)]
+    pub(crate) to_time: Option<RestorePoint>,
+    /// The same to the end of the archive.
+    #[arg(long, group = "point")]
+    pub(crate) to_latest: bool,
+    /// Folder of the archive. Default: the one that the database writes to. With --url the server's own is used.
+    #[arg(long, value_name = "FOLDER", requires = "point")]
+    pub(crate) archive: Option<PathBuf>,
+}
+
+impl UntilArgs {
+    pub(crate) fn point(&self) -> Option<RestorePoint> {
+        let sequence = self.to_sequence.map(RestorePoint::Sequence);
+        let latest = self.to_latest.then_some(RestorePoint::Latest);
+        sequence.or(self.to_time).or(latest)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +72,8 @@ pub(crate) enum SnapshotCommand {
         /// The collection's name afterwards.
         #[arg(long = "as", value_name = "NAME", requires = "collection")]
         restore_as: Option<String>,
+        #[command(flatten)]
+        until: UntilArgs,
         #[command(flatten)]
         store: StoreArgs,
     },

@@ -24,6 +24,9 @@ pub(crate) enum StorageCommand {
         /// The collection. Default: all.
         name: Option<String>,
     },
+    /// Keep an archive of the log: set its folder, archive what was written so far, and show how it stands.
+    #[command(after_long_help = help::STORAGE_ARCHIVE)]
+    Archive(StorageArchiveArgs),
     /// Check every file: checksums, id maps, field indexes, graphs. Damage ends with exit code 8.
     #[command(after_long_help = help::VERIFY)]
     Verify(StorageVerifyArgs),
@@ -82,6 +85,16 @@ pub(crate) struct StorageRecoverArgs {
     /// Leave out the check of every file.
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StorageArchiveArgs {
+    /// Archive the log to this folder from now on; it is made where there is none.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: Option<PathBuf>,
+    /// Archive the log no more. What is archived stays.
+    #[arg(long, conflicts_with = "to")]
+    pub(crate) off: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection};
 use vecdb_engine::{
-    CollectionInfo, Database, Env, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate,
-    OnCorruption, Options, Point, PointId, Progress, RecommendRequest, Record, ScrollPage,
-    ScrollRequest, SearchRequest, SearchResponse, Silent, StopSignal, WriteResult,
+    Archive, CollectionInfo, Database, Env, Error, ErrorKind, FacetRequest, Facets, Filter,
+    MetadataUpdate, OnCorruption, Options, Point, PointId, Progress, RecommendRequest, Record,
+    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, Silent, StopSignal, WriteResult,
 };
 use vecdb_remote::SnapshotStore;
 
@@ -70,6 +70,38 @@ impl Session {
             opened: Opened::Folder(Local::new(Arc::new(database), None)),
             place: globals.path.display().to_string(),
         })
+    }
+
+    /// Opens the folder with this archive of its log, or speaks to the server, which has its own.
+    pub(crate) fn archiving(
+        console: &Console,
+        globals: &Globals,
+        archive: Archive,
+    ) -> Outcome<Self> {
+        if globals.server.url.is_some() {
+            if archive != Archive::Unchanged {
+                let what = "the archive of a server is its setting `storage.archive`";
+                return Err(Error::new(ErrorKind::InvalidArgument, what).into());
+            }
+            return Self::open(console, globals, Intent::Read);
+        }
+        let options = Options {
+            archive,
+            ..options(globals, Intent::Read)
+        };
+        let database = open_observed(globals, options, &Silent)?;
+        Ok(Self {
+            opened: Opened::Folder(Local::new(Arc::new(database), None)),
+            place: globals.path.display().to_string(),
+        })
+    }
+
+    /// Archives what was written so far, in a folder; a server does so by itself.
+    pub(crate) fn archive_log(&self) -> vecdb_engine::Result<()> {
+        match &self.opened {
+            Opened::Folder(local) => local.database().archive_log(),
+            Opened::Server(_) => Ok(()),
+        }
     }
 
     fn begin(

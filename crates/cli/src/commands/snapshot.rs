@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use serde_json::json;
-use vecdb_engine::{CollectionSummary, SnapshotInfo, StopSignal, Value as Metadatum};
+use vecdb_engine::{CollectionSummary, RestoreRequest, Restored, StopSignal};
 
 use super::session::{Intent, Session};
 use crate::args::{Globals, SnapshotCommand, StoreArgs};
 use crate::failure::Outcome;
-use crate::output::{Align, Bar, Console, Grid, bytes, count, plural, seconds, shorten};
+use crate::output::{Align, Bar, Console, Grid, bytes, count, date_time, plural, seconds, shorten};
 
 pub(crate) fn run(console: &Console, globals: &Globals, command: &SnapshotCommand) -> Outcome {
     match command {
@@ -22,29 +22,35 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &SnapshotComman
             name,
             collection,
             restore_as,
+            until,
             store,
         } => {
+            let request = RestoreRequest {
+                collection: collection.clone(),
+                restore_as: restore_as.clone(),
+                until: until.point(),
+                archive: until.archive.clone(),
+            };
             let started = Instant::now();
             let intent = Intent::Create;
             Session::with_store(console, globals, intent, store.store.as_deref())?.run(|session| {
                 let bar = Bar::new(console, "restoring", None);
-                let restored = session.backend().restore_snapshot(
-                    name,
-                    collection.as_deref(),
-                    restore_as.as_deref(),
-                    &StopSignal::default(),
-                )?;
+                let never = StopSignal::default();
+                let restored = session.backend().restore_snapshot(name, &request, &never)?;
                 drop(bar);
                 let time = started.elapsed().as_secs_f64();
                 console.json(&json!({
                     "snapshot": name,
-                    "collections": restored,
+                    "collections": restored.collections,
+                    "sequence": restored.sequence,
+                    "time": restored.time,
                     "restore_seconds": time,
                 }))?;
                 console.line(format_args!(
-                    "Restored from {name} in {}: {}.",
+                    "Restored from {name}{} in {}: {}.",
+                    reached(&restored),
                     seconds(time),
-                    names(&restored)
+                    names(&restored.collections)
                 ))
             })
         }
@@ -77,11 +83,14 @@ fn create(
         drop(bar);
         let time = started.elapsed().as_secs_f64();
         console.json(&json!({"snapshot": snapshot, "snapshot_seconds": time}))?;
+        let transfer = snapshot.transfer.unwrap_or_default();
         console.line(format_args!(
-            "Snapshot {} of {}: {} in {}.",
+            "Snapshot {} of {}: {} ({} written, {} reused) in {}.",
             snapshot.name,
             names(&snapshot.collections),
             bytes(snapshot.bytes),
+            bytes(transfer.uploaded_bytes),
+            bytes(transfer.reused_bytes),
             seconds(time)
         ))
     })
@@ -103,7 +112,7 @@ fn list(console: &Console, globals: &Globals, store: &StoreArgs) -> Outcome {
         for snapshot in &snapshots {
             grid.row([
                 snapshot.name.clone(),
-                made(snapshot),
+                date_time(snapshot.created_at),
                 bytes(snapshot.bytes),
                 shorten(&names(&snapshot.collections), 60),
             ]);
@@ -112,11 +121,15 @@ fn list(console: &Console, globals: &Globals, store: &StoreArgs) -> Outcome {
     })
 }
 
-/// When, as metadata date-times are written.
-fn made(snapshot: &SnapshotInfo) -> String {
-    match Metadatum::DateTime(snapshot.created_at).to_json() {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
+/// How far the log was followed.
+fn reached(restored: &Restored) -> String {
+    match (restored.sequence, restored.time) {
+        (None, _) => String::new(),
+        (Some(sequence), None) => format!(" to sequence number {sequence}"),
+        (Some(sequence), Some(time)) => {
+            let time = date_time(time);
+            format!(" to sequence number {sequence} (last write at {time})")
+        }
     }
 }
 

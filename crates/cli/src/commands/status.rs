@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::session::{Intent, Session};
+use super::storage::archive_line;
 use crate::args::Globals;
 use crate::failure::Outcome;
 use crate::output::{Console, Grid, bytes, count, seconds};
@@ -18,10 +19,15 @@ pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
             "memory_bytes": status.memory_bytes,
             "memory_bytes_max": status.memory_bytes_max,
             "recovery": status.recovery,
+            "archive": status.archive,
         }))?;
         let limit = status
             .memory_bytes_max
             .map_or(String::new(), |most| format!(" of at most {}", bytes(most)));
+        let archive = status
+            .archive
+            .as_ref()
+            .map_or("none".to_owned(), archive_line);
         console.grid(&Grid::facts([
             ("Database", session.place().to_owned()),
             ("Version", status.version.clone()),
@@ -43,6 +49,7 @@ pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
                     count(status.recovery.torn_bytes_cut)
                 ),
             ),
+            ("Archive of the log", archive),
         ]))
     })
 }

@@ -81,6 +81,14 @@ pub(crate) fn duration(time: Duration) -> String {
     seconds(time.as_secs_f64())
 }
 
+/// Microseconds since 1970 as metadata date-times are written.
+pub(crate) fn date_time(micros: i64) -> String {
+    match Value::DateTime(micros).to_json() {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
 /// [`duration`] of seconds.
 pub(crate) fn seconds(time: f64) -> String {
     match time {

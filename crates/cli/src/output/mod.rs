@@ -10,8 +10,8 @@ mod result;
 mod table;
 
 pub(crate) use format::{
-    bytes, count, decimal, duration, float, metadata_cell, numbers, percent, plural, rate, seconds,
-    shell_word, shorten,
+    bytes, count, date_time, decimal, duration, float, metadata_cell, numbers, percent, plural,
+    rate, seconds, shell_word, shorten,
 };
 pub(crate) use json::Console;
 pub(crate) use point::{HitJson, PointJson};

@@ -7,7 +7,7 @@ use super::{Inner, Manifest};
 use crate::error::{Error, Result};
 use crate::part::Part;
 use crate::segment::{SegmentEntry, SegmentId, SegmentWriter, SourceRow, write_live};
-use crate::snapshot::{PlacedFile, checksum_of, place};
+use crate::snapshot::{EarlierFiles, Placed, PlacedFile, checksum_of, place};
 use crate::stop::StopSignal;
 
 /// A copy is the first generation of a collection that has no log.
@@ -20,6 +20,7 @@ impl Inner {
         &self,
         state: &State,
         folder: &Path,
+        earlier: &EarlierFiles,
         stop: &StopSignal,
     ) -> Result<Vec<PlacedFile>> {
         let disk = self.shared.disk.as_ref();
@@ -31,11 +32,12 @@ impl Inner {
         for view in state.segments.iter().filter(|view| view.live_rows() > 0) {
             let mut entry = view.part.entry().clone();
             for file in entry.files() {
-                let crc32c = self.place(&file.name, folder, stop)?;
+                let Placed { crc32c, written } = self.place(&file.name, folder, earlier, stop)?;
                 placed.push(PlacedFile {
                     name: file.name.clone(),
                     bytes: file.bytes,
                     crc32c,
+                    written,
                 });
             }
             entry.live_rows = view.live_rows();
@@ -47,6 +49,7 @@ impl Inner {
                 name: file.name.clone(),
                 bytes: file.bytes,
                 crc32c: None,
+                written: true,
             }));
             segments.push(entry);
         }
@@ -58,6 +61,7 @@ impl Inner {
                 name: file.name.clone(),
                 bytes: file.bytes,
                 crc32c: None,
+                written: true,
             }));
             segments.push(entry);
         }
@@ -77,13 +81,21 @@ impl Inner {
             name: Manifest::FILE.to_owned(),
             bytes,
             crc32c: Some(crc),
+            written: true,
         });
         Ok(placed)
     }
 
-    fn place(&self, name: &str, folder: &Path, stop: &StopSignal) -> Result<Option<u32>> {
+    fn place(
+        &self,
+        name: &str,
+        folder: &Path,
+        earlier: &EarlierFiles,
+        stop: &StopSignal,
+    ) -> Result<Placed> {
         let disk = self.shared.disk.as_ref();
-        place(disk, &self.folder.join(name), &folder.join(name), stop).map_err(|error| {
+        let (from, to) = (self.folder.join(name), folder.join(name));
+        place(disk, &from, &to, earlier, stop).map_err(|error| {
             // Dropping a collection takes its files at once, whoever reads them.
             self.check_usable().err().unwrap_or(error)
         })

@@ -62,10 +62,11 @@ use parking_lot::{Condvar, Mutex};
 use search::{MaskCache, ResultCache, SearchCounters, SearchScratch};
 use serde::Serialize;
 use vecdb_filter::MetadataSchema;
-use vecdb_storage::{Disk, Position, Wal};
+use vecdb_storage::{Disk, Log, Position, Wal};
 use vecdb_vector::Kernels;
 
 use crate::batch::WriteBatch;
+use crate::clock::LogClock;
 use crate::database::Signals;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
@@ -89,6 +90,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<rayon::ThreadPool>,
     pub(crate) kernels: Kernels,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) clock: Arc<LogClock>,
 }
 
 pub(crate) struct Inner {
@@ -292,6 +294,10 @@ impl Inner {
             return Ok(());
         }
         let batch = WriteBatch::decode(bytes)?;
+        if self.log.get().is_none() {
+            // The database's own log; a restore follows another one.
+            self.shared.clock.note(batch.time_us);
+        }
         let expected = self.layout.row_bytes();
         for operation in &batch.operations {
             if let crate::batch::Operation::Upsert(row) = operation
@@ -339,6 +345,11 @@ impl Inner {
         &self.name
     }
 
+    /// Its number in the log.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
     /// The segments hold every write up to here.
     pub(crate) fn flushed(&self) -> Position {
         self.flushed.load(Ordering::Acquire)
@@ -381,6 +392,18 @@ impl Inner {
 
     pub(crate) fn snapshot(&self) -> Arc<State> {
         self.published.load_full()
+    }
+
+    /// The published state, and a position up to which it holds every write of the collection.
+    pub(crate) fn pin(&self) -> (Arc<State>, Position) {
+        let working = self.working.lock();
+        let state = self.snapshot();
+        let position = match self.log.get() {
+            // Nothing is under way, and while the lock is held nothing begins.
+            Some(log) if working.position == state.position => log.last(),
+            _ => state.position,
+        };
+        (state, position)
     }
 
     /// Refuses every further write; reads go on. Only opening the database again lifts it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use parking_lot::MutexGuard;
 use vecdb_filter::{Filter, Metadata, MetadataSchema};
@@ -225,7 +225,7 @@ impl Inner {
                 durability,
             });
         }
-        let batch = WriteBatch::new(self.id, now_us(), operations);
+        let batch = WriteBatch::new(self.id, self.shared.clock.now(), operations);
         let fields = match fields {
             Some(fields) if fields != *working.fields => Arc::new(fields),
             _ => working.fields.clone(),
@@ -359,10 +359,4 @@ impl Drop for Stall<'_> {
     fn drop(&mut self) {
         self.inner.status.lock().write_stall_micros += self.since.elapsed().as_micros() as u64;
     }
-}
-
-fn now_us() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_micros() as u64)
 }

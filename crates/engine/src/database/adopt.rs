@@ -4,18 +4,27 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use vecdb_storage::Disk;
 use vecdb_storage::disk::folder_of;
+use vecdb_storage::{Disk, Wal};
 
 use super::Database;
 use super::catalog::{CatalogEntry, collection_folder};
 use super::registry::{Named, Registry, Slot};
-use crate::collection::Inner;
+use crate::archive::Change;
+use crate::collection::{Inner, Shared};
 use crate::error::{Error, ErrorKind, Result};
 
 impl Database {
     pub(crate) fn disk(&self) -> &Arc<dyn Disk> {
         &self.registry.shared.disk
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.registry.shared
+    }
+
+    pub(crate) fn log(&self) -> &Arc<Wal> {
+        &self.registry.log
     }
 
     /// All collections, whether they can be opened or not.
@@ -55,7 +64,11 @@ impl Registry {
                 let _ = disk.remove_dir_all(&collection_folder(&self.root, entry.id));
             }
         })?;
-        next.write(disk, &self.root)?;
+        for CatalogEntry { name, id } in &added {
+            let name = name.clone();
+            self.note_event(&mut next, *id, Change::Restored { name })?;
+        }
+        self.write_catalog(&next)?;
         *catalog = next;
         let mut collections = self.collections.write();
         for (CatalogEntry { name, id }, inner) in added.into_iter().zip(opened) {

@@ -1,5 +1,5 @@
-//! The background threads of a database: one flushes, one merges, over all its collections; and right after the start one
-//! opens those that nobody has asked for yet.
+//! The background threads of a database: one flushes, one merges, over all its collections, and with an archive one
+//! archives the log; and right after the start one opens those that nobody has asked for yet.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use crate::stop::StopSignal;
 /// How often the threads look without being asked: for a full log, for collections gone quiet, to try again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 const MERGE_PATIENCE: Duration = Duration::from_millis(250);
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
     let spawn = |name: &str, work: fn(&Registry)| {
@@ -21,11 +22,22 @@ pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
             .spawn(move || work(&registry))
             .map_err(|e| Error::new(crate::ErrorKind::Io, format!("cannot start a thread: {e}")))
     };
-    Ok(vec![
+    let mut threads = vec![
         spawn("vecdb-flush", flush_loop)?,
         spawn("vecdb-merge", merge_loop)?,
         spawn("vecdb-open", Registry::open_all)?,
-    ])
+    ];
+    if registry.archiver.is_some() {
+        threads.push(spawn("vecdb-archive", archive_loop)?);
+    }
+    Ok(threads)
+}
+
+fn archive_loop(registry: &Registry) {
+    yield_to_others(FLUSH_NICENESS);
+    while registry.shared.signals.wait(ARCHIVE_PATIENCE) {
+        registry.archive_when_due();
+    }
 }
 
 /// Flushes yield to searches; writers that wait for one leave them the processor.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use vecdb_storage::{Disk, Position};
 
+use crate::archive::Event;
 use crate::document;
 use crate::error::Result;
 
@@ -23,6 +24,12 @@ pub(crate) struct Catalog {
     pub(crate) next_id: u32,
     /// Every write up to here is in segments: the log may begin after it.
     pub(crate) log_from: Position,
+    /// The folder of the log's archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) archive: Option<String>,
+    /// With an archive: collections that came and went and are not in it yet, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) events: Vec<Event>,
 }
 
 impl Catalog {

@@ -8,6 +8,7 @@
 //! ```
 
 mod adopt;
+mod archiving;
 mod background;
 mod catalog;
 mod recover;
@@ -30,11 +31,14 @@ use vecdb_index::{Progress, Silent};
 use vecdb_storage::{Log, StorageError};
 use vecdb_vector::Kernels;
 
+use crate::archive::ArchiveStatus;
+use crate::clock::LogClock;
 use crate::collection::{Collection, CollectionInfo, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Env, Options};
 use crate::schema::CollectionConfig;
 use crate::stop::StopSignal;
+use archiving::with_archive;
 use recover::refuse_foreign_folder;
 use registry::Registry;
 
@@ -87,6 +91,8 @@ pub struct Overview {
     pub broken: u64,
     /// How many nobody has asked for yet.
     pub unopened: u64,
+    /// The archive of the log, if there is one.
+    pub archive: Option<ArchiveStatus>,
 }
 
 impl fmt::Debug for Database {
@@ -144,14 +150,14 @@ impl Database {
             None => {
                 refuse_foreign_folder(disk.as_ref(), &root)?;
                 let catalog = Catalog {
-                    collections: Vec::new(),
                     next_id: 1,
-                    log_from: 0,
+                    ..Catalog::default()
                 };
                 catalog.write(disk.as_ref(), &root)?;
                 catalog
             }
         };
+        let catalog = with_archive(catalog, &options.archive, disk.as_ref(), &root)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.thread_count())
             .thread_name(|at| format!("vecdb-{at}"))
@@ -168,6 +174,7 @@ impl Database {
             pool: Arc::new(pool),
             kernels: Kernels::from_env()?,
             signals: Arc::new(Signals::default()),
+            clock: Arc::new(LogClock::default()),
         };
         let registry = Arc::new(Registry::recover(root, shared, catalog, progress)?);
         if registry.recovery.skipped > 0 {
@@ -274,6 +281,8 @@ impl Database {
         }
         let flush = |collection: &Inner| collection.flush().and_then(|()| collection.merge_tiny());
         let outcome = self.registry.flush_all(flush);
+        // The status is lost with the database, the log is not: what could not be archived stays for the next opening.
+        let _ = self.registry.archive_log(true);
         self.registry.trim_log(0);
         let log = &self.registry.log;
         // Collections opened elsewhere may still hold the log: it is made durable here and closed with the last of them.

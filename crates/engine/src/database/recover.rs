@@ -12,6 +12,7 @@ use super::Recovery;
 use super::catalog::{Catalog, CatalogEntry, collection_folder};
 use super::registry::{Named, Registry, Slot};
 use super::replay::replay;
+use crate::archive::Archiver;
 use crate::batch::WriteBatch;
 use crate::collection::{Inner, Shared};
 use crate::error::{Error, ErrorKind, Result};
@@ -39,6 +40,7 @@ impl Registry {
         let dir = root.join("wal");
         let options = WalOptions {
             on_corruption: shared.options.on_corruption.for_log(),
+            keep_all: catalog.archive.is_some(),
             ..WalOptions::default()
         };
         let total = bytes_in(shared.disk.as_ref(), &dir);
@@ -79,6 +81,13 @@ impl Registry {
             (None, _) => error.into(),
         })?;
         progress.advance(total, total);
+        let archiver = catalog.archive.as_ref().map(|folder| {
+            // Until the archive was looked at nobody knows what it lacks.
+            let newest = log.newest_file().map(|(serial, _)| serial);
+            let resume_at = newest.filter(|_| recovery.skipped > 0);
+            log.hold_from(resume_at.unwrap_or(0));
+            Archiver::new(PathBuf::from(folder), resume_at)
+        });
         let log_end = log.last();
         for inner in replayed.collections.values().flatten() {
             inner.check_reach(log_end)?;
@@ -103,6 +112,7 @@ impl Registry {
                 torn_bytes_cut: recovery.torn_bytes_cut,
                 skipped: recovery.skipped,
             },
+            archiver,
             collections: RwLock::new(collections),
             catalog: Mutex::new(catalog),
         })

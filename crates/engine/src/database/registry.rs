@@ -9,6 +9,7 @@ use vecdb_storage::{Log, Position, Wal};
 
 use super::catalog::{Catalog, CatalogEntry, collection_folder};
 use super::{CollectionSummary, Overview, Recovery};
+use crate::archive::{Archiver, Change};
 use crate::collection::{Collection, Inner, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::{CollectionConfig, check_collection_name};
@@ -63,6 +64,8 @@ pub(super) struct Registry {
     /// Where the log ended when the database was opened.
     pub(super) log_end: Position,
     pub(super) recovery: Recovery,
+    /// Where the log is archived, if it is.
+    pub(super) archiver: Option<Archiver>,
     /// By name. Written while a collection is created or dropped.
     pub(super) collections: RwLock<BTreeMap<String, Named>>,
     pub(super) catalog: Mutex<Catalog>,
@@ -80,7 +83,10 @@ impl Registry {
     }
 
     pub(super) fn overview(&self) -> Overview {
-        let mut overview = Overview::default();
+        let mut overview = Overview {
+            archive: self.archive_status(),
+            ..Overview::default()
+        };
         let mut open = Vec::new();
         for named in self.collections.read().values() {
             match named.slot.get() {
@@ -203,9 +209,14 @@ impl Registry {
             disk.remove_dir_all(&folder)
                 .map_err(|e| Error::io("remove folder", &folder, e))?;
         }
-        let inner = Inner::create(self.shared.clone(), name, id, &folder, config)?;
+        let inner = Inner::create(self.shared.clone(), name, id, &folder, config.clone())?;
         inner.attach(self.log.clone());
-        next.write(disk, &self.root)?;
+        let change = Change::Created {
+            name: name.to_owned(),
+            config,
+        };
+        self.note_event(&mut next, id, change)?;
+        self.write_catalog(&next)?;
         *catalog = next;
         let inner = Arc::new(inner);
         let named = Named::new(id, Some(Slot::Open(inner.clone())));
@@ -219,7 +230,8 @@ impl Registry {
         let named = named.ok_or_else(|| self.not_found(name))?;
         let mut next = catalog.clone();
         next.collections.retain(|entry| entry.id != named.id);
-        let written = next.write(self.shared.disk.as_ref(), &self.root);
+        self.note_event(&mut next, named.id, Change::Dropped)?;
+        let written = self.write_catalog(&next);
         // One that nobody has opened is not opened any more; one that is being opened is waited for.
         let slot = named.slot.get_or_init(|| {
             let gone = Error::new(ErrorKind::NotFound, "it was being dropped");
@@ -276,10 +288,11 @@ impl Registry {
         if needed <= catalog.log_from || freed < bytes_min {
             return;
         }
-        let next = Catalog {
+        let mut next = Catalog {
             log_from: needed,
             ..catalog.clone()
         };
+        self.forget_events(&mut next);
         // The catalog first: a log that begins later than it says is taken for damaged. A log that stays longer than
         // needed is no harm, and is tried again.
         if next.write(self.shared.disk.as_ref(), &self.root).is_ok() {

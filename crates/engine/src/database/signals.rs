@@ -1,6 +1,6 @@
 //! How writers wake the background threads.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -40,15 +40,23 @@ impl Signals {
 
     /// Waits for a flush wish, at most `patience`; `false` to stop.
     pub(crate) fn wait_for_flush(&self, patience: Duration) -> bool {
-        self.wait(patience, |wanted| std::mem::take(&mut wanted.flush))
+        self.wait_for(patience, |wanted| std::mem::take(&mut wanted.flush))
     }
 
     /// Waits for a merge wish, at most `patience`; `false` to stop.
     pub(crate) fn wait_for_merge(&self, patience: Duration) -> bool {
-        self.wait(patience, |wanted| std::mem::take(&mut wanted.merge))
+        self.wait_for(patience, |wanted| std::mem::take(&mut wanted.merge))
     }
 
-    fn wait(&self, patience: Duration, mut take: impl FnMut(&mut Wanted) -> bool) -> bool {
+    /// Waits for `patience`; `false` to stop.
+    pub(crate) fn wait(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        let mut wanted = self.wanted.lock();
+        while !wanted.stop && !self.changed.wait_until(&mut wanted, until).timed_out() {}
+        !wanted.stop
+    }
+
+    fn wait_for(&self, patience: Duration, mut take: impl FnMut(&mut Wanted) -> bool) -> bool {
         let mut wanted = self.wanted.lock();
         if !wanted.stop && !take(&mut wanted) {
             self.changed.wait_for(&mut wanted, patience);

@@ -9,7 +9,8 @@ use vecdb_storage::disk::temporary_name;
 use vecdb_storage::{Disk, verify_file};
 
 use super::{
-    PlacedFile, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotManifest, checksum_of,
+    CollectionLog, EarlierFiles, PlacedFile, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile,
+    SnapshotLog, SnapshotManifest, Transfer, checksum_of,
 };
 use crate::collection::Manifest;
 use crate::database::Database;
@@ -41,58 +42,111 @@ impl Database {
         into: impl AsRef<Path>,
         stop: &StopSignal,
     ) -> Result<SnapshotManifest> {
+        let made = self.snapshot_beside(collections, into, &EarlierFiles::default(), stop);
+        Ok(made?.0)
+    }
+
+    /// [`Self::snapshot_with`]; where the database's files cannot be given second names, those of `earlier` snapshots
+    /// are if they have the same content. Also tells what had to be written.
+    pub fn snapshot_beside(
+        &self,
+        collections: &[String],
+        into: impl AsRef<Path>,
+        earlier: &EarlierFiles,
+        stop: &StopSignal,
+    ) -> Result<(SnapshotManifest, Transfer)> {
         let into = into.as_ref();
-        let names = self.snapshot_names(collections)?;
+        let (names, log) = self.snapshot_names(collections)?;
         let disk = self.disk().as_ref();
         let existed = disk
             .exists(into)
             .map_err(|e| Error::io("look for", into, e))?;
         claim(disk, into)?;
-        let made = self.fill(&names, disk, into, stop);
+        let made = self.fill(
+            &names,
+            log,
+            Place {
+                disk,
+                into,
+                earlier,
+            },
+            stop,
+        );
         if made.is_err() {
             clean_up(disk, into, existed);
         }
         made
     }
 
-    fn snapshot_names(&self, collections: &[String]) -> Result<Vec<String>> {
-        if collections.is_empty() {
-            return Ok(self.names());
-        }
+    /// The collections, and where the database stands in its log if that is archived.
+    fn snapshot_names(&self, collections: &[String]) -> Result<(Vec<String>, Option<SnapshotLog>)> {
         let mut seen = BTreeSet::new();
-        match collections.iter().find(|name| !seen.insert(name.as_str())) {
-            Some(twice) => Err(Error::invalid(format!(
+        if let Some(twice) = collections.iter().find(|name| !seen.insert(name.as_str())) {
+            return Err(Error::invalid(format!(
                 "collection {twice:?} is named twice; name each once"
-            ))),
-            None => Ok(collections.to_vec()),
+            )));
         }
+        let (all, log) = self.names_and_log();
+        Ok(match collections.is_empty() {
+            true => (all, log),
+            false => {
+                let part = log.map(|log| SnapshotLog {
+                    whole: false,
+                    ..log
+                });
+                (collections.to_vec(), part)
+            }
+        })
     }
 
     fn fill(
         &self,
         names: &[String],
-        disk: &dyn Disk,
-        into: &Path,
+        log: Option<SnapshotLog>,
+        place: Place<'_>,
         stop: &StopSignal,
-    ) -> Result<SnapshotManifest> {
+    ) -> Result<(SnapshotManifest, Transfer)> {
+        let Place {
+            disk,
+            into,
+            earlier,
+        } = place;
         let open = names.iter().map(|name| self.collection(name));
         let open = open.collect::<Result<Vec<_>>>()?;
         // All at nearly the same moment, before the first byte is copied. A state holds its files.
-        let pinned: Vec<_> = open.iter().map(|c| (c, c.inner.snapshot())).collect();
+        let pinned: Vec<_> = open.iter().map(|c| (c, c.inner.pin())).collect();
+        // What the log may still lose must not be in a snapshot that the log is to go on from. One whose log does not take
+        // it is a snapshot all the same.
+        let reached = pinned.iter().map(|(_, (_, position))| *position).max();
+        let log = log.filter(|log| self.sync_log(reached.unwrap_or(0).max(log.position)));
         let created_at = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_micros() as i64);
         let mut placed = Vec::with_capacity(pinned.len());
-        for (at, (collection, state)) in pinned.into_iter().enumerate() {
+        for (at, (collection, (state, position))) in pinned.into_iter().enumerate() {
             let folder = into.join(SnapshotManifest::folder(at));
-            let files = collection.inner.copy_state(&state, &folder, stop)?;
-            placed.push((collection.name(), state.live_rows(), folder, files));
+            let files = collection
+                .inner
+                .copy_state(&state, &folder, earlier, stop)?;
+            let place = log.as_ref().map(|_| CollectionLog {
+                id: collection.inner.id(),
+                position,
+            });
+            placed.push((collection.name(), state.live_rows(), folder, files, place));
         }
         let mut snapshot = SnapshotManifest {
             created_at,
             collections: Vec::with_capacity(placed.len()),
+            log,
         };
-        for (name, points, folder, files) in placed {
+        let mut transfer = Transfer::default();
+        for (name, points, folder, files, log) in placed {
+            for file in &files {
+                match file.written {
+                    true => transfer.uploaded_bytes += file.bytes,
+                    false => transfer.reused_bytes += file.bytes,
+                }
+            }
             let files = files
                 .into_iter()
                 .map(|file| seal(disk, &folder, file, stop));
@@ -100,13 +154,22 @@ impl Database {
                 name: name.to_owned(),
                 points,
                 files: files.collect::<Result<_>>()?,
+                log,
             });
         }
         let path = into.join(SNAPSHOT_FILE);
         disk.replace(&path, &snapshot.text())
             .map_err(|e| Error::io("replace", &path, e))?;
-        Ok(snapshot)
+        Ok((snapshot, transfer))
     }
+}
+
+/// Where a snapshot goes.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    disk: &'a dyn Disk,
+    into: &'a Path,
+    earlier: &'a EarlierFiles,
 }
 
 /// Makes the folder and takes it: of two snapshots into one folder the second is refused.

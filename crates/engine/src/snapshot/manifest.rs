@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use vecdb_storage::checksum::crc32c;
 use vecdb_storage::{Disk, FileDisk};
 
+use super::Transfer;
 use crate::collection::Manifest;
 use crate::database::{CollectionSummary, Database};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +17,8 @@ use crate::schema::check_collection_name;
 /// The file that makes a folder a snapshot.
 pub const SNAPSHOT_FILE: &str = "SNAPSHOT.json";
 
-const FORMAT: u32 = 1;
+/// With places in the log; without any it is 1, which older programs read.
+const FORMAT: u32 = 2;
 
 /// A snapshot in a store.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,8 @@ pub struct SnapshotInfo {
     pub bytes: u64,
     /// The collections in it.
     pub collections: Vec<CollectionSummary>,
+    /// What making it took; `None` of one that was made before.
+    pub transfer: Option<Transfer>,
 }
 
 /// What is in a snapshot.
@@ -39,6 +43,21 @@ pub struct SnapshotManifest {
     pub created_at: i64,
     /// The collections; the first lies in the folder `collections/1`, the second in `collections/2` and so on.
     pub collections: Vec<SnapshotCollection>,
+    /// Where it stands in the log of a database that archives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<SnapshotLog>,
+}
+
+/// Where a snapshot stands in the log of its database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotLog {
+    /// The uuid of the log file that was written to at that time, in hexadecimal.
+    pub file: String,
+    /// Collections that came or went up to this position did so before the snapshot.
+    pub position: u64,
+    /// All collections of the database are in it.
+    pub whole: bool,
 }
 
 /// A collection in a snapshot.
@@ -51,6 +70,19 @@ pub struct SnapshotCollection {
     pub points: u64,
     /// All files of its folder.
     pub files: Vec<SnapshotFile>,
+    /// Where it stands in the log; in every collection or in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<CollectionLog>,
+}
+
+/// Where a collection of a snapshot stands in the log of its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CollectionLog {
+    /// Its number in the log.
+    pub id: u32,
+    /// Every write to it up to this position is in the snapshot.
+    pub position: u64,
 }
 
 /// A file of a snapshot.
@@ -87,6 +119,13 @@ impl Database {
     /// `NotFound` where there is no whole snapshot, `Corrupt`, or `Unsupported` if a newer version made it.
     pub fn read_snapshot(folder: impl AsRef<Path>) -> Result<SnapshotManifest> {
         SnapshotManifest::read(&FileDisk, folder.as_ref())
+    }
+}
+
+impl SnapshotFile {
+    /// Whether it is a section file, which tells itself from all others by its first bytes.
+    pub fn is_sealed(&self) -> bool {
+        self.name != Manifest::FILE
     }
 }
 
@@ -175,7 +214,9 @@ impl SnapshotManifest {
             ));
         }
         let document: Document = serde_json::from_slice(text).map_err(|e| corrupt(&e))?;
-        if document.crc32c != document.snapshot.checksum() {
+        let whole = document.format == document.snapshot.format()
+            && document.crc32c == document.snapshot.checksum();
+        if !whole {
             return Err(corrupt(&"its checksum does not match its content"));
         }
         document.snapshot.check().map_err(|what| corrupt(&what))?;
@@ -184,12 +225,19 @@ impl SnapshotManifest {
 
     pub(super) fn text(&self) -> Vec<u8> {
         let document = Document {
-            format: FORMAT,
+            format: self.format(),
             crc32c: self.checksum(),
             snapshot: self.clone(),
         };
         // Strings and numbers only: there is nothing that could not be written.
         serde_json::to_vec_pretty(&document).unwrap_or_default()
+    }
+
+    fn format(&self) -> u32 {
+        match &self.log {
+            Some(_) => FORMAT,
+            None => 1,
+        }
     }
 
     fn checksum(&self) -> u32 {
@@ -278,7 +326,9 @@ mod tests {
                 name: "products".to_owned(),
                 points: 3,
                 files: vec![file("MANIFEST"), file("00000000000000a1.rows")],
+                log: None,
             }],
+            log: None,
         }
     }
 
@@ -300,6 +350,21 @@ mod tests {
                 "{at}"
             );
         }
+    }
+
+    #[test]
+    fn places_in_the_log_are_a_format_of_their_own() {
+        let mut sample = sample();
+        let text = |sample: &SnapshotManifest| String::from_utf8(sample.text()).unwrap();
+        assert!(text(&sample).contains(r#""format": 1"#) && !text(&sample).contains("log"));
+        sample.log = Some(SnapshotLog {
+            file: "00112233445566778899aabbccddeeff".to_owned(),
+            position: 7,
+            whole: true,
+        });
+        sample.collections[0].log = Some(CollectionLog { id: 3, position: 8 });
+        assert!(text(&sample).contains(r#""format": 2"#));
+        assert_eq!(parse(&sample).unwrap(), sample);
     }
 
     #[test]

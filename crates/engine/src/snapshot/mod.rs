@@ -9,17 +9,26 @@
 //!   only. Nothing waits for the copy, and the copy waits for nothing: the state holds its files as long as it lives.
 //! - A folder without SNAPSHOT.json is no snapshot.
 //! - Sealed files are never written again, so a second name for one is as good as a copy of it.
+//! - A restore to a point of the log is one of the snapshot, whose collections take what the archived log has up to there
+//!   before they are added.
 //! - A restore adds all the collections it was asked for or none, also across a crash.
 
 mod create;
 mod files;
+mod follow;
 mod manifest;
+mod plan;
+mod request;
 mod restore;
 mod staging;
 
-pub(crate) use files::{PlacedFile, checksum_of, place};
+pub use files::{EarlierFiles, FILE_HEAD_BYTES, Transfer};
+pub(crate) use files::{Placed, PlacedFile, checksum_of, place};
 pub use manifest::{
-    SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotManifest,
+    CollectionLog, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotLog,
+    SnapshotManifest,
 };
+pub use plan::RestorePlan;
+pub use request::{RestorePoint, RestoreRequest, Restored};
 pub use staging::Staging;
 pub(crate) use staging::remove_staging;

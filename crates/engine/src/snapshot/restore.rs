@@ -5,7 +5,11 @@ use std::path::Path;
 
 use vecdb_storage::{Disk, verify_file};
 
-use super::{SnapshotCollection, SnapshotFile, SnapshotManifest, checksum_of, place};
+use super::plan::Base;
+use super::{
+    EarlierFiles, RestoreRequest, Restored, SnapshotCollection, SnapshotFile, SnapshotManifest,
+    checksum_of, place,
+};
 use crate::collection::Manifest;
 use crate::database::{CollectionSummary, Database};
 use crate::error::{Error, ErrorKind, Result};
@@ -25,27 +29,63 @@ impl Database {
         restore_as: Option<&str>,
         stop: &StopSignal,
     ) -> Result<Vec<CollectionSummary>> {
+        let request = RestoreRequest {
+            collection: collection.map(str::to_owned),
+            restore_as: restore_as.map(str::to_owned),
+            ..RestoreRequest::default()
+        };
+        Ok(self.restore_with(from, &request, stop)?.collections)
+    }
+
+    /// [`Self::restore`]; from the snapshot on, the archived log is followed to the point that `request` names.
+    ///
+    /// # Errors
+    /// Those of [`Self::restore`]; `InvalidArgument` if the point is before the snapshot, `NotFound` if the archive does
+    /// not reach it, which says what it covers.
+    pub fn restore_with(
+        &self,
+        from: impl AsRef<Path>,
+        request: &RestoreRequest,
+        stop: &StopSignal,
+    ) -> Result<Restored> {
         let from = from.as_ref();
         let disk = self.disk().as_ref();
         let snapshot = SnapshotManifest::read(disk, from)?;
-        let chosen = snapshot.choose(collection, restore_as)?;
-        self.check_names_free(chosen.iter().map(|(_, name)| name.as_str()))?;
+        let plan = self.plan_restore(&snapshot, request, stop)?;
         let staging = self.stage()?;
-        let mut staged = Vec::with_capacity(chosen.len());
-        let mut restored = Vec::with_capacity(chosen.len());
-        for (at, name) in chosen {
-            let Some(collection) = snapshot.collections.get(at) else {
-                continue;
-            };
-            let source = from.join(SnapshotManifest::folder(at));
-            let target = staging.path().join((at + 1).to_string());
-            stage_collection(disk, collection, &source, &target, stop)?;
-            restored.push(CollectionSummary {
-                name: name.clone(),
-                points: collection.points,
+        let mut staged = Vec::with_capacity(plan.collections.len());
+        let mut restored = Restored::default();
+        for (number, planned) in plan.collections.iter().enumerate() {
+            let target = staging.path().join((number + 1).to_string());
+            let mut points = 0;
+            match &planned.base {
+                Base::Snapshot(at) => {
+                    let Some(collection) = snapshot.collections.get(*at) else {
+                        continue;
+                    };
+                    let source = from.join(SnapshotManifest::folder(*at));
+                    stage_collection(disk, collection, &source, &target, stop)?;
+                    points = collection.points;
+                }
+                Base::Empty(config) => self.stage_empty(&planned.name, config, &target)?,
+                // Refused by the plan.
+                Base::Elsewhere => continue,
+            }
+            restored.collections.push(CollectionSummary {
+                name: planned.name.clone(),
+                points,
                 broken: None,
             });
-            staged.push((name, target));
+            staged.push((planned.name.clone(), target));
+        }
+        if let Some(along) = &plan.log {
+            let folders = staged.iter().map(|(_, folder)| folder.as_path());
+            let followed = self.follow_log(along, plan.collections.iter().zip(folders), stop)?;
+            restored.sequence = Some(along.to);
+            restored.time = followed.time;
+            for (summary, points) in restored.collections.iter_mut().zip(followed.points) {
+                summary.points = points;
+            }
         }
         self.adopt(&staged)?;
         Ok(restored)
@@ -119,8 +159,8 @@ fn stage_file(
     stop: &StopSignal,
 ) -> Result<()> {
     let (from, to) = (source.join(&file.name), target.join(&file.name));
-    let copied = place(disk, &from, &to, stop)?;
-    check(&from, file, || match copied {
+    let copied = place(disk, &from, &to, &EarlierFiles::default(), stop)?;
+    check(&from, file, || match copied.crc32c {
         Some(crc) => Ok((file.bytes, crc)),
         None => checksum_of(disk, &to, stop),
     })?;

@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 
 /// Reads an RFC 3339 date-time with offset, or a plain date, which means its midnight in UTC.
 /// Finer parts than a microsecond are cut off. The error says what was wrong.
-pub(crate) fn parse(text: &str) -> Result<i64, String> {
+pub fn parse(text: &str) -> Result<i64, String> {
     let moment = if text.len() == "2026-01-31".len() {
         text.parse::<civil::Date>()
             .and_then(|date| TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0)))

@@ -16,6 +16,7 @@ use crate::schema::FieldKind;
 use std::collections::BTreeMap;
 
 pub use codec::{decode_field, decode_metadata, encode_metadata};
+pub use datetime::parse as parse_date_time;
 pub(crate) use json::json_type;
 pub use json::{MetadataNode, metadata_from_json, metadata_to_json, nest_metadata};
 pub use order::SortValue;

@@ -1,6 +1,9 @@
-//! What checks, recovery and snapshots report.
+//! What checks, recovery, the archive and snapshots report, and what a restore is asked for.
 
-use vecdb_engine::{CollectionSummary, Recovery, SnapshotInfo, VerifyReport};
+use vecdb_engine::{
+    ArchiveStatus, CollectionSummary, Error, Recovery, RestorePoint, RestoreRequest, Restored,
+    SnapshotInfo, Transfer, VerifyReport,
+};
 
 use crate::v1;
 
@@ -62,6 +65,84 @@ impl From<Recovery> for v1::Recovery {
     }
 }
 
+impl From<v1::ArchiveStatus> for ArchiveStatus {
+    fn from(message: v1::ArchiveStatus) -> Self {
+        ArchiveStatus {
+            folder: message.folder,
+            position: message.position,
+            time: message.time,
+            waiting_bytes: message.waiting_bytes,
+            failures: message.failures,
+            last_error: message.last_error,
+        }
+    }
+}
+
+impl From<ArchiveStatus> for v1::ArchiveStatus {
+    fn from(status: ArchiveStatus) -> Self {
+        v1::ArchiveStatus {
+            folder: status.folder,
+            position: status.position,
+            time: status.time,
+            waiting_bytes: status.waiting_bytes,
+            failures: status.failures,
+            last_error: status.last_error,
+        }
+    }
+}
+
+/// The message that asks for a restore of the snapshot `name`. The folder of an archive has no place in it.
+pub fn restore_request(name: &str, request: &RestoreRequest) -> v1::RestoreSnapshotRequest {
+    let (mut to_sequence, mut to_time) = (None, None);
+    match request.until {
+        Some(RestorePoint::Sequence(number)) => to_sequence = Some(number),
+        Some(RestorePoint::Time(time)) => to_time = Some(time),
+        Some(RestorePoint::Latest) | None => {}
+    }
+    v1::RestoreSnapshotRequest {
+        name: name.to_owned(),
+        collection: request.collection.clone().unwrap_or_default(),
+        restore_as: request.restore_as.clone().unwrap_or_default(),
+        to_sequence,
+        to_time,
+        to_latest: request.until == Some(RestorePoint::Latest),
+    }
+}
+
+impl TryFrom<v1::RestoreSnapshotRequest> for RestoreRequest {
+    type Error = Error;
+
+    fn try_from(message: v1::RestoreSnapshotRequest) -> Result<Self, Error> {
+        let some = |text: String| (!text.is_empty()).then_some(text);
+        Ok(RestoreRequest {
+            collection: some(message.collection),
+            restore_as: some(message.restore_as),
+            until: RestorePoint::of_parts(message.to_sequence, message.to_time, message.to_latest)?,
+            archive: None,
+        })
+    }
+}
+
+impl From<v1::RestoreSnapshotResponse> for Restored {
+    fn from(message: v1::RestoreSnapshotResponse) -> Self {
+        Restored {
+            collections: message.collections.into_iter().map(Into::into).collect(),
+            sequence: message.sequence,
+            time: message.time,
+        }
+    }
+}
+
+impl From<Restored> for v1::RestoreSnapshotResponse {
+    fn from(restored: Restored) -> Self {
+        v1::RestoreSnapshotResponse {
+            collections: restored.collections.into_iter().map(Into::into).collect(),
+            sequence: restored.sequence,
+            time: restored.time,
+        }
+    }
+}
+
 impl From<v1::SnapshotInfo> for SnapshotInfo {
     fn from(message: v1::SnapshotInfo) -> Self {
         let collections = message.collections.into_iter();
@@ -70,6 +151,10 @@ impl From<v1::SnapshotInfo> for SnapshotInfo {
             created_at: message.created_at,
             bytes: message.bytes,
             collections: collections.map(CollectionSummary::from).collect(),
+            transfer: message.transfer.map(|transfer| Transfer {
+                uploaded_bytes: transfer.uploaded_bytes,
+                reused_bytes: transfer.reused_bytes,
+            }),
         }
     }
 }
@@ -81,6 +166,10 @@ impl From<SnapshotInfo> for v1::SnapshotInfo {
             created_at: snapshot.created_at,
             bytes: snapshot.bytes,
             collections: snapshot.collections.into_iter().map(Into::into).collect(),
+            transfer: snapshot.transfer.map(|transfer| v1::SnapshotTransfer {
+                uploaded_bytes: transfer.uploaded_bytes,
+                reused_bytes: transfer.reused_bytes,
+            }),
         }
     }
 }

@@ -22,6 +22,7 @@ mod tests;
 mod values;
 mod writes;
 
+pub use admin::restore_request;
 pub use points::{get_response, ids, points, records};
 pub use query::params;
 pub use search::searches;

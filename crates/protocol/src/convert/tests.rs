@@ -7,8 +7,9 @@ use vecdb_engine::{
     Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
     Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets, Filter,
     HitGroup, HnswParams, IndexSpec, Metric, Options, OrderBy, Point, PointId, RecommendRequest,
-    RecommendStrategy, Record, Recovery, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
-    SearchResponse, SnapshotInfo, StopSignal, Value, VerifyReport, WriteResult,
+    RecommendStrategy, Record, Recovery, RestorePoint, RestoreRequest, Restored, ScrollPage,
+    ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, Transfer,
+    Value, VerifyReport, WriteResult,
 };
 
 use super::*;
@@ -341,6 +342,34 @@ fn reports_round_trip() {
         skipped: 3,
     };
     assert_eq!(Recovery::from(v1::Recovery::from(recovery)), recovery);
+    for until in [
+        None,
+        Some(RestorePoint::Sequence(0)),
+        Some(RestorePoint::Time(0)),
+        Some(RestorePoint::Latest),
+    ] {
+        let request = RestoreRequest {
+            collection: Some("c".to_owned()),
+            until,
+            ..RestoreRequest::default()
+        };
+        let message = restore_request("s", &request);
+        assert_eq!(message.name, "s");
+        assert_eq!(RestoreRequest::try_from(message).unwrap(), request);
+    }
+    let two = v1::RestoreSnapshotRequest {
+        to_sequence: Some(1),
+        to_latest: true,
+        ..v1::RestoreSnapshotRequest::default()
+    };
+    assert!(RestoreRequest::try_from(two).is_err());
+    let restored = Restored {
+        collections: Vec::new(),
+        sequence: Some(0),
+        time: Some(-1),
+    };
+    let back = Restored::from(v1::RestoreSnapshotResponse::from(restored.clone()));
+    assert_eq!(back, restored);
     let snapshot = SnapshotInfo {
         name: "s".to_owned(),
         created_at: -5,
@@ -350,6 +379,10 @@ fn reports_round_trip() {
             points: 2,
             broken: Some("torn".to_owned()),
         }],
+        transfer: Some(Transfer {
+            uploaded_bytes: 7,
+            reused_bytes: 2,
+        }),
     };
     let back = SnapshotInfo::from(v1::SnapshotInfo::from(snapshot.clone()));
     assert_eq!(back, snapshot);

@@ -999,6 +999,18 @@ pub struct SnapshotInfo {
     pub bytes: u64,
     #[prost(message, repeated, tag = "4")]
     pub collections: ::prost::alloc::vec::Vec<CollectionSummary>,
+    /// What making it took; unset of one that was made before.
+    #[prost(message, optional, tag = "5")]
+    pub transfer: ::core::option::Option<SnapshotTransfer>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotTransfer {
+    /// Bytes that were written to the store.
+    #[prost(uint64, tag = "1")]
+    pub uploaded_bytes: u64,
+    /// Bytes of files that the store had, or that are the database's own under a second name.
+    #[prost(uint64, tag = "2")]
+    pub reused_bytes: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateSnapshotResponse {
@@ -1022,11 +1034,27 @@ pub struct RestoreSnapshotRequest {
     /// Its name afterwards, where one collection is restored; empty: as it was.
     #[prost(string, tag = "3")]
     pub restore_as: ::prost::alloc::string::String,
+    /// From the snapshot on, follow the server's archive of the log to one of these points; with none, the snapshot as it is.
+    /// After the write of this sequence number.
+    #[prost(uint64, optional, tag = "4")]
+    pub to_sequence: ::core::option::Option<u64>,
+    /// With all that was acknowledged by then: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(int64, optional, tag = "5")]
+    pub to_time: ::core::option::Option<i64>,
+    /// To the end of the archive.
+    #[prost(bool, tag = "6")]
+    pub to_latest: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RestoreSnapshotResponse {
     #[prost(message, repeated, tag = "1")]
     pub collections: ::prost::alloc::vec::Vec<CollectionSummary>,
+    /// The sequence number that the log was followed to, if it was.
+    #[prost(uint64, optional, tag = "2")]
+    pub sequence: ::core::option::Option<u64>,
+    /// When the last write up to there was made, in microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(int64, optional, tag = "3")]
+    pub time: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteSnapshotRequest {
@@ -1056,6 +1084,30 @@ pub struct GetStatusResponse {
     pub memory_bytes_max: u64,
     #[prost(message, optional, tag = "7")]
     pub recovery: ::core::option::Option<Recovery>,
+    /// Unset: the log is not archived.
+    #[prost(message, optional, tag = "8")]
+    pub archive: ::core::option::Option<ArchiveStatus>,
+}
+/// How the archive of the log is doing.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveStatus {
+    #[prost(string, tag = "1")]
+    pub folder: ::prost::alloc::string::String,
+    /// Every entry of the log up to this position is in it.
+    #[prost(uint64, tag = "2")]
+    pub position: u64,
+    /// Everything acknowledged by then is in it: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(uint64, tag = "3")]
+    pub time: u64,
+    /// Bytes of the log that are not in it yet.
+    #[prost(uint64, tag = "4")]
+    pub waiting_bytes: u64,
+    /// Attempts in a row that failed.
+    #[prost(uint64, tag = "5")]
+    pub failures: u64,
+    /// Why the last one failed; unset if it did not.
+    #[prost(string, optional, tag = "6")]
+    pub last_error: ::core::option::Option<::prost::alloc::string::String>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Recovery {

@@ -62,10 +62,10 @@ impl Setting {
         removed.unwrap().unwrap();
     }
 
-    fn restore(&self) -> Result<Vec<CollectionSummary>> {
+    fn restore(&self) -> Result<Restored> {
         let never = StopSignal::default();
-        self.bucket
-            .restore(&self.db, "s", Some("c"), Some("copy"), &never)
+        let request = RestoreRequest::of("c").under("copy");
+        self.bucket.restore(&self.db, "s", &request, &never)
     }
 
     fn staged(&self) -> usize {
@@ -173,10 +173,64 @@ fn a_restore_that_nobody_waits_for_ends() {
         .unwrap();
     let stopped = StopSignal::new();
     stopped.stop();
+    let request = RestoreRequest::of("c").under("copy");
     let error = setting
         .bucket
-        .restore(&setting.db, "s", None, Some("copy"), &stopped)
+        .restore(&setting.db, "s", &request, &stopped)
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
     assert_eq!(setting.db.collections().len(), 1);
+}
+
+#[test]
+fn what_the_store_has_is_not_sent_again() {
+    let setting = setting();
+    let collection = setting.db.collection("c").unwrap();
+    collection.flush().unwrap();
+    let never = StopSignal::default();
+    let create = |name: &str| setting.bucket.create(&setting.db, name, &[], &never);
+    let manifest_bytes = |snapshot: &SnapshotManifest| {
+        let files = snapshot.collections[0].files.iter();
+        let own = files.filter(|file| !file.is_sealed());
+        own.map(|file| file.bytes).sum::<u64>()
+    };
+    let (first, sent) = create("first").unwrap();
+    assert_eq!((sent.uploaded_bytes, sent.reused_bytes), (first.bytes(), 0));
+    let (second, sent) = create("second").unwrap();
+    assert_eq!(sent.uploaded_bytes, manifest_bytes(&second));
+    assert_eq!(sent.uploaded_bytes + sent.reused_bytes, second.bytes());
+    // Only what is new is sent.
+    collection
+        .upsert(vec![Point::new(1_000, vec![1.0, 2.0])])
+        .unwrap();
+    let (third, sent) = create("third").unwrap();
+    assert!(
+        sent.reused_bytes >= first.bytes() - manifest_bytes(&first),
+        "{sent:?}"
+    );
+    assert_eq!(sent.uploaded_bytes + sent.reused_bytes, third.bytes());
+    // Each is whole by itself.
+    setting.bucket.delete("first").unwrap();
+    setting.bucket.delete("third").unwrap();
+    let copy = RestoreRequest::of("c").under("copy");
+    let restored = setting.bucket.restore(&setting.db, "second", &copy, &never);
+    assert_eq!(restored.unwrap().collections[0].points, 50);
+
+    // What became something else is sent anew.
+    let rows = setting
+        .paths()
+        .into_iter()
+        .find(|path| path.as_ref().ends_with(".rows"));
+    let rows = rows.unwrap();
+    let mut bytes = setting.get(&rows);
+    bytes[20] ^= 1;
+    setting.put(&rows, bytes);
+    let (fourth, sent) = create("fourth").unwrap();
+    assert_eq!(
+        (sent.uploaded_bytes, sent.reused_bytes),
+        (fourth.bytes(), 0)
+    );
+    let copy = RestoreRequest::of("c").under("again");
+    let restored = setting.bucket.restore(&setting.db, "fourth", &copy, &never);
+    assert_eq!(restored.unwrap().collections[0].points, 51);
 }

@@ -2,7 +2,7 @@
 
 use vecdb_engine::{
     Collection, CollectionConfig, Database, ErrorKind, IndexSpec, Metric, Options, Point,
-    SearchRequest, StopSignal,
+    RestoreRequest, SearchRequest, SnapshotInfo, StopSignal,
 };
 use vecdb_remote::SnapshotStore;
 
@@ -45,6 +45,7 @@ pub(crate) fn exercise(location: &str) {
     let collection = fill(&db);
     let store = SnapshotStore::open(location).unwrap();
     let never = StopSignal::default();
+    let all = RestoreRequest::default();
     assert!(store.list().unwrap().is_empty());
     for name in ["", ".hidden", "a/b", "..", &"n".repeat(65), "a b", "ä"] {
         let error = store
@@ -56,7 +57,7 @@ pub(crate) fn exercise(location: &str) {
             "{name:?}: {error}"
         );
         assert!(store.delete(name).is_err());
-        assert!(store.restore(&db, name, None, None, &never).is_err());
+        assert!(store.restore(&db, name, &all, &never).is_err());
     }
 
     let first = store
@@ -71,21 +72,25 @@ pub(crate) fn exercise(location: &str) {
     let named = store
         .create(&db, None, &["small".to_owned()], &StopSignal::default())
         .unwrap();
+    assert!(first.transfer.is_some());
+    let [first, named] = [first, named].map(|info| SnapshotInfo {
+        transfer: None,
+        ..info
+    });
     assert_eq!(store.list().unwrap(), [first, named.clone()]);
 
     let found = answers(&collection);
     db.drop_collection("large").unwrap();
-    let restored = store.restore(&db, "first", Some("large"), None, &never);
-    assert_eq!(restored.unwrap()[0].points, POINTS - 2);
+    let restored = store.restore(&db, "first", &RestoreRequest::of("large"), &never);
+    assert_eq!(restored.unwrap().collections[0].points, POINTS - 2);
     assert_eq!(answers(&db.collection("large").unwrap()), found);
-    let restored = store.restore(&db, &named.name, None, Some("copy"), &never);
-    assert_eq!(restored.unwrap()[0].name, "copy");
+    let copy = all.clone().under("copy");
+    let restored = store.restore(&db, &named.name, &copy, &never);
+    assert_eq!(restored.unwrap().collections[0].name, "copy");
     assert!(db.verify().unwrap().problems.is_empty());
-    let error = store.restore(&db, "first", None, None, &never).unwrap_err();
+    let error = store.restore(&db, "first", &all, &never).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
-    let error = store
-        .restore(&db, "second", None, None, &never)
-        .unwrap_err();
+    let error = store.restore(&db, "second", &all, &never).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     let left = std::fs::read_dir(folder.path().join("db/staging"));
     assert_eq!(left.unwrap().count(), 0);

@@ -115,6 +115,13 @@ fn storage(mut fields: Fields<'_>) -> Result<Storage> {
         let choice = found.value.as_str().and_then(|text| text.parse().ok());
         storage.on_corruption = choice.ok_or_else(|| found.wrong("stop or skip"))?;
     }
+    storage.archive = optional_text(&mut fields, "archive")?;
+    whole(
+        &mut fields,
+        "archive_interval_seconds",
+        &mut storage.archive_interval_seconds,
+        1..=86_400,
+    )?;
     fields.finish()?;
     Ok(storage)
 }

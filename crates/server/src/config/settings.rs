@@ -46,6 +46,11 @@ pub struct Storage {
     pub wal_bytes_max: u64,
     /// What opening does about damage in the middle of the log. Default: stop.
     pub on_corruption: OnCorruption,
+    /// Folder that log files are copied to before they are removed; `off` to do so no more. Default: as it was the last
+    /// time; a new database has none.
+    pub archive: Option<String>,
+    /// With an archive: what was written is in it at most so many seconds later. Default: 60 s.
+    pub archive_interval_seconds: u64,
 }
 
 impl Default for Storage {
@@ -56,6 +61,8 @@ impl Default for Storage {
             memtable_bytes_max: 64 << 20,
             wal_bytes_max: 512 << 20,
             on_corruption: OnCorruption::Stop,
+            archive: None,
+            archive_interval_seconds: 60,
         }
     }
 }

@@ -7,8 +7,8 @@ use prost::Message;
 use tonic::{Request, Response, Status, Streaming};
 use vecdb_backend::{Backend, Selection};
 use vecdb_engine::{
-    CollectionConfig, FacetRequest, RecommendRequest, Result, ScrollRequest, SearchRequest,
-    StopSignal,
+    CollectionConfig, FacetRequest, RecommendRequest, RestoreRequest, Result, ScrollRequest,
+    SearchRequest, StopSignal,
 };
 use vecdb_protocol::convert::{self, collection_name, status_of};
 use vecdb_protocol::v1;
@@ -582,11 +582,10 @@ impl VecDb for Service {
             move |backend, q, stop, caller| {
                 about.snapshot(&q.name, text(&q.restore_as));
                 caller.check_restore(&q.restore_as)?;
-                let (collection, restore_as) = (text(&q.collection), text(&q.restore_as));
-                let restored = backend.restore_snapshot(&q.name, collection, restore_as, stop)?;
-                Ok(v1::RestoreSnapshotResponse {
-                    collections: restored.into_iter().map(Into::into).collect(),
-                })
+                let name = q.name.clone();
+                let wanted = RestoreRequest::try_from(q)?;
+                let restored = backend.restore_snapshot(&name, &wanted, stop)?;
+                Ok(restored.into())
             },
         )
         .await

@@ -1,7 +1,7 @@
 //! What each operation does between its parameters and its answer, and the list of all routes.
 
 use vecdb_backend::Selection;
-use vecdb_engine::{Error, ErrorKind, PointId, Result};
+use vecdb_engine::{Error, ErrorKind, PointId, RestoreRequest, Result};
 
 use super::json::{
     AdviseRequest, AdviseResponse, CollectionInfo, CompactRequest, CountRequest, CountResponse,
@@ -227,7 +227,7 @@ pub(super) fn all() -> Vec<Route> {
             Op::RestoreSnapshot,
             Verb::Post,
             "/v1/snapshots/{name}/restore",
-            "Makes collections from a snapshot; their names must be free",
+            "Makes collections from a snapshot, and from the archived log on if wanted; their names must be free",
             restore_snapshot,
         )
         .created()
@@ -237,7 +237,7 @@ pub(super) fn all() -> Vec<Route> {
             Op::GetStatus,
             Verb::Get,
             "/v1/status",
-            "Version, time since the start, memory and what recovery did",
+            "Version, time since the start, memory, what recovery did, and the archive of the log",
             status,
         )
         .route(),
@@ -462,13 +462,11 @@ fn restore_snapshot(
         .snapshot(&job.target.name, request.restore_as.as_deref());
     job.caller
         .check_restore(request.restore_as.as_deref().unwrap_or_default())?;
-    let collections = job.backend.restore_snapshot(
-        &job.target.name,
-        request.collection.as_deref(),
-        request.restore_as.as_deref(),
-        job.stop,
-    )?;
-    Ok(collections.into())
+    let wanted = RestoreRequest::try_from(request)?;
+    let restored = job
+        .backend
+        .restore_snapshot(&job.target.name, &wanted, job.stop)?;
+    Ok(restored.into())
 }
 
 fn status(job: &Job<'_>, _: Empty) -> Result<StatusResponse> {

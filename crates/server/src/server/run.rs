@@ -1,6 +1,6 @@
 //! What happens from the start of a server to its end.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use vecdb_backend::{Local, SnapshotStore};
-use vecdb_engine::{Database, Env, Error, ErrorKind, Options, Result};
+use vecdb_engine::{Archive, Database, Env, Error, ErrorKind, Options, Result};
 
 use super::{Addresses, Event, notify, reload, scrape, signals};
 use crate::auth::Authority;
@@ -248,6 +248,12 @@ fn options(storage: &Storage) -> Options {
         memtable_bytes_max: storage.memtable_bytes_max,
         wal_bytes_max: storage.wal_bytes_max,
         on_corruption: storage.on_corruption,
+        archive: match storage.archive.as_deref() {
+            None => Archive::Unchanged,
+            Some("off") => Archive::Off,
+            Some(folder) => Archive::Folder(PathBuf::from(folder)),
+        },
+        archive_interval: Duration::from_secs(storage.archive_interval_seconds),
         ..Options::default()
     }
 }

@@ -48,6 +48,6 @@ fn look(gateway: &Gateway, metrics: &Metrics) {
     };
     // Whatever the number of collections: looking opens none.
     if let Ok(overview) = backend.overview() {
-        metrics.observe_database(&overview.open, overview.broken);
+        metrics.observe_database(&overview);
     }
 }

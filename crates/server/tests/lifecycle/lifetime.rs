@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use vecdb_backend::Backend;
-use vecdb_engine::{Database, Durability, ErrorKind, Options, Point, StopSignal};
+use vecdb_engine::{Database, Durability, ErrorKind, Options, Point, RestoreRequest, StopSignal};
 use vecdb_server::gateway::GatewayState;
 use vecdb_server::{Event, Server};
 
@@ -134,7 +134,7 @@ fn snapshots_go_into_the_folder_of_the_database_and_come_back() {
     assert!(server.wait_ready(PATIENCE));
     let remote = crate::started::remote(server.grpc_address(), None);
     remote
-        .restore_snapshot("before", None, None, &stop)
+        .restore_snapshot("before", &RestoreRequest::default(), &stop)
         .unwrap();
     assert_eq!(remote.count("c", None, &stop).unwrap(), 10);
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::archive::SealedFile;
 use super::layout::{End, FILE_HEADER_BYTES, FRAME_HEAD_BYTES, FileHeader, encode_frame};
 use super::recover::recover;
 use super::scan::ScannedFile;
@@ -63,6 +64,8 @@ struct State {
     serial: u64,
     /// Oldest first; the last one is the tail's if there is a tail.
     files: Vec<FileInfo>,
+    /// Files of this serial number and later ones stay, whatever is truncated.
+    held_from: u64,
     last: Position,
     written: Position,
     durable: Position,
@@ -77,6 +80,7 @@ struct State {
 #[derive(Debug, Clone)]
 pub(super) struct FileInfo {
     pub(super) path: PathBuf,
+    pub(super) serial: u64,
     pub(super) first: Position,
     pub(super) last: Position,
     pub(super) bytes: u64,
@@ -104,6 +108,7 @@ impl Wal {
             previous: recovered.previous,
             serial: recovered.serial,
             files: recovered.files,
+            held_from: u64::MAX,
             last,
             written: last,
             durable: last,
@@ -129,6 +134,62 @@ impl Wal {
     /// Makes everything durable, marks the end and gives the files back. Later calls are refused.
     pub fn close(self) -> Result<(), StorageError> {
         self.shut_down()
+    }
+
+    /// Keeps the files of this serial number and of later ones, whatever is truncated.
+    pub fn hold_from(&self, serial: u64) {
+        self.shared.state.lock().held_from = serial;
+    }
+
+    /// The newest file: its serial number and uuid. `None` in a fresh log.
+    pub fn newest_file(&self) -> Option<(u64, [u8; 16])> {
+        let state = self.shared.state.lock();
+        let end = state.tail.unwrap_or(state.previous);
+        let file = state.files.last()?;
+        Some((file.serial, end.uuid))
+    }
+
+    /// The files that others follow, oldest first: nothing is added to them any more, and all of them is durable.
+    pub fn sealed_files(&self) -> Vec<SealedFile> {
+        let state = self.shared.state.lock();
+        let pairs = state.files.iter().zip(state.files.iter().skip(1));
+        let sealed = pairs.map(|(file, next)| SealedFile {
+            serial: file.serial,
+            path: file.path.clone(),
+            next_serial: next.serial,
+            next: next.path.clone(),
+        });
+        sealed.collect()
+    }
+
+    /// Begins a new file, so that everything appended so far is in files that others follow; nothing to do if the
+    /// newest file holds no frame.
+    ///
+    /// # Errors
+    /// [`StorageError::Full`], after which everything is as before; or the log is poisoned or closed.
+    pub fn begin_next_file(&self) -> Result<(), StorageError> {
+        let shared = &*self.shared;
+        let mut state = shared.state.lock();
+        loop {
+            state.usable()?;
+            if state.closed {
+                return Err(StorageError::Usage("the log is closed".into()));
+            }
+            if state.files.last().is_none_or(|file| file.last < file.first) {
+                return Ok(());
+            }
+            let Some(writer) = state.writer.take() else {
+                shared.finished.wait(&mut state);
+                continue;
+            };
+            state.making_room = true;
+            let room = ROOM_BYTES.min(shared.options.file_bytes_max);
+            let begun;
+            (state, begun) = shared.begin_file(state, writer, room.max(FILE_HEADER_BYTES));
+            state.making_room = false;
+            shared.finished.notify_all();
+            return begun;
+        }
     }
 
     fn shut_down(&self) -> Result<(), StorageError> {
@@ -230,7 +291,8 @@ impl Log for Wal {
                     Some(file)
                         if state.files.len() > 1
                             && file.last < position
-                            && file.last <= written =>
+                            && file.last <= written
+                            && file.serial < state.held_from =>
                     {
                         state.files.remove(0).path
                     }
@@ -540,6 +602,7 @@ impl State {
         self.serial = header.serial;
         self.files.push(FileInfo {
             path: header.path(dir),
+            serial: header.serial,
             first: header.first,
             last: header.first - 1,
             bytes: end.len,
@@ -553,6 +616,7 @@ impl FileInfo {
     pub(super) fn of(file: &ScannedFile) -> Self {
         Self {
             path: file.path.clone(),
+            serial: file.header.serial,
             first: file.header.first,
             last: file.last,
             bytes: file.bytes,

@@ -12,6 +12,7 @@
 //!   before the log is handed out: what was seen once is not lost later.
 //! - A failed write or sync poisons the log: nobody knows what the disk holds until it is read again.
 
+mod archive;
 mod layout;
 mod log;
 mod recover;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use crate::StorageError;
 use crate::disk::Disk;
 
+pub use archive::{LogPiece, PieceEnd, SealedFile};
 pub use log::Wal;
 
 /// Position in a log: 1, 2, 3...; 0 is before everything.
@@ -73,6 +75,8 @@ pub struct WalOptions {
     pub frame_bytes_max: u32,
     /// What to do about damage that is not a torn tail. Default: stop.
     pub on_corruption: OnCorruption,
+    /// Frames that are durable elsewhere are wanted too: opening loses none of them. Default: false.
+    pub keep_all: bool,
 }
 
 impl Default for WalOptions {
@@ -81,6 +85,7 @@ impl Default for WalOptions {
             file_bytes_max: 64 << 20,
             frame_bytes_max: 64 << 20,
             on_corruption: OnCorruption::Stop,
+            keep_all: false,
         }
     }
 }

@@ -70,7 +70,8 @@ pub(super) fn recover(
         let doubtful = std::mem::take(&mut file.doubtful);
         recovered.files.push(FileInfo::of(&file));
         // Positions up to `replay_from` are durable elsewhere.
-        if !doubtful.is_empty() && file.last > replay_from {
+        let wanted = options.keep_all || file.last > replay_from;
+        if !doubtful.is_empty() && wanted {
             copy_doubtful(&*disk, dir, &file, doubtful, &mut recovered)?;
         } else if recovered.found.skipped > 0 {
             begin_after_damage(dir, &mut recovered)?;
@@ -128,6 +129,7 @@ fn copy_doubtful(
     }
     recovered.files.push(FileInfo {
         path: header.path(dir),
+        serial: header.serial,
         first,
         last: file.last,
         bytes: end.len,
@@ -150,6 +152,7 @@ fn begin_after_damage(dir: &Path, recovered: &mut Recovered) -> Result<(), Stora
     let end = header.end();
     recovered.files.push(FileInfo {
         path: header.path(dir),
+        serial: header.serial,
         first,
         last: first - 1,
         bytes: end.len,

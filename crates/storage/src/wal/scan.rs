@@ -201,19 +201,19 @@ fn check_positions(
 }
 
 /// One reading of one file.
-struct FilePass<'a, 'b> {
-    on_corruption: OnCorruption,
-    expect: Expect,
+pub(super) struct FilePass<'a, 'b> {
+    pub(super) on_corruption: OnCorruption,
+    pub(super) expect: Expect,
     /// Where the file ends according to the next one; None for the last file.
-    limit: Option<End>,
+    pub(super) limit: Option<End>,
     /// First position of the next file: a tail that was cut once is not salvaged.
-    before: Position,
-    found: &'a mut WalRecovery,
-    deliver: &'a mut Replay<'b>,
+    pub(super) before: Position,
+    pub(super) found: &'a mut WalRecovery,
+    pub(super) deliver: &'a mut Replay<'b>,
 }
 
 impl FilePass<'_, '_> {
-    fn run(
+    pub(super) fn run(
         &mut self,
         disk: &dyn Disk,
         path: &Path,
@@ -370,7 +370,7 @@ impl Source {
         })
     }
 
-    fn header(mut self, serial: u64) -> Result<FileHeader, StorageError> {
+    pub(super) fn header(mut self, serial: u64) -> Result<FileHeader, StorageError> {
         let count = self.len.min(FILE_HEADER_BYTES);
         let path = self.path.clone();
         let header = FileHeader::decode(&path, self.bytes(0, count)?)?;
@@ -385,7 +385,7 @@ impl Source {
     }
 
     /// Bytes that the caller has checked to lie inside the file.
-    fn bytes(&mut self, offset: u64, count: u64) -> Result<&[u8], StorageError> {
+    pub(super) fn bytes(&mut self, offset: u64, count: u64) -> Result<&[u8], StorageError> {
         let inside =
             offset >= self.window_at && offset + count <= self.window_at + self.window.len() as u64;
         if !inside {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import datetime
 import functools
 import os
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -54,6 +55,7 @@ class AsyncVecDBClient:
         threads: int = 0,
         snapshots: str | os.PathLike[str] | None = None,
         on_corruption: str = "stop",
+        archive: str | os.PathLike[str] | None = None,
         concurrency: int = 32,
     ) -> None:
         self._client = VecDBClient(
@@ -69,6 +71,7 @@ class AsyncVecDBClient:
             threads=threads,
             snapshots=snapshots,
             on_corruption=on_corruption,
+            archive=archive,
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="vecdb")
         self._process = os.getpid()
@@ -461,10 +464,24 @@ class AsyncVecDBClient:
         collection: str | None = None,
         restore_as: str | None = None,
         *,
+        to_sequence: int | None = None,
+        to_time: datetime.datetime | None = None,
+        to_latest: bool = False,
+        archive: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
     ) -> list[AttributeDict]:
         """See :meth:`VecDBClient.restore_snapshot`."""
-        return await self._call(self._client.restore_snapshot, name, collection, restore_as, timeout=timeout)
+        return await self._call(
+            self._client.restore_snapshot,
+            name,
+            collection,
+            restore_as,
+            to_sequence=to_sequence,
+            to_time=to_time,
+            to_latest=to_latest,
+            archive=archive,
+            timeout=timeout,
+        )
 
     async def delete_snapshot(self, name: str) -> None:
         """See :meth:`VecDBClient.delete_snapshot`."""

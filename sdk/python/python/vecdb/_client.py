@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import datetime
 import os
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,8 @@ class VecDBClient:
         on_corruption: What opening a folder does about damage in the middle of its log: ``"stop"`` raises a
             :class:`CorruptError` with file and offset, ``"skip"`` leaves it out and counts it in
             ``status().recovery["skipped"]``.
+        archive: Folder that the log of the folder is archived to from now on, by whoever opens it, so that
+            :meth:`restore_snapshot` can go to any later moment; ``"off"`` ends that. A server has its own setting for it.
 
     Any thread may use a client at any time; searches run side by side. A process that was forked needs a client of its
     own. Every call that fails raises a :class:`VecDBError`. Close a client, or use it in a ``with`` statement.
@@ -71,6 +74,7 @@ class VecDBClient:
         threads: int = 0,
         snapshots: str | os.PathLike[str] | None = None,
         on_corruption: str = "stop",
+        archive: str | os.PathLike[str] | None = None,
     ) -> None:
         if (url is None) == (path is None):
             raise InvalidArgumentError(
@@ -80,6 +84,8 @@ class VecDBClient:
         if url is not None:
             if snapshots is not None:
                 raise InvalidArgumentError("snapshots is a setting of the server; it goes with path only")
+            if archive is not None:
+                raise InvalidArgumentError("archive is a setting of the server; it goes with path only")
             self._place = url
             self._connection = Connection.connect(
                 url,
@@ -96,7 +102,7 @@ class VecDBClient:
                 raise InvalidArgumentError("keys and certificates are for servers; a folder needs none")
             self._place = os.fspath(path)
             location = None if snapshots is None else os.fspath(snapshots)
-            self._connection = Connection.open(path, create, threads, location, on_corruption)
+            self._connection = Connection.open(path, create, threads, location, on_corruption, archive)
             _open_folders.add(self)
 
     # Collections
@@ -547,19 +553,30 @@ class VecDBClient:
         collection: str | None = None,
         restore_as: str | None = None,
         *,
+        to_sequence: int | None = None,
+        to_time: datetime.datetime | None = None,
+        to_latest: bool = False,
+        archive: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
     ) -> list[AttributeDict]:
         """Makes collections from a snapshot: the one named, under the name ``restore_as`` if given, else all. The names
-        must be free. Without ``timeout`` it takes as long as it takes."""
-        restored = self._connection.restore_snapshot(name, collection, restore_as, timeout)
-        return [AttributeDict(summary) for summary in restored]
+        must be free. Without ``timeout`` it takes as long as it takes.
+
+        With one of ``to_sequence`` (the position of a write), ``to_time`` and ``to_latest`` the archived log is followed from
+        the snapshot to there: to a time with all that was acknowledged by then and nothing later. The
+        time needs a time zone. ``archive`` is the folder of the archive where it is not the database's own; a server has its own only.
+        """
+        restored = self._connection.restore_snapshot(
+            name, collection, restore_as, to_sequence, to_time, to_latest, archive, timeout
+        )
+        return [AttributeDict(summary) for summary in restored["collections"]]
 
     def delete_snapshot(self, name: str) -> None:
         """Removes a snapshot."""
         self._connection.delete_snapshot(name)
 
     def status(self) -> AttributeDict:
-        """Version, time since the start, memory, and what recovery did."""
+        """Version, time since the start, memory, what recovery did, and the archive of the log (``None`` without one)."""
         status = self._connection.status()
         uptime = status.pop("uptime")
         return AttributeDict(status, uptime_seconds=uptime["secs"] + uptime["nanos"] / 1e9)

@@ -1,5 +1,6 @@
 """Types of the compiled module; see ``vecdb._client`` for what the calls mean."""
 
+import datetime
 import os
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -17,7 +18,12 @@ class Stop:
 class Connection:
     @staticmethod
     def open(
-        path: str | os.PathLike[str], create: bool, threads: int, snapshots: str | None, on_corruption: str
+        path: str | os.PathLike[str],
+        create: bool,
+        threads: int,
+        snapshots: str | None,
+        on_corruption: str,
+        archive: str | os.PathLike[str] | None,
     ) -> Connection: ...
     @staticmethod
     def connect(
@@ -158,7 +164,15 @@ class Connection:
     def create_snapshot(self, name: str | None, collections: list[str]) -> dict[str, Any]: ...
     def list_snapshots(self) -> list[dict[str, Any]]: ...
     def restore_snapshot(
-        self, name: str, collection: str | None, restore_as: str | None, timeout: float | None
-    ) -> list[dict[str, Any]]: ...
+        self,
+        name: str,
+        collection: str | None,
+        restore_as: str | None,
+        to_sequence: int | None,
+        to_time: datetime.datetime | None,
+        to_latest: bool,
+        archive: str | os.PathLike[str] | None,
+        timeout: float | None,
+    ) -> dict[str, Any]: ...
     def delete_snapshot(self, name: str) -> None: ...
     def status(self) -> dict[str, Any]: ...

@@ -1,6 +1,7 @@
-//! `storage init|insert|recover|compact|verify|inspect`: the files of a database, made, filled, recovered and checked.
+//! `storage init|insert|recover|compact|archive|verify|inspect`: the files of a database, made, filled, recovered and checked.
 
 mod acknowledged;
+mod archive;
 mod compact;
 mod init;
 mod insert;
@@ -8,6 +9,8 @@ mod inspect;
 mod points;
 mod recover;
 mod verify;
+
+pub(crate) use archive::line as archive_line;
 
 use crate::args::{Globals, StorageCommand};
 use crate::failure::Outcome;
@@ -19,6 +22,7 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &StorageCommand
         StorageCommand::Insert(args) => insert::run(console, globals, args),
         StorageCommand::Recover(args) => recover::run(console, globals, args),
         StorageCommand::Compact { name } => compact::run(console, globals, name.as_deref()),
+        StorageCommand::Archive(args) => archive::run(console, globals, args),
         StorageCommand::Verify(args) => verify::run(console, globals, args),
         StorageCommand::Inspect(args) => inspect::run(console, globals, args),
     }

@@ -109,6 +109,17 @@ pub(in crate::http) struct SnapshotInfo {
     created_at: i64,
     bytes: u64,
     collections: Vec<CollectionSummary>,
+    /// What making it took; null of one that was made before.
+    transfer: Option<SnapshotTransfer>,
+}
+
+/// What a snapshot took to its store.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SnapshotTransfer {
+    /// Bytes that were written there.
+    uploaded_bytes: u64,
+    /// Bytes of files that were there already, or that are the database's own under a second name.
+    reused_bytes: u64,
 }
 
 impl From<engine::SnapshotInfo> for SnapshotInfo {
@@ -118,6 +129,10 @@ impl From<engine::SnapshotInfo> for SnapshotInfo {
             created_at: info.created_at,
             bytes: info.bytes,
             collections: summaries(info.collections),
+            transfer: info.transfer.map(|transfer| SnapshotTransfer {
+                uploaded_bytes: transfer.uploaded_bytes,
+                reused_bytes: transfer.reused_bytes,
+            }),
         }
     }
 }
@@ -136,18 +151,53 @@ pub(in crate::http) struct RestoreSnapshotRequest {
     pub(in crate::http) collection: Option<String>,
     /// Its name afterwards, where one collection is restored; as it was without.
     pub(in crate::http) restore_as: Option<String>,
+    /// From the snapshot on, follow the archived log to this sequence number.
+    to_sequence: Option<u64>,
+    /// The same to a time, as RFC 3339 text: with all that was acknowledged by then and nothing later.
+    #[schema(examples("2026-11-30T12:00:00Z"))]
+    to_time: Option<String>,
+    /// The same to the end of the archive.
+    #[serde(default)]
+    to_latest: bool,
+}
+
+impl TryFrom<RestoreSnapshotRequest> for engine::RestoreRequest {
+    type Error = engine::Error;
+
+    fn try_from(request: RestoreSnapshotRequest) -> engine::Result<Self> {
+        let time = match request.to_time.as_deref().map(engine::RestorePoint::at) {
+            Some(point) => match point.map_err(|e| e.context("to_time"))? {
+                engine::RestorePoint::Time(time) => Some(time),
+                _ => None,
+            },
+            None => None,
+        };
+        Ok(engine::RestoreRequest {
+            collection: request.collection,
+            restore_as: request.restore_as,
+            until: engine::RestorePoint::of_parts(request.to_sequence, time, request.to_latest)?,
+            archive: None,
+        })
+    }
 }
 
 /// The collections that were made.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct RestoreSnapshotResponse {
     collections: Vec<CollectionSummary>,
+    /// The sequence number that the log was followed to; null if it was not.
+    sequence: Option<u64>,
+    /// When the last write up to there was made: microseconds since 1970-01-01T00:00:00 UTC. Null if there was none since the
+    /// snapshot.
+    time: Option<i64>,
 }
 
-impl From<Vec<engine::CollectionSummary>> for RestoreSnapshotResponse {
-    fn from(collections: Vec<engine::CollectionSummary>) -> Self {
+impl From<engine::Restored> for RestoreSnapshotResponse {
+    fn from(restored: engine::Restored) -> Self {
         Self {
-            collections: summaries(collections),
+            collections: summaries(restored.collections),
+            sequence: restored.sequence,
+            time: restored.time,
         }
     }
 }
@@ -166,6 +216,37 @@ pub(in crate::http) struct StatusResponse {
     /// Null where it is not limited.
     memory_bytes_max: Option<u64>,
     recovery: Recovery,
+    /// Null where the log is not archived.
+    archive: Option<ArchiveStatus>,
+}
+
+/// How the archive of the log is doing.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct ArchiveStatus {
+    folder: String,
+    /// Every entry of the log up to this position is in it.
+    position: u64,
+    /// Everything acknowledged by then is in it: microseconds since 1970-01-01T00:00:00 UTC.
+    time: u64,
+    /// Bytes of the log that are not in it yet.
+    waiting_bytes: u64,
+    /// Attempts in a row that failed.
+    failures: u64,
+    /// Why the last one failed; null if it did not.
+    last_error: Option<String>,
+}
+
+impl From<engine::ArchiveStatus> for ArchiveStatus {
+    fn from(status: engine::ArchiveStatus) -> Self {
+        Self {
+            folder: status.folder,
+            position: status.position,
+            time: status.time,
+            waiting_bytes: status.waiting_bytes,
+            failures: status.failures,
+            last_error: status.last_error,
+        }
+    }
 }
 
 /// What recovery did when the database was opened.
@@ -193,6 +274,7 @@ impl From<backend::Status> for StatusResponse {
                 torn_bytes_cut: status.recovery.torn_bytes_cut,
                 skipped: status.recovery.skipped,
             },
+            archive: status.archive.map(Into::into),
         }
     }
 }

@@ -436,6 +436,23 @@ async fn maintenance_snapshots_and_status() {
     let restored = face.post("/v1/snapshots/one/restore", restore).await;
     assert_eq!(restored.status, StatusCode::CREATED, "{}", restored.body);
     assert_eq!(restored.body["collections"][0]["name"], "copy");
+    assert_eq!(restored.body["sequence"], json!(null));
+    for (point, says) in [
+        (
+            json!({"to_time": "yesterday"}),
+            "to_time: \"yesterday\" is not a date-time",
+        ),
+        (
+            json!({"to_time": "2026-11-30T12:00:00Z", "to_latest": true}),
+            "one point",
+        ),
+        (json!({"to_sequence": 5}), "does not archive its log"),
+    ] {
+        let refused = face.post("/v1/snapshots/one/restore", point).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+        let message = refused.message();
+        assert!(message.contains(says), "{message}");
+    }
     assert_eq!(face.delete("/v1/snapshots/one").await.body, json!({}));
     assert_eq!(
         face.get("/v1/snapshots").await.body,
@@ -444,8 +461,12 @@ async fn maintenance_snapshots_and_status() {
 
     let status = face.get("/v1/status").await.body;
     assert_eq!(
-        (&status["collections"], &status["points"]),
-        (&json!(2), &json!(6))
+        (
+            &status["collections"],
+            &status["points"],
+            &status["archive"]
+        ),
+        (&json!(2), &json!(6), &json!(null))
     );
 }
 

@@ -22,7 +22,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
-use vecdb_engine::{CollectionInfo, ErrorKind};
+use vecdb_engine::{ErrorKind, Overview};
 
 use self::calls::Calls;
 use self::contents::Contents;
@@ -46,6 +46,8 @@ pub struct Metrics {
     contents: Arc<Contents>,
     collections: Gauge,
     broken: Gauge,
+    archive_waiting: Gauge,
+    archive_failures: Gauge,
     search_latency: Histogram,
     insert_latency: Histogram,
     refused: Family<RefusedLabels, Counter>,
@@ -100,6 +102,8 @@ impl Metrics {
             contents: Arc::default(),
             collections: Gauge::default(),
             broken: Gauge::default(),
+            archive_waiting: Gauge::default(),
+            archive_failures: Gauge::default(),
             search_latency: latency(),
             insert_latency: latency(),
             refused: Family::default(),
@@ -148,6 +152,16 @@ impl Metrics {
             "collections_broken",
             "Collections that could not be opened",
             self.broken.clone(),
+        );
+        registry.register(
+            "archive_waiting_bytes",
+            "Bytes of the log that are not archived yet; 0 without an archive",
+            self.archive_waiting.clone(),
+        );
+        registry.register(
+            "archive_failures",
+            "Attempts in a row to archive the log that failed",
+            self.archive_failures.clone(),
         );
         registry.register(
             "refused",
@@ -213,10 +227,16 @@ impl Metrics {
         OpenConnection(self.connections.clone())
     }
 
-    /// Takes over what the database looks like now: all collections that serve, and how many do not.
-    pub fn observe_database(&self, collections: &[CollectionInfo], broken: u64) {
+    /// Takes over what the database looks like now: its collections as far as they are open, and its archive.
+    pub fn observe_database(&self, overview: &Overview) {
+        let collections = &overview.open;
         self.collections.set(as_gauge(collections.len() as u64));
-        self.broken.set(as_gauge(broken));
+        self.broken.set(as_gauge(overview.broken));
+        let archive = overview.archive.as_ref();
+        self.archive_waiting
+            .set(as_gauge(archive.map_or(0, |archive| archive.waiting_bytes)));
+        self.archive_failures
+            .set(as_gauge(archive.map_or(0, |archive| archive.failures)));
         self.contents.replace(collections);
         self.calls
             .retain(|name| collections.iter().any(|collection| collection.name == name));

@@ -31,7 +31,10 @@ fn labels() -> BTreeMap<String, BTreeSet<String>> {
     let database = Database::open(folder.path(), Options::default()).unwrap();
     let config = CollectionConfig::new(2, Metric::L2);
     let collection = database.create_collection("docs", config).unwrap();
-    metrics.observe_database(&[collection.info()], 0);
+    metrics.observe_database(&Overview {
+        open: vec![collection.info()],
+        ..Overview::default()
+    });
     metrics.record(
         Operation::Search,
         "docs",

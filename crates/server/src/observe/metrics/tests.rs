@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use vecdb_engine::{CollectionConfig, Database, Metric, Options, Point, PointId, SearchRequest};
+use vecdb_engine::{
+    ArchiveStatus, Collection, CollectionConfig, Database, Metric, Options, Point, PointId,
+    SearchRequest,
+};
 
 use super::*;
 
@@ -111,8 +114,15 @@ fn the_series_of_a_collection_end_with_it() {
     let text = metrics.render();
     assert!(!text.contains("gone") && text.contains("kept"), "{text}");
     // Dropped by other means than a call, as a restore that replaces it.
-    metrics.observe_database(&[], 0);
+    metrics.observe_database(&Overview::default());
     assert!(!metrics.render().contains("kept"));
+}
+
+fn open(collection: &Collection) -> Overview {
+    Overview {
+        open: vec![collection.info()],
+        ..Overview::default()
+    }
 }
 
 #[test]
@@ -126,12 +136,27 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
         .collect();
     collection.upsert(points).unwrap();
     let metrics = Metrics::new();
-    metrics.observe_database(&[collection.info()], 1);
+    metrics.observe_database(&Overview {
+        broken: 1,
+        archive: Some(ArchiveStatus {
+            waiting_bytes: 77,
+            failures: 2,
+            ..ArchiveStatus::default()
+        }),
+        ..open(&collection)
+    });
     let before = samples(&metrics);
     assert_eq!(before[r#"vecdb_vectors_total{collection="docs"}"#], 10.0);
     assert_eq!(before[r#"vecdb_segments{collection="docs"}"#], 0.0);
     assert!(before[r#"vecdb_memtable_bytes{collection="docs"}"#] > 0.0);
     assert!(before[r#"vecdb_wal_lag{collection="docs"}"#] > 0.0);
+    assert_eq!(
+        (
+            before["vecdb_archive_waiting_bytes"],
+            before["vecdb_archive_failures"]
+        ),
+        (77.0, 2.0)
+    );
     assert_eq!(
         (
             before["vecdb_collections"],
@@ -145,9 +170,10 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
     for _ in 0..3 {
         collection.search(&search).unwrap();
     }
-    metrics.observe_database(&[collection.info()], 0);
+    metrics.observe_database(&open(&collection));
     let after = samples(&metrics);
     assert_eq!(after[r#"vecdb_segments{collection="docs"}"#], 1.0);
+    assert_eq!(after["vecdb_archive_failures"], 0.0);
     assert_eq!(after[r#"vecdb_wal_lag{collection="docs"}"#], 0.0);
     assert_eq!(
         after[r#"vecdb_index_build_progress{collection="docs"}"#],
