@@ -282,6 +282,97 @@ fn orders_and_groups() {
 }
 
 #[test]
+fn groups_of_a_search() {
+    let world = World::with_products();
+    let told = |rest: &str| {
+        let sql =
+            format!("SELECT category, id, distance FROM products WHERE vector NEAR [1, 0] {rest}");
+        let rows = world.rows(&sql).into_iter();
+        let told = rows.map(|row| format!("{} {} {}", row["category"], row["id"], row["distance"]));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    // Points without a value are in no group.
+    assert_eq!(
+        told("GROUP BY category"),
+        "\"games\" 1 0.0, \"books\" 3 2.0, \"home\" 5 4.0"
+    );
+    let two = "\"games\" 1 0.0, \"games\" 2 1.0, \"books\" 3 2.0, \"books\" 4 3.0";
+    assert_eq!(
+        told("GROUP BY category ORDER BY distance LIMIT 2 LIMIT 2 PER GROUP"),
+        two
+    );
+    assert_eq!(
+        told("GROUP BY category LIMIT 2 PER GROUP LIMIT 2 WITH (exact = TRUE)"),
+        two
+    );
+    assert_eq!(
+        told("GROUP BY category LIMIT 2 OFFSET 1"),
+        "\"books\" 3 2.0, \"home\" 5 4.0"
+    );
+    assert_eq!(told("GROUP BY category LIMIT 0"), "");
+    assert_eq!(
+        told("AND price < 100 AND distance <= 2 GROUP BY category LIMIT 5 PER GROUP"),
+        "\"games\" 1 0.0, \"games\" 2 1.0, \"books\" 3 2.0"
+    );
+    // What is left out takes no place in a group, nor that of a group.
+    assert_eq!(
+        told("AND id NOT IN (1, 3, 4) GROUP BY category LIMIT 2"),
+        "\"games\" 2 1.0, \"home\" 5 4.0"
+    );
+
+    // A point is in the group of each of its elements, and the group has one value.
+    let tags = |rest: &str| {
+        let sql = format!(
+            "SELECT tags AS tag, id FROM products WHERE vector NEAR [1, 0] {rest} GROUP BY tags LIMIT 2 PER GROUP"
+        );
+        let result = world.run(&sql);
+        assert_eq!(result.columns[0].kind, "string");
+        let rows = objects(&result).into_iter();
+        let told = rows.map(|row| format!("{} {}", row["tag"], row["id"]));
+        told.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(tags(""), "\"new\" 1, \"new\" 4, \"wood\" 1, \"wood\" 2");
+    // Without their nearest point groups may change places.
+    assert_eq!(tags("AND id <> 1"), "\"wood\" 2, \"new\" 4");
+    let all = world.rows("SELECT * FROM products WHERE vector NEAR [1, 0] GROUP BY tags LIMIT 1");
+    assert_eq!(
+        (&all[0]["tags"], &all[0]["name"]),
+        (&json!("new"), &json!("chess"))
+    );
+
+    let explained = world.rows(
+        "EXPLAIN SELECT id FROM products WHERE vector NEAR [1, 0] AND price < 50 GROUP BY category",
+    );
+    assert_eq!(explained[1]["step"], "memtable");
+    let analyzed = world.run(
+        "EXPLAIN ANALYZE SELECT id FROM products WHERE vector NEAR [1, 0] AND price < 50 GROUP BY category",
+    );
+    assert_eq!(objects(&analyzed)[1]["matching"], 2);
+    for (rest, said) in [
+        (
+            "GROUP BY categry",
+            "1:59: unknown field \"categry\" (did you mean category?)",
+        ),
+        (
+            "GROUP BY category LIMIT 60000 LIMIT 2 PER GROUP",
+            "1:43: limit 60000",
+        ),
+    ] {
+        let sql = format!("SELECT id FROM products WHERE vector NEAR [1, 0] {rest}");
+        for sql in [sql.clone(), format!("EXPLAIN ANALYZE {sql}")] {
+            let (kind, error) = world.refused(&sql);
+            assert_eq!(kind, ErrorKind::InvalidArgument, "{sql}");
+            let told = said.split_once(": ").unwrap().1;
+            assert!(error.contains(told), "{sql}\ngave {error}");
+            assert!(
+                sql.starts_with("EXPLAIN") || error.starts_with(said),
+                "{sql}\ngave {error}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_search_is_explained() {
     let world = World::with_products();
     let explained =

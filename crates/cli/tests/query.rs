@@ -40,6 +40,11 @@ fn statements(world: &World, place: &[&str]) {
     let groups =
         query(&["SELECT price, COUNT(*) FROM products GROUP BY price ORDER BY price LIMIT 1"]);
     assert_eq!(groups["rows"], json!([{"price": 15.5, "count": 1}]));
+    let grouped = query(&[
+        "SELECT name, id FROM products WHERE vector NEAR [1, 0] GROUP BY name LIMIT 2 PER GROUP LIMIT 2",
+    ]);
+    let expected = json!([{"name": "chess, wood", "id": 1}, {"name": "go", "id": 2}]);
+    assert_eq!(grouped["rows"], expected);
     let explained =
         query(&["EXPLAIN SELECT id FROM products WHERE vector NEAR [1, 0] AND price < 50"]);
     assert_eq!(explained["rows"][0]["plan"], "filter");

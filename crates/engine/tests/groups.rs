@@ -202,6 +202,10 @@ fn wrong_groups_and_pages_are_refused_by_value() {
     let request = || SearchRequest::new([0.0; 4]);
     for (request, expected) in [
         (request().group_by("categry", 2), "did you mean category?"),
+        (
+            request().group_by("categry", 2).explain_only(true),
+            "did you mean category?",
+        ),
         (request().group_by("category", 0), "group_size 0"),
         (request().limit(0).group_by("category", 2), "limit 0"),
         (

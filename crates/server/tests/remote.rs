@@ -481,6 +481,8 @@ fn statements_say_the_same() {
         "SELECT * FROM c WHERE id = 18446744073709551615",
         "SELECT COUNT(*) FROM c WHERE n IS NULL",
         "SELECT name, COUNT(*) FROM c GROUP BY name ORDER BY name",
+        "SELECT name, id, distance FROM c WHERE vector NEAR [1, 0] GROUP BY name LIMIT 2 PER GROUP LIMIT 3",
+        "EXPLAIN SELECT id FROM c WHERE vector NEAR [1, 0] GROUP BY name",
         "SHOW COLLECTIONS",
         "DESCRIBE c",
         "DELETE FROM c WHERE n = 5",

@@ -39,6 +39,7 @@ pub use rows::Rows;
 pub use source::{Source, Span};
 pub use statement::{
     Action, Column, Count, CreateCollection, Delete, DropCollection, Explain, FieldIndex, Group,
-    GroupColumn, GroupOrder, Insert, Near, Output, Right, Select, Statement, Target, Update,
+    GroupColumn, GroupOrder, Insert, Near, NearGroups, Output, Right, Select, Statement, Target,
+    Update,
 };
 pub use tokens::{TEXT_BYTES_MAX, split};

@@ -98,12 +98,25 @@ pub struct Near {
     pub max_distance: Option<f32>,
     /// Only hits of at least this score: `score >= x`.
     pub min_score: Option<f32>,
+    /// `GROUP BY brand`: groups of hits in place of hits. The limit and the offset of the statement then count groups.
+    pub groups: Option<NearGroups>,
     /// `WITH (ef = 200)`.
     pub params: SearchParams,
     /// `WITH (timeout_ms = 50)`.
     pub timeout: Option<Duration>,
     /// `WITH (cache = TRUE)`.
     pub cache: bool,
+}
+
+/// How the hits of a search are grouped: `GROUP BY brand LIMIT 3 PER GROUP`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NearGroups {
+    /// The metadata field.
+    pub field: String,
+    /// Where it stands.
+    pub at: Span,
+    /// Hits of a group at most.
+    pub size: usize,
 }
 
 /// What to be near to.

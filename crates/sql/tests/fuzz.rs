@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use vecdb_sql::{Params, Statement, split};
 
-const STATEMENTS: [&str; 16] = [
+const STATEMENTS: [&str; 17] = [
     "SELECT id, name AS \"the name\", distance FROM products p WHERE vector NEAR $1 AND p.category = 'electronics' \
      AND price < 100 AND rating >= 4.0 ORDER BY distance LIMIT 10 OFFSET 5 WITH (ef = 200, exact = TRUE)",
     "SELECT * FROM c WHERE vector NEAR (SELECT vector FROM c WHERE id = 'x') AND id <> 'x' AND distance < 0.4",
+    "SELECT a, id FROM c WHERE vector NEAR [1] GROUP BY a ORDER BY distance LIMIT 3 PER GROUP LIMIT 5 OFFSET 1",
     "SELECT COUNT(*) FROM c WHERE a IN (1, -2.5, 'x''y') OR NOT (b BETWEEN 1 AND 2 AND c IS NOT NULL)",
     "SELECT a.b, metadata.id FROM \"my c\" WHERE name NOT LIKE '%x%' AND match(words, 'a b*') AND EXISTS (z)",
     "SELECT * FROM c WHERE geo_within(at, 52.5, 13.4, 1000) AND starts_with(a, 'x') AND flag AND 5 > n",

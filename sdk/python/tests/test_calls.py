@@ -640,6 +640,8 @@ def test_sql(client: VecDBClient, name: str) -> None:
     assert client.query(f"SELECT COUNT(*) AS n FROM {c}") == [{"n": 2}]
     groups = client.query(f"SELECT name, COUNT(*) FROM {c} GROUP BY name ORDER BY name LIMIT 1")
     assert groups == [{"name": "chess", "count": 1}]
+    nearest = client.query(f"SELECT name, id FROM {c} WHERE vector NEAR [1, 0] GROUP BY name LIMIT 1 PER GROUP LIMIT 2")
+    assert nearest == [{"name": "chess", "id": 1}, {"name": "it's go'; DROP", "id": "b"}]
     with pytest.raises(InvalidArgumentError, match="1:8: unknown field"):
         client.query(f"SELECT nam FROM {c}")
     with pytest.raises(InvalidArgumentError, match=r"parameter \$x"):

@@ -33,9 +33,7 @@ impl Run<'_> {
             analyze,
         } = explain;
         let info = self.info(&select.collection)?;
-        self.statement
-            .check_columns(&select.columns, &info.fields)?;
-        self.statement.check_rows(&select.rows, &info.fields)?;
+        self.check(&select, &info.fields)?;
         let near = select.near.take().ok_or_else(nothing)?;
         let how = match analyze {
             true => Explained::Run,

@@ -3,6 +3,7 @@
 mod collections;
 mod explain;
 mod group;
+mod hit_groups;
 mod rows;
 mod search;
 mod select;

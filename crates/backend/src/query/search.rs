@@ -4,6 +4,7 @@ use vecdb_engine::{CollectionInfo, ErrorKind, Hit, Result, SearchRequest, Search
 use vecdb_sql::{Near, QueryResult, Select, Target};
 
 use super::Run;
+use super::hit_groups::hits_of_groups;
 use super::rows::{Wanted, left_out};
 use super::select::{Columns, Found};
 
@@ -38,18 +39,31 @@ impl Run<'_> {
         near: Near,
         info: &CollectionInfo,
     ) -> Result<QueryResult> {
-        let columns = Columns::of(self, &select.columns, true, &info.fields)?;
+        let mut columns = Columns::of(self, &select.columns, true, &info.fields)?;
+        if let Some(groups) = &near.groups {
+            columns = columns.of_groups(&groups.field, &info.fields);
+        }
         let wanted = columns.wanted();
         let limit = select.limit.unwrap_or(LIMIT);
         if limit == 0 {
             return Ok(columns.result(Vec::new()));
         }
-        let without = left_out(&select.rows);
-        let response = self.search(&select, near, wanted, Explained::No)?;
-        let hits = response.hits.into_iter();
-        let hits = hits.filter(|hit| !without.contains(&hit.id));
-        let hits = hits.skip(select.offset).take(limit);
-        let rows = hits.map(|hit| columns.row(&hit.into())).collect();
+        let groups = near.groups.clone();
+        let mut response = self.search(&select, near, wanted, Explained::No)?;
+        let found = match groups {
+            Some(groups) => {
+                let found = std::mem::take(&mut response.groups);
+                hits_of_groups(found, &groups, &select.rows, (limit, select.offset))
+            }
+            None => {
+                let without = left_out(&select.rows);
+                let hits = std::mem::take(&mut response.hits).into_iter();
+                let hits = hits.filter(|hit| !without.contains(&hit.id));
+                let hits = hits.skip(select.offset).take(limit);
+                hits.map(Found::from).collect()
+            }
+        };
+        let rows = found.iter().map(|found| columns.row(found)).collect();
         Ok(QueryResult {
             truncated: response.truncated,
             searched_vectors: Some(response.stats.searched_vectors),
@@ -69,11 +83,17 @@ impl Run<'_> {
         let vector = self.query_vector(&near)?;
         let limit = select.limit.unwrap_or(LIMIT);
         // What is left out or passed over is found as well.
-        let most = limit
-            .saturating_add(select.offset)
-            .saturating_add(select.rows.without.len());
+        let end = limit.saturating_add(select.offset).max(1);
+        let (limit, group_by) = match &near.groups {
+            Some(groups) => {
+                let (more, group_by) = self.group_by(select, groups)?;
+                (end.saturating_add(more), Some(group_by))
+            }
+            None => (end.saturating_add(select.rows.without.len()), None),
+        };
         let request = SearchRequest {
-            limit: most.max(1),
+            limit,
+            group_by,
             filter: select.rows.filter.clone(),
             params: near.params,
             max_distance: near.max_distance,

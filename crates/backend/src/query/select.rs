@@ -86,6 +86,17 @@ impl Columns {
         }
     }
 
+    /// What groups have in common is a single value, be the field an array.
+    pub(super) fn of_groups(mut self, field: &str, fields: &MetadataSchema) -> Self {
+        let kind = fields.field(field).map_or("null", element_kind);
+        for (column, told) in &mut self.columns {
+            if matches!(column, Column::Field(name) if name == field) {
+                *told = ResultColumn::new(&told.name, kind);
+            }
+        }
+        self
+    }
+
     pub(super) fn row(&self, found: &Found) -> Vec<Cell> {
         let cells = self.columns.iter().map(|(column, _)| match column {
             Column::Id => Cell::Id(found.id.clone()),
@@ -139,17 +150,26 @@ pub(super) fn element_kind(field: &Field) -> &'static str {
 impl Run<'_> {
     pub(super) fn select(&self, mut select: Select) -> Result<QueryResult> {
         let info = self.info(&select.collection)?;
-        self.statement
-            .check_columns(&select.columns, &info.fields)?;
-        self.statement.check_rows(&select.rows, &info.fields)?;
-        if let Some(order) = &select.order_by {
-            let known = Filter::exists(&order.field, true).check(&info.fields);
-            known.map_err(|error| self.statement.error(select.order_at, error))?;
-        }
+        self.check(&select, &info.fields)?;
         match select.near.take() {
             Some(near) => self.nearest(select, near, &info),
             None => self.scan(select, &info),
         }
+    }
+
+    /// Holds everything that a statement names against the fields of the collection.
+    pub(super) fn check(&self, select: &Select, fields: &MetadataSchema) -> Result<()> {
+        self.statement.check_columns(&select.columns, fields)?;
+        self.statement.check_rows(&select.rows, fields)?;
+        let order = select.order_by.as_ref();
+        let order = order.map(|order| (&order.field, select.order_at));
+        let groups = select.near.as_ref().and_then(|near| near.groups.as_ref());
+        let groups = groups.map(|groups| (&groups.field, groups.at));
+        for (field, at) in order.into_iter().chain(groups) {
+            let known = Filter::exists(field, true).check(fields);
+            known.map_err(|error| self.statement.error(at, error))?;
+        }
+        Ok(())
     }
 
     pub(super) fn count(&self, count: Count) -> Result<QueryResult> {

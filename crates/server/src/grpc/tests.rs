@@ -256,6 +256,9 @@ async fn statements_are_run_or_refused_at_their_place() {
     assert_eq!(found.columns[1].r#type, "float");
     let first = found.rows[0].cells[0].kind.clone();
     assert_eq!(first, Some(v1::cell::Kind::Id(id(1))));
+    let groups = "SELECT even, id FROM c WHERE vector NEAR [1, 0] GROUP BY even LIMIT 2 PER GROUP";
+    let groups = client.query(request(groups)).await.unwrap().into_inner();
+    assert_eq!((groups.columns.len(), groups.rows.len()), (2, 4));
     let deleted = client
         .query(request("DELETE FROM c WHERE id = 1"))
         .await

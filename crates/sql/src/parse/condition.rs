@@ -338,6 +338,7 @@ impl Parser<'_> {
             at: start.to(self.before()),
             max_distance: None,
             min_score: None,
+            groups: None,
             params: SearchParams::default(),
             timeout: None,
             cache: false,

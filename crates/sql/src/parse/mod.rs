@@ -64,6 +64,7 @@ pub const KEYWORDS: &[&str] = &[
     "ON",
     "OR",
     "ORDER",
+    "PER",
     "SELECT",
     "SET",
     "SHOW",

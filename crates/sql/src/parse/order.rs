@@ -28,8 +28,14 @@ impl Parser<'_> {
         if self.is(",") {
             return Err(self.error("GROUP BY takes one field"));
         }
+        self.field_of_group(&name, table)?;
+        Ok(Some(name))
+    }
+
+    /// The metadata field behind `GROUP BY`.
+    pub(super) fn field_of_group(&self, name: &Name, table: &Table) -> Result<String> {
         match name.column(table) {
-            Column::Field(_) => Ok(Some(name)),
+            Column::Field(field) => Ok(field),
             _ => self.error_at(name.at, "GROUP BY takes a metadata field"),
         }
     }
@@ -131,21 +137,15 @@ impl Parser<'_> {
         }
     }
 
-    /// The field of a group, if everything else fits.
+    /// The field whose values are counted, if everything else fits.
     pub(super) fn group_field(&self, name: &Name, table: &Table, parts: &Parts) -> Result<String> {
-        if let Some(near) = &parts.near {
-            return self.error_at(near.at, "GROUP BY counts points; it has no NEAR");
-        }
         if parts.rows.ids.is_some() || !parts.rows.without.is_empty() {
             return self.error_at(
                 parts.rows.id_at,
                 "GROUP BY counts all points, or those that match by metadata",
             );
         }
-        match name.column(table) {
-            Column::Field(field) => Ok(field),
-            _ => self.error_at(name.at, "GROUP BY takes a metadata field"),
-        }
+        self.field_of_group(name, table)
     }
 
     /// What is selected of each group: its value, its number.

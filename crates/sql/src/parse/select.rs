@@ -7,7 +7,7 @@ use super::name::{Name, Table};
 use super::order::Order;
 use crate::rows::{Condition, Parts};
 use crate::source::Span;
-use crate::statement::{Action, Column, Count, Explain, Group, Output, Select};
+use crate::statement::{Action, Column, Count, Explain, Group, NearGroups, Output, Select};
 use crate::tokens::Kind;
 
 /// An item of the list behind `SELECT`, before the collection is known.
@@ -15,6 +15,15 @@ pub(super) enum Item {
     All(Span),
     Count(Span),
     Name(Name),
+}
+
+/// How much of the rows is given.
+#[derive(Default)]
+struct Page {
+    limit: Option<usize>,
+    offset: Option<usize>,
+    /// `LIMIT n PER GROUP`, and where it stands.
+    per_group: Option<(usize, Span)>,
 }
 
 impl Parser<'_> {
@@ -35,25 +44,21 @@ impl Parser<'_> {
         let mut parts = self.parts(condition)?;
         let group = self.group_by(&table)?;
         let order = self.order(&table, &items)?;
-        let (limit, offset) = self.page()?;
-        let with_at = self.here();
-        if let Some(knobs) = self.knobs()? {
-            match &mut parts.near {
-                Some(near) => {
-                    (near.params, near.timeout, near.cache) =
-                        (knobs.params, knobs.timeout, knobs.cache);
-                }
-                None => {
-                    return self.error_at(
-                        with_at,
-                        "WITH sets the knobs of a search: there is no NEAR here",
-                    );
-                }
-            }
-        }
+        let page = self.page()?;
+        self.set_knobs(&mut parts)?;
         let at = table.at;
+        let offset = page.offset.unwrap_or_default();
+        if let Some(near) = &mut parts.near {
+            near.groups = self.near_groups(group.as_ref(), &page, &table)?;
+        } else if let Some((_, at)) = page.per_group {
+            return self.error_at(
+                at,
+                "LIMIT n PER GROUP is for the groups of a search: WHERE vector NEAR ... GROUP BY a field",
+            );
+        }
+        let near = parts.near.is_some();
         let action = match group {
-            Some(name) => {
+            Some(name) if !near => {
                 let columns = self.group_columns(items, &name, &table)?;
                 Action::Group(Group {
                     order: self.group_order(&order, &name, &table)?,
@@ -62,13 +67,13 @@ impl Parser<'_> {
                     collection: table.name,
                     rows: parts.rows,
                     columns,
-                    limit,
-                    offset: offset.unwrap_or_default(),
+                    limit: page.limit,
+                    offset,
                 })
             }
-            None => match self.counted(&items)? {
+            _ => match self.counted(&items, near)? {
                 Some((name, at)) => {
-                    self.check_count(&parts, &order, (limit, offset), at)?;
+                    self.check_count(&order, &page, at)?;
                     Action::Count(Count {
                         collection: table.name,
                         rows: parts.rows,
@@ -85,7 +90,6 @@ impl Parser<'_> {
                              ...), not be among some",
                         );
                     }
-                    let near = parts.near.is_some();
                     let columns = items.into_iter();
                     Action::Select(Select {
                         columns: columns
@@ -96,8 +100,8 @@ impl Parser<'_> {
                         order_by,
                         order_at,
                         rows: parts.rows,
-                        limit,
-                        offset: offset.unwrap_or_default(),
+                        limit: page.limit,
+                        offset,
                     })
                 }
             },
@@ -105,22 +109,78 @@ impl Parser<'_> {
         Ok((action, at))
     }
 
-    /// `LIMIT` and `OFFSET`, in any order.
-    fn page(&mut self) -> Result<(Option<usize>, Option<usize>)> {
-        let (mut limit, mut offset) = (None, None);
+    /// `WITH (...)`, where it is there.
+    fn set_knobs(&mut self, parts: &mut Parts) -> Result<()> {
+        let at = self.here();
+        match (self.knobs()?, &mut parts.near) {
+            (None, _) => Ok(()),
+            (Some(knobs), Some(near)) => {
+                (near.params, near.timeout, near.cache) =
+                    (knobs.params, knobs.timeout, knobs.cache);
+                Ok(())
+            }
+            (Some(_), None) => {
+                self.error_at(at, "WITH sets the knobs of a search: there is no NEAR here")
+            }
+        }
+    }
+
+    /// `LIMIT`, `LIMIT n PER GROUP` and `OFFSET`, in any order.
+    fn page(&mut self) -> Result<Page> {
+        let mut page = Page::default();
         loop {
-            if limit.is_none() && self.eat_word("LIMIT") {
-                limit = Some(self.count("LIMIT")?);
+            let at = self.here();
+            if self.eat_word("LIMIT") {
+                let limit = self.count("LIMIT")?;
                 if self.is(",") {
                     return Err(self.error("write LIMIT n OFFSET m"));
                 }
-            } else if offset.is_none() && self.eat_word("OFFSET") {
-                offset = Some(self.count("OFFSET")?);
+                if self.is_word("BY") {
+                    return Err(
+                        self.error("write GROUP BY and the field, and behind it LIMIT n PER GROUP")
+                    );
+                }
+                let twice = if self.eat_word("PER") {
+                    self.expect_word("GROUP")?;
+                    let at = at.to(self.before());
+                    page.per_group.replace((limit, at)).is_some()
+                } else {
+                    page.limit.replace(limit).is_some()
+                };
+                if twice {
+                    return self.error_at(at, "the LIMIT is there twice");
+                }
+            } else if page.offset.is_none() && self.eat_word("OFFSET") {
+                page.offset = Some(self.count("OFFSET")?);
                 // `OFFSET 5 ROWS`, as the standard says.
                 let _ = self.eat_word("ROWS") || self.eat_word("ROW");
             } else {
-                return Ok((limit, offset));
+                return Ok(page);
             }
+        }
+    }
+
+    /// How the hits of a search are grouped.
+    fn near_groups(
+        &self,
+        group: Option<&Name>,
+        page: &Page,
+        table: &Table,
+    ) -> Result<Option<NearGroups>> {
+        match (group, page.per_group) {
+            (Some(_), Some((0, at))) => {
+                self.error_at(at, "a group has one point at least: LIMIT 1 PER GROUP")
+            }
+            (Some(name), per_group) => Ok(Some(NearGroups {
+                field: self.field_of_group(name, table)?,
+                at: name.at,
+                size: per_group.map_or(1, |(size, _)| size),
+            })),
+            (None, Some((_, at))) => self.error_at(
+                at,
+                "LIMIT n PER GROUP needs groups: put GROUP BY and a field before it",
+            ),
+            (None, None) => Ok(None),
         }
     }
 
@@ -172,12 +232,20 @@ impl Parser<'_> {
     }
 
     /// The name of the count, if that is all that is asked for.
-    fn counted(&self, items: &[(Item, Option<String>)]) -> Result<Option<(String, Span)>> {
+    fn counted(
+        &self,
+        items: &[(Item, Option<String>)],
+        near: bool,
+    ) -> Result<Option<(String, Span)>> {
         let mut counts = items.iter().filter_map(|(item, alias)| match item {
             Item::Count(at) => Some((alias.clone().unwrap_or_else(|| "count".to_owned()), *at)),
             _ => None,
         });
         match counts.next() {
+            Some((_, at)) if near => self.error_at(
+                at,
+                "a search has as many hits as LIMIT says: COUNT(*) has no NEAR",
+            ),
             Some((_, at)) if items.len() > 1 => {
                 self.error_at(at, "COUNT(*) stands alone: SELECT COUNT(*) FROM ...")
             }
@@ -186,20 +254,8 @@ impl Parser<'_> {
     }
 
     /// Refuses what has no meaning for a single number.
-    fn check_count(
-        &self,
-        parts: &Parts,
-        order: &[Order],
-        (limit, offset): (Option<usize>, Option<usize>),
-        at: Span,
-    ) -> Result<()> {
-        if parts.near.is_some() {
-            return self.error_at(
-                at,
-                "a search has as many hits as LIMIT says: COUNT(*) has no NEAR",
-            );
-        }
-        if !order.is_empty() || limit.is_some() || offset.is_some() {
+    fn check_count(&self, order: &[Order], page: &Page, at: Span) -> Result<()> {
+        if !order.is_empty() || page.limit.is_some() || page.offset.is_some() {
             return self.error_at(
                 at,
                 "COUNT(*) gives one row: there is nothing to order or to limit",

@@ -95,6 +95,27 @@ fn what_belongs_to_a_search() {
     };
     assert_eq!(like.near.unwrap().target, point);
     assert_eq!(like.rows.without, ["x".into()]);
+    assert_eq!(plain.groups, None);
+    for (rest, field, size) in [
+        ("GROUP BY brand", "brand", 1),
+        ("GROUP BY c.size.kb LIMIT 3 PER GROUP", "size.kb", 3),
+        (
+            "GROUP BY a ORDER BY distance LIMIT 5 OFFSET 2 limit 3 per group WITH (ef = 9)",
+            "a",
+            3,
+        ),
+    ] {
+        let groups = near(rest).groups.unwrap();
+        assert_eq!(
+            (groups.field.as_str(), groups.size),
+            (field, size),
+            "{rest}"
+        );
+    }
+    let grouped =
+        "SELECT id FROM c WHERE vector NEAR [1] GROUP BY a LIMIT 3 PER GROUP LIMIT 5 OFFSET 2";
+    let grouped = select(grouped);
+    assert_eq!((grouped.limit, grouped.offset), (Some(5), 2));
     for order in ["distance", "distance ASC", "score DESC", "distance, id"] {
         near(&format!("ORDER BY {order} LIMIT 3 OFFSET 2"));
     }
@@ -724,6 +745,50 @@ fn errors_point_at_what_is_wrong_and_say_what_would_be_right() {
         (
             "SELECT COUNT(*) FROM c ORDER BY COUNT(*)",
             "nothing to order",
+        ),
+        (
+            "SELECT a, COUNT(*) FROM c WHERE vector NEAR [1] GROUP BY a",
+            "1:11: a search has as many hits as LIMIT says: COUNT(*) has no NEAR",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY id",
+            "1:48: GROUP BY takes a metadata field",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY a, b",
+            "1:49: GROUP BY takes one field",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY a ORDER BY a",
+            "1:59: a search is ordered by distance",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY a LIMIT 0 PER GROUP",
+            "1:50: a group has one point at least",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY a LIMIT 3 PER a",
+            "1:62: expected GROUP, found a",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY a LIMIT 3 BY a",
+            "1:58: write GROUP BY and the field, and behind it LIMIT n PER GROUP",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] LIMIT 5 LIMIT 3 PER GROUP",
+            "1:47: LIMIT n PER GROUP needs groups",
+        ),
+        (
+            "SELECT a FROM c WHERE vector NEAR [1] GROUP BY a LIMIT 1 PER GROUP LIMIT 2 PER GROUP",
+            "1:68: the LIMIT is there twice",
+        ),
+        (
+            "SELECT a FROM c LIMIT 5 LIMIT 6",
+            "1:25: the LIMIT is there twice",
+        ),
+        (
+            "SELECT a, COUNT(*) FROM c GROUP BY a LIMIT 3 PER GROUP",
+            "1:38: LIMIT n PER GROUP is for the groups of a search",
         ),
         (
             "SELECT a FROM c WHERE vector NEAR [1] WITH (eff = 3)",

@@ -37,6 +37,10 @@ impl Inner {
         // Knows which fields there are, and which name is near.
         Filter::exists(group_by.field.as_str(), true).check(&state.fields)?;
         let wanted = checked_end(request, group_by.group_size, excluded)?;
+        if request.explain_only {
+            let first = bare(request, first_hits(wanted, group_by, excluded));
+            return self.expected(state, &first, started);
+        }
         let search = Search {
             inner: self,
             state,
@@ -112,6 +116,13 @@ struct Search<'a> {
     started: Instant,
 }
 
+/// How many hits the first search for groups asks for.
+fn first_hits(wanted: usize, group_by: &GroupBy, excluded: &HashSet<PointId>) -> usize {
+    let hits = wanted.saturating_mul(group_by.group_size);
+    let hits = hits.saturating_mul(2).max(FIRST_HITS);
+    hits.saturating_add(excluded.len()).min(LIMIT_MAX)
+}
+
 /// Groups in the order of their nearest hits.
 pub(in crate::collection) struct Groups {
     list: Vec<(SortValue, Vec<Hit>)>,
@@ -156,13 +167,11 @@ impl Groups {
 impl Search<'_> {
     /// The groups of the nearest hits, and the last answer with what all searches took.
     fn nearest_groups(&self, wanted: usize) -> Result<(SearchResponse, Groups)> {
-        let hits = wanted.saturating_mul(self.group_by.group_size);
-        let mut fetch = hits.saturating_mul(2).max(FIRST_HITS) + self.excluded.len();
+        let mut fetch = first_hits(wanted, self.group_by, self.excluded);
         let mut before: Option<SearchResponse> = None;
         let mut searches = 0;
         loop {
             searches += 1;
-            fetch = fetch.min(LIMIT_MAX);
             let mut response =
                 self.inner
                     .nearest(self.state, &bare(self.request, fetch), self.started)?;
@@ -189,7 +198,7 @@ impl Search<'_> {
                 return Ok((response, groups));
             }
             before = Some(response);
-            fetch = fetch.saturating_mul(GROWTH);
+            fetch = fetch.saturating_mul(GROWTH).min(LIMIT_MAX);
         }
     }
 

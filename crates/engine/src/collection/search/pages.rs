@@ -18,11 +18,11 @@ impl Inner {
         excluded: &HashSet<PointId>,
         started: Instant,
     ) -> Result<SearchResponse> {
-        if request.explain_only {
-            return self.expected(state, request, started);
-        }
         if let Some(group_by) = &request.group_by {
             return self.grouped(state, request, group_by, excluded, started);
+        }
+        if request.explain_only {
+            return self.expected(state, request, started);
         }
         if request.offset == 0 && excluded.is_empty() {
             return self.nearest(state, request, started);

@@ -61,6 +61,11 @@ async fn every_kind_of_statement() {
             json!([{"category": "games", "count": 2}]),
         ),
         (
+            "SELECT category, id FROM products WHERE vector NEAR [1, 0, 0] GROUP BY category LIMIT 2 PER GROUP LIMIT 1",
+            "rows",
+            json!([{"category": "games", "id": 1}, {"category": "games", "id": 2}]),
+        ),
+        (
             "DELETE FROM products WHERE category = 'x'",
             "affected",
             json!(1),
