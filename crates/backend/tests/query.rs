@@ -510,6 +510,14 @@ fn collections_and_their_columns() {
             "{sql}"
         );
     }
+    world.run("CREATE COLLECTION notes (dimension 1, body text UNINDEXED, n int)");
+    let fields = world.rows("DESCRIBE notes");
+    assert_eq!(
+        fields[2],
+        json!({"name": "body", "type": "text", "declared": true, "indexed": false})
+    );
+    assert_eq!(fields[3]["indexed"], true);
+    world.run("DROP COLLECTION notes");
     let (kind, said) = world.refused("CREATE INDEX ON products (prise)");
     assert_eq!(kind, ErrorKind::InvalidArgument);
     assert!(

@@ -33,6 +33,22 @@ fn bad_points_and_searches_are_named() {
         &world,
         &[
             (
+                &[
+                    "collection",
+                    "create",
+                    "n",
+                    "--dimension",
+                    "2",
+                    "--field",
+                    "body:text",
+                    "--unindexed",
+                    "bodi",
+                ],
+                2,
+                "invalid_argument",
+                &["\"bodi\"", "did you mean body?"],
+            ),
+            (
                 &["search", "-c", "c", "[1, 2]"],
                 2,
                 "invalid_argument",

@@ -105,10 +105,17 @@ fn commands_say_the_same_of_a_server_as_of_a_folder() {
         "l2",
         "--field",
         "at:datetime",
+        "--field",
+        "body:text",
+        "--unindexed",
+        "body",
         "--m",
         "8",
     ]);
     assert_eq!(created["config"]["vectors"][""]["index"]["type"], "hnsw");
+    assert_eq!(created["config"]["unindexed"], json!(["body"]));
+    let info = both.same(&["collection", "info", "c"]);
+    assert_eq!(info["fields"]["fields"]["body"]["unindexed"], true);
     assert_eq!(
         both.same(&["collection", "list"])["collections"],
         json!([{"name": "c", "points": 0, "broken": null}])

@@ -1,9 +1,9 @@
 //! What a collection holds: its vector fields, their index, its metadata fields.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use vecdb_filter::FieldType;
+use vecdb_filter::{FieldType, did_you_mean};
 use vecdb_index::IndexSpec;
 use vecdb_vector::{ElementType, Metric};
 
@@ -39,6 +39,9 @@ pub struct CollectionConfig {
     /// Metadata fields whose type is fixed from the start; others are inferred from the first value seen.
     #[serde(default)]
     pub fields: BTreeMap<String, FieldType>,
+    /// Those of `fields` that no index is kept of from the start; [`crate::Collection::create_field_index`] makes one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unindexed: BTreeSet<String>,
     /// When a write is acknowledged, unless the call says otherwise.
     #[serde(default)]
     pub durability: Durability,
@@ -61,6 +64,7 @@ impl CollectionConfig {
         Self {
             vectors: BTreeMap::from([(DEFAULT_FIELD.to_owned(), field)]),
             fields: BTreeMap::new(),
+            unindexed: BTreeSet::new(),
             durability: Durability::default(),
         }
     }
@@ -90,6 +94,13 @@ impl CollectionConfig {
     #[must_use]
     pub fn field(mut self, name: impl Into<String>, kind: FieldType) -> Self {
         self.fields.insert(name.into(), kind);
+        self
+    }
+
+    /// Keeps no index of a metadata field whose type is fixed: filters on it read the points.
+    #[must_use]
+    pub fn unindexed(mut self, name: impl Into<String>) -> Self {
+        self.unindexed.insert(name.into());
         self
     }
 
@@ -134,6 +145,15 @@ impl CollectionConfig {
                 field.element,
                 fitting.join(", ")
             )));
+        }
+        for name in &self.unindexed {
+            if !self.fields.contains_key(name) {
+                let declared = self.fields.keys().map(String::as_str);
+                return Err(Error::invalid(format!(
+                    "unindexed names the field {name:?}, which is not declared with a type{}",
+                    did_you_mean(name, declared)
+                )));
+            }
         }
         field.index.validate()?;
         field.index.check_dim(field.dimension as usize)?;
@@ -182,6 +202,18 @@ mod tests {
             "{error}"
         );
         assert!(CollectionConfig::new(8, Metric::Hamming).validate().is_ok());
+        let text = || "text".parse().unwrap();
+        let declared = CollectionConfig::new(8, Metric::L2).field("body", text());
+        assert!(declared.clone().unindexed("body").validate().is_ok());
+        let error = declared
+            .unindexed("bodi")
+            .validate()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("\"bodi\"") && error.contains("did you mean body?"),
+            "{error}"
+        );
     }
 
     #[test]

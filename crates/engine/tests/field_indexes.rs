@@ -126,6 +126,81 @@ fn an_index_is_dropped_and_created_in_every_segment() {
 }
 
 #[test]
+fn it_is_told_how_far_an_index_is() {
+    let disk = SimDisk::new();
+    let db = open(&disk, options()).unwrap();
+    let collection = db
+        .create_collection("c", CollectionConfig::new(2, Metric::L2))
+        .unwrap();
+    upsert(&collection, 0..10).unwrap();
+    collection.drop_field_index("price").unwrap();
+    for begin in [10, 20_000] {
+        upsert(&collection, begin..begin + 20_000).unwrap();
+        collection.flush().unwrap();
+    }
+    let total: u64 = collection
+        .info()
+        .segments
+        .iter()
+        .map(|s| u64::from(s.rows))
+        .sum();
+    let mut told = Vec::new();
+    std::thread::scope(|scope| {
+        let created = scope.spawn(|| collection.create_field_index("price"));
+        while !created.is_finished() {
+            told.extend(collection.info().maintenance.building_fields);
+            std::thread::yield_now();
+        }
+        assert!(created.join().unwrap().unwrap());
+    });
+    assert!(told.is_sorted(), "it goes forward");
+    let (first, last) = (told.first().unwrap(), told.last().unwrap());
+    assert!(
+        first.1 == total && last.1 == total && last.0 <= total,
+        "{first:?} to {last:?}"
+    );
+    assert!(first.0 < last.0);
+    assert_eq!(collection.info().maintenance.building_fields, None);
+}
+
+#[test]
+fn a_declared_field_is_without_an_index_from_the_start() {
+    let disk = SimDisk::new();
+    let db = open(&disk, options()).unwrap();
+    let config = CollectionConfig::new(2, Metric::L2)
+        .field("price", "int".parse().unwrap())
+        .field("day", "datetime".parse().unwrap())
+        .unindexed("price");
+    let collection = db.create_collection("c", config.clone()).unwrap();
+    upsert(&collection, 0..300).unwrap();
+    assert_eq!(cheap(&collection, 3).0, cheap_ids(3, 300));
+    collection.flush().unwrap();
+    upsert(&collection, 300..500).unwrap();
+    collection.flush().unwrap();
+    collection.compact().unwrap();
+    let expected = (cheap_ids(3, 500), vec!["price".to_owned()]);
+    assert_eq!(cheap(&collection, 3), expected);
+
+    // It stays so when the database is opened again, until one is created.
+    let reopened = disk.crash_image(CrashMode::LoseUnsynced);
+    let db = open(&reopened, options()).unwrap();
+    let collection = db.collection("c").unwrap();
+    assert_eq!(collection.info().config, config);
+    assert_eq!(cheap(&collection, 3), expected);
+    assert!(collection.info().fields.is_indexed("day"));
+    assert!(collection.create_field_index("price").unwrap());
+    assert_eq!(cheap(&collection, 3), (cheap_ids(3, 500), Vec::new()));
+    let again = open(&reopened.crash_image(CrashMode::LoseUnsynced), options()).unwrap();
+    let again = again.collection("c").unwrap();
+    assert!(again.info().fields.is_indexed("price"));
+
+    let undeclared = CollectionConfig::new(2, Metric::L2).unindexed("price");
+    let error = db.create_collection("d", undeclared).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    assert!(error.to_string().contains("\"price\""), "{error}");
+}
+
+#[test]
 fn what_is_no_field_and_what_is_closed() {
     let disk = SimDisk::new();
     let db = open(&disk, options()).unwrap();

@@ -107,9 +107,13 @@ fn timeless(mut response: SearchResponse) -> SearchResponse {
 fn every_operation_does_the_same() {
     let both = Both::new();
     let stop = &StopSignal::default();
-    let config = CollectionConfig::new(3, Metric::L2).durability(Durability::IntervalMs(5));
+    let config = CollectionConfig::new(3, Metric::L2)
+        .durability(Durability::IntervalMs(5))
+        .field("body", "text".parse().unwrap())
+        .unindexed("body");
     let info = both.both(|db| db.create_collection("c", config.clone()));
-    assert_eq!(info.config.durability, Durability::IntervalMs(5));
+    assert_eq!(info.config, config);
+    assert!(!info.fields.is_indexed("body"));
     both.both(|db| db.create_collection("d", CollectionConfig::new(2, Metric::Cosine)));
     let kind = both.refused(|db| db.create_collection("c", config.clone()));
     assert_eq!(kind, ErrorKind::AlreadyExists);

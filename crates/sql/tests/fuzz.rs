@@ -15,7 +15,7 @@ const STATEMENTS: [&str; 17] = [
     "INSERT INTO c (id, vector, name, tags) VALUES ('a', [1, 2], NULL, ['p', 'q']), (7, $1, TRUE, []);",
     "UPDATE c SET price = -5, old = NULL WHERE id IN (1, 'b') AND x = DATE '2026-01-31'",
     "DELETE FROM c WHERE TRUE",
-    "CREATE COLLECTION IF NOT EXISTS c (dimension 3, metric l2, index hnsw (m = 8), durability interval_ms (20), a float[])",
+    "CREATE COLLECTION IF NOT EXISTS c (dimension 3, metric l2, index hnsw (m = 8), durability interval_ms (20), a float[] UNINDEXED)",
     "CREATE TABLE c (vector VECTOR(4), name VARCHAR(20), b double precision)",
     "DROP COLLECTION IF EXISTS c",
     "CREATE INDEX IF NOT EXISTS ON c (size.kb)",

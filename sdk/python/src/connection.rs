@@ -162,6 +162,7 @@ impl Connection {
         index: &Bound<'py, PyAny>,
         element: Option<&str>,
         fields: Option<&Bound<'py, PyDict>>,
+        unindexed: Vec<String>,
         durability: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let metric = metric.parse().map_err(|error| invalid(py, error))?;
@@ -177,6 +178,7 @@ impl Connection {
             let kind = kind.parse().map_err(|error| invalid(py, error))?;
             config = config.field(field.extract::<String>()?, kind);
         }
+        config.unindexed = unindexed.into_iter().collect();
         if let Some(durability) = setting(durability, "durability")? {
             config = config.durability(durability);
         }

@@ -329,6 +329,12 @@ def test_field_indexes(client: VecDBClient, products: str) -> None:
     assert len(found) == expected and found.stats.unindexed == ()
     with pytest.raises(InvalidArgumentError, match=r"did you mean price\?"):
         client.create_field_index(products, "prise")
+    notes = f"{products}-notes"
+    made = client.create_collection(notes, 2, fields={"body": "text", "n": "int"}, unindexed=["body"])
+    assert made.unindexed == ["body"] and made.fields == {"body": "text", "n": "int"}
+    client.drop_collection(notes)
+    with pytest.raises(InvalidArgumentError, match=r"did you mean body\?"):
+        client.create_collection(notes, 2, fields={"body": "text"}, unindexed=["bodi"])
     with pytest.raises(NotFoundError):
         client.drop_field_index("missing", "price")
 

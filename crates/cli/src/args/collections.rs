@@ -77,6 +77,9 @@ pub(crate) struct VectorArgs {
     /// from the first value seen. Date-times need this.
     #[arg(long = "field", value_name = "NAME:TYPE", value_parser = parse_field)]
     pub(crate) fields: Vec<(String, FieldType)>,
+    /// Keep no index of a field of --field: filters on it read the points. `collection create-index` makes one later.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) unindexed: Vec<String>,
     /// When a write is acknowledged: `every-write` (synced to the disk), `interval:MS` (synced every so many
     /// milliseconds) or `none` (left to the operating system).
     #[arg(long, value_name = "LEVEL", default_value = "every-write", value_parser = parse_durability)]

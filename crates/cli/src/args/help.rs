@@ -258,6 +258,7 @@ Examples:
   vecdb collection create texts --dimension 384 --index ivf --nlist 1024
   vecdb collection create prints --dimension 1024 --metric jaccard --index lsh --tables 16
   vecdb collection create news --dimension 384 --field published:datetime --field tags:string[]
+  vecdb collection create notes --dimension 384 --field body:text --unindexed body
   vecdb collection create logs --dimension 64 --index flat --durability interval:100";
 
 pub(crate) const COLLECTION_LIST: &str = "\

@@ -37,6 +37,9 @@ pub(crate) fn config(dimension: u32, args: &VectorArgs) -> Outcome<CollectionCon
     for (name, kind) in &args.fields {
         config = config.field(name, *kind);
     }
+    for name in &args.unindexed {
+        config = config.unindexed(name);
+    }
     Ok(config)
 }
 
@@ -135,7 +138,11 @@ fn compact(console: &Console, globals: &Globals, name: &str) -> Outcome {
 fn field_index(console: &Console, globals: &Globals, args: &FieldArgs, indexed: bool) -> Outcome {
     let FieldArgs { name, field } = args;
     with_collection(console, globals, Intent::Write, name, |collection| {
-        let changed = collection.set_field_index(field, indexed)?;
+        let change = || collection.set_field_index(field, indexed);
+        let changed = match indexed {
+            true => with_build_bar(console, collection, change)?,
+            false => change()?,
+        };
         console.json(&json!({
             "collection": name,
             "field": field,
@@ -191,17 +198,18 @@ fn searched(counts: &SearchCounts) -> String {
 }
 
 /// Runs maintenance `work` and shows on a bar how far the index is.
-pub(crate) fn with_build_bar(
+pub(crate) fn with_build_bar<T: Send>(
     console: &Console,
     collection: Collection<'_>,
-    work: impl FnOnce() -> vecdb_engine::Result<()> + Send,
-) -> Outcome {
+    work: impl FnOnce() -> vecdb_engine::Result<T> + Send,
+) -> Outcome<T> {
     std::thread::scope(|scope| {
         let worker = scope.spawn(work);
         let mut bar = None;
         while !worker.is_finished() {
-            let info = collection.info();
-            if let Ok(Some((done, total))) = info.map(|info| info.maintenance.building) {
+            let status = collection.info().map(|info| info.maintenance);
+            let built = status.map(|status| status.building.or(status.building_fields));
+            if let Ok(Some((done, total))) = built {
                 let bar = bar.get_or_insert_with(|| Bar::new(console, "indexing", Some(total)));
                 bar.set_total(total);
                 bar.set(done);

@@ -79,17 +79,32 @@ impl Inner {
             return Ok(false);
         }
         let _one = lock_until(&self.indexing, stop)?;
+        let outcome = self.index_lacking(stop);
+        self.status.lock().building_fields = None;
+        outcome.map(|()| true)
+    }
+
+    /// Segment after segment, until none lacks a field index.
+    fn index_lacking(&self, stop: &StopSignal) -> Result<()> {
+        let mut done = 0;
         loop {
             let state = self.snapshot();
-            let mut lacking = state.segments.iter();
-            let lacking = lacking.find(|v| !v.part.missing_fields(&state.fields).is_empty());
-            let Some(view) = lacking else {
-                return Ok(true);
+            let segments = state.segments.iter();
+            let lacking = segments.filter(|v| !v.part.missing_fields(&state.fields).is_empty());
+            let lacking: Vec<_> = lacking.collect();
+            let Some(view) = lacking.first() else {
+                return Ok(());
+            };
+            let rows = lacking.iter().map(|view| u64::from(view.part.rows()));
+            let total = done + rows.sum::<u64>();
+            let progress = |rows: u32| {
+                self.status.lock().building_fields = Some((done + u64::from(rows), total));
             };
             self.check_writable_for_maintenance()?;
-            let outcome = self.index_fields_of(&view.part, stop);
+            let outcome = self.index_fields_of(&view.part, stop, &progress);
             self.note_outcome(&outcome, &self.merge_pause, |_| ());
             outcome?;
+            done += u64::from(view.part.rows());
             drop(state);
             self.sweep();
         }
@@ -102,11 +117,19 @@ impl Inner {
         segments.any(|view| !view.part.missing_fields(&state.fields).is_empty())
     }
 
-    fn index_fields_of(&self, segment: &Segment, stop: &StopSignal) -> Result<()> {
+    fn index_fields_of(
+        &self,
+        segment: &Segment,
+        stop: &StopSignal,
+        progress: &dyn Fn(u32),
+    ) -> Result<()> {
         let fields = self.snapshot().fields.clone();
         let _held = Held::new(self, u64::from(segment.rows()) * SEGMENT_BYTES_PER_ROW);
         let missing = segment.missing_fields(&fields);
-        let check = || self.check_going_on(stop);
+        let check = |rows| {
+            progress(rows);
+            self.check_going_on(stop)
+        };
         let indexed = Arc::new(segment.add_fields(missing, &fields, &check)?);
         let replaced = RefCell::new(indexed.clone());
         let outcome = self.install(None, |next| {
@@ -141,7 +164,7 @@ impl Inner {
         let missing = segment.missing_fields(&fields);
         match missing.is_empty() {
             true => Ok(segment),
-            false => segment.add_fields(missing, &fields, &|| self.check_going_on(stop)),
+            false => segment.add_fields(missing, &fields, &|_| self.check_going_on(stop)),
         }
     }
 }

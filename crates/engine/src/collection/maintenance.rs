@@ -30,6 +30,8 @@ pub struct MaintenanceStatus {
     pub merges: u64,
     /// Rows in the index being built, and how many there will be.
     pub building: Option<(u64, u64)>,
+    /// Rows in the field indexes being built in segments that are there, and how many there will be.
+    pub building_fields: Option<(u64, u64)>,
     /// What the last flush or merge that failed said; tried again.
     pub last_error: Option<String>,
     /// Writes since the database was opened that had to wait because memtables were not flushed fast enough.

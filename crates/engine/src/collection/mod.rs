@@ -194,6 +194,9 @@ impl Inner {
         for (field, kind) in &config.fields {
             fields.declare(field, *kind)?;
         }
+        for field in &config.unindexed {
+            fields.set_indexed(field, false)?;
+        }
         let manifest = Manifest {
             generation: 1,
             config,

@@ -130,12 +130,13 @@ impl Segment {
     /// segment. It is synced; its folder is not yet. Gives the segment as it is with them.
     ///
     /// # Errors
-    /// Those of reading and writing, and that of `check`, which is called now and then; no file is left then.
+    /// Those of reading and writing, and that of `check`, which is told the rows that are done now and then; no file is left
+    /// then.
     pub(crate) fn add_fields(
         &self,
         missing: BTreeSet<String>,
         schema: &MetadataSchema,
-        check: &dyn Fn() -> Result<()>,
+        check: &dyn Fn(u32) -> Result<()>,
     ) -> Result<Self> {
         let mut entry = self.entry.clone();
         entry.fields_version += 1;
@@ -163,7 +164,7 @@ impl Segment {
         name: &str,
         mut fields: BTreeSet<String>,
         schema: &MetadataSchema,
-        check: &dyn Fn() -> Result<()>,
+        check: &dyn Fn(u32) -> Result<()>,
     ) -> Result<u64> {
         let before = self.added.iter().flat_map(|added| added.indexes.fields());
         fields.extend(
@@ -176,7 +177,7 @@ impl Segment {
         let mut metadata = Metadata::new();
         for row in 0..rows {
             if row.is_multiple_of(ROWS_PER_CHECK) {
-                check()?;
+                check(row)?;
             }
             let bytes = self.metadata_bytes(RowId(row))?;
             metadata.clear();

@@ -33,6 +33,7 @@ impl TryFrom<v1::CollectionConfig> for CollectionConfig {
                 .map_err(|error| Error::from(error).context(format_args!("field {name:?}")))?;
             config = config.field(name, kind);
         }
+        config.unindexed = message.unindexed.into_iter().collect();
         config.durability = durability(message.durability)?.unwrap_or_default();
         Ok(config)
     }
@@ -55,6 +56,7 @@ impl TryFrom<&CollectionConfig> for v1::CollectionConfig {
                 .map(|(name, kind)| (name.clone(), kind.to_string()))
                 .collect(),
             durability: Some(config.durability.into()),
+            unindexed: config.unindexed.iter().cloned().collect(),
         })
     }
 }
@@ -212,6 +214,8 @@ impl From<v1::MaintenanceStatus> for MaintenanceStatus {
             merges: message.merges,
             building: (message.building_of > 0)
                 .then_some((message.building_rows, message.building_of)),
+            building_fields: (message.building_fields_of > 0)
+                .then_some((message.building_fields_rows, message.building_fields_of)),
             last_error: optional_text(message.last_error),
             write_stalls: message.write_stalls,
             write_stall_micros: message.write_stall_micros,
@@ -222,11 +226,14 @@ impl From<v1::MaintenanceStatus> for MaintenanceStatus {
 impl From<MaintenanceStatus> for v1::MaintenanceStatus {
     fn from(status: MaintenanceStatus) -> Self {
         let (building_rows, building_of) = status.building.unwrap_or_default();
+        let (building_fields_rows, building_fields_of) = status.building_fields.unwrap_or_default();
         v1::MaintenanceStatus {
             flushes: status.flushes,
             merges: status.merges,
             building_rows,
             building_of,
+            building_fields_rows,
+            building_fields_of,
             last_error: status.last_error.unwrap_or_default(),
             write_stalls: status.write_stalls,
             write_stall_micros: status.write_stall_micros,

@@ -97,12 +97,14 @@ fn settings_and_state_of_a_collection_round_trip() {
         .element(ElementType::F16)
         .index(hnsw)
         .durability(Durability::IntervalMs(7))
-        .field("tags", "string[]".parse().unwrap());
+        .field("tags", "string[]".parse().unwrap())
+        .unindexed("tags");
     let collection = db.create_collection("c", config).unwrap();
     collection.upsert(vec![point()]).unwrap();
     collection.flush().unwrap();
     let mut info = collection.info();
     info.maintenance.building = Some((0, 9));
+    info.maintenance.building_fields = Some((5, 7));
     info.maintenance.last_error = Some("disk".to_owned());
     info.maintenance.write_stalls = 3;
     info.maintenance.write_stall_micros = 4;
@@ -122,6 +124,13 @@ fn bad_settings_list_the_good_ones() {
         let error = CollectionConfig::try_from(config(metric)).unwrap_err();
         assert!(error.to_string().contains("cosine"), "{error}");
     }
+    let unindexed = v1::CollectionConfig {
+        unindexed: vec!["body".to_owned()],
+        ..config("l2")
+    };
+    let error = CollectionConfig::try_from(unindexed).unwrap().validate();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("\"body\", which is not declared"), "{error}");
     let plain = CollectionConfig::try_from(config("l2")).unwrap();
     assert_eq!(plain, CollectionConfig::new(2, Metric::L2));
     let durability = |level, interval_ms| durability(Some(v1::Durability { level, interval_ms }));

@@ -153,6 +153,9 @@ pub struct CollectionConfig {
     /// Unset: every write is synced before it is acknowledged.
     #[prost(message, optional, tag = "6")]
     pub durability: ::core::option::Option<Durability>,
+    /// Those of the fields that no index is kept of from the start.
+    #[prost(string, repeated, tag = "7")]
+    pub unindexed: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateCollectionRequest {
@@ -289,6 +292,11 @@ pub struct MaintenanceStatus {
     pub write_stalls: u64,
     #[prost(uint64, tag = "7")]
     pub write_stall_micros: u64,
+    /// Rows in the field indexes being built in segments that are there, and how many there will be; both 0 when none is.
+    #[prost(uint64, tag = "8")]
+    pub building_fields_rows: u64,
+    #[prost(uint64, tag = "9")]
+    pub building_fields_of: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCollectionsRequest {}

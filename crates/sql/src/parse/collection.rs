@@ -20,11 +20,12 @@ struct Said {
     index: Option<IndexSpec>,
     durability: Option<Durability>,
     fields: Vec<(String, FieldType)>,
+    unindexed: Vec<String>,
 }
 
 /// The settings by name.
 const SETTINGS: &str = "dimension 384, metric cosine, index hnsw (m = 16), element f16, durability every_write, or a \
-                        field with its type such as price float";
+                        field with its type such as price float or body text UNINDEXED";
 
 /// Names of types in SQL that the schema calls otherwise.
 const TYPES: [(&str, &str); 15] = [
@@ -75,6 +76,9 @@ impl Parser<'_> {
         }
         for (field, kind) in said.fields {
             config = config.field(field, kind);
+        }
+        for field in said.unindexed {
+            config = config.unindexed(field);
         }
         if let Err(error) = config.validate() {
             return Err(self.source.error_of(error.kind(), at, error));
@@ -155,6 +159,9 @@ impl Parser<'_> {
                 let kind = self.field_type()?;
                 let field = name.text();
                 let twice = said.fields.iter().any(|(other, _)| *other == field);
+                if self.eat_word("UNINDEXED") {
+                    said.unindexed.push(field.clone());
+                }
                 said.fields.push((field, kind));
                 twice
             }

@@ -69,6 +69,7 @@ pub const KEYWORDS: &[&str] = &[
     "SET",
     "SHOW",
     "TRUE",
+    "UNINDEXED",
     "UPDATE",
     "VALUES",
     "WHERE",

@@ -331,7 +331,8 @@ fn writes() {
 fn collections() {
     let Action::CreateCollection(create) = parse(
         "CREATE COLLECTION IF NOT EXISTS c (dimension 3, metric l2, index hnsw (m = 8, ef_construction = 50), \
-         element f16, durability interval_ms (20), price float, tags VARCHAR[], words text, \"index\" integer, at TIMESTAMP)",
+         element f16, durability interval_ms (20), price float, tags VARCHAR[] unindexed, words text UNINDEXED, \"index\" integer, \
+         at TIMESTAMP)",
     ) else {
         panic!("no create");
     };
@@ -359,6 +360,8 @@ fn collections() {
             "words text"
         ]
     );
+    let unindexed: Vec<_> = create.config.unindexed.iter().collect();
+    assert_eq!(unindexed, ["tags", "words"]);
     let Action::CreateCollection(create) =
         parse("CREATE TABLE c (vector VECTOR(4), name VARCHAR(20))")
     else {
@@ -870,6 +873,10 @@ fn errors_point_at_what_is_wrong_and_say_what_would_be_right() {
         (
             "CREATE COLLECTION c (dimension 3, price flot)",
             "did you mean float?",
+        ),
+        (
+            "CREATE COLLECTION c (dimension 3 UNINDEXED)",
+            "1:34: expected `,` or `)`, found UNINDEXED",
         ),
         (
             "CREATE COLLECTION c (dimension 3, dimension 4)",

@@ -90,6 +90,7 @@ class AsyncVecDBClient:
         *,
         element: Element | None = None,
         fields: Mapping[str, str] | None = None,
+        unindexed: Iterable[str] = (),
         durability: Durability | None = None,
     ) -> CollectionInfo:
         """See :meth:`VecDBClient.create_collection`."""
@@ -101,6 +102,7 @@ class AsyncVecDBClient:
             index_config,
             element=element,
             fields=fields,
+            unindexed=unindexed,
             durability=durability,
         )
 

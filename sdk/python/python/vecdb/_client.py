@@ -116,6 +116,7 @@ class VecDBClient:
         *,
         element: Element | None = None,
         fields: Mapping[str, str] | None = None,
+        unindexed: Iterable[str] = (),
         durability: Durability | None = None,
     ) -> CollectionInfo:
         """Makes a collection; its name must be free.
@@ -129,11 +130,15 @@ class VecDBClient:
             element: How the values are stored. Default: ``f32``, or ``bits`` for the metrics of bits.
             fields: Metadata fields whose type is fixed: ``{"released": "datetime", "tags": "string[]"}``. Others take the
                 type of the first value seen.
+            unindexed: Those of ``fields`` that no index is kept of: filters on them read the points.
+                ``create_field_index`` makes one later.
             durability: When a write is acknowledged. Default: once it is on the disk.
         """
         declared = None if fields is None else dict(fields)
         return _info(
-            self._connection.create_collection(name, dimension, metric, index_config, element, declared, durability)
+            self._connection.create_collection(
+                name, dimension, metric, index_config, element, declared, list(unindexed), durability
+            )
         )
 
     def get_collection(self, name: str) -> CollectionInfo:

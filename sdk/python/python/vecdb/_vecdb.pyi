@@ -46,6 +46,7 @@ class Connection:
         index: Any,
         element: str | None,
         fields: dict[str, str] | None,
+        unindexed: list[str],
         durability: Any,
     ) -> dict[str, Any]: ...
     def collections(self) -> list[dict[str, Any]]: ...

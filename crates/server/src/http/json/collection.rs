@@ -1,6 +1,6 @@
 //! Collections: their settings, and what there is to know about them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -29,6 +29,9 @@ pub(in crate::http) struct CreateCollectionRequest {
     /// Metadata fields whose type is fixed; others take that of the first value seen.
     #[serde(default)]
     fields: BTreeMap<String, FieldType>,
+    /// Those of `fields` that no index is kept of from the start: filters on them read the points.
+    #[serde(default)]
+    unindexed: BTreeSet<String>,
     /// every_write where none is given.
     durability: Option<Durability>,
 }
@@ -48,6 +51,7 @@ impl From<CreateCollectionRequest> for engine::CollectionConfig {
         for (name, FieldType(kind)) in request.fields {
             config = config.field(name, kind);
         }
+        config.unindexed = request.unindexed;
         config
     }
 }
@@ -62,6 +66,8 @@ pub(in crate::http) struct CollectionConfig {
     index_config: IndexConfig,
     /// Metadata fields whose type is fixed.
     fields: BTreeMap<String, FieldType>,
+    /// Those of them that no index was kept of from the start.
+    unindexed: BTreeSet<String>,
     durability: Durability,
 }
 
@@ -80,6 +86,7 @@ impl TryFrom<engine::CollectionConfig> for CollectionConfig {
                 .into_iter()
                 .map(|(name, kind)| (name, FieldType(kind)))
                 .collect(),
+            unindexed: config.unindexed,
             durability: Durability(config.durability),
         })
     }
@@ -141,6 +148,10 @@ struct MaintenanceStatus {
     building_rows: u64,
     /// How many there will be.
     building_of: u64,
+    /// Rows in the field indexes being built in segments that are there; 0 when none is.
+    building_fields_rows: u64,
+    /// How many there will be.
+    building_fields_of: u64,
     /// What the last flush or merge that failed said; tried again.
     last_error: Option<String>,
     /// Writes that had to wait for a flush, and for how long in all.
@@ -193,6 +204,8 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
 
     fn try_from(info: engine::CollectionInfo) -> engine::Result<Self> {
         let (building_rows, building_of) = info.maintenance.building.unwrap_or_default();
+        let fields = info.maintenance.building_fields;
+        let (building_fields_rows, building_fields_of) = fields.unwrap_or_default();
         let fields = info.fields.fields().map(|(name, field)| {
             let info = FieldInfo {
                 kind: field.kind.map(engine::FieldKind::name),
@@ -226,6 +239,8 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
                 merges: info.maintenance.merges,
                 building_rows,
                 building_of,
+                building_fields_rows,
+                building_fields_of,
                 last_error: info.maintenance.last_error,
                 write_stalls: info.maintenance.write_stalls,
                 write_stall_micros: info.maintenance.write_stall_micros,

@@ -28,6 +28,7 @@ async fn collections_are_made_listed_described_and_dropped() {
         "element": "f32",
         "index_config": {"type": "hnsw", "m": 8, "ef_construction": 200, "seed": 42, "alpha": 1.1, "quantization": "auto"},
         "fields": {"released": "datetime"},
+        "unindexed": [],
         "durability": "none",
     });
     assert_eq!(info["config"], config);
@@ -529,6 +530,32 @@ async fn field_indexes_are_dropped_and_created() {
     assert!(unknown.message().contains("did you mean price?"));
     let missing = face.put("/v1/collections/none/indexes/a", json!({})).await;
     assert_eq!(missing.status, StatusCode::NOT_FOUND);
+
+    // Without one from the start.
+    let settings = |unindexed: &str| {
+        json!({
+            "dimension": 2,
+            "metric": "l2",
+            "fields": {"body": "text", "n": "int"},
+            "unindexed": [unindexed],
+        })
+    };
+    let path = "/v1/collections/notes";
+    let refused = face.put(path, settings("bodi")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(
+        refused.message().contains("did you mean body?"),
+        "{}",
+        refused.body
+    );
+    let made = face.put(path, settings("body")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert_eq!(made.body["config"]["unindexed"], json!(["body"]));
+    let fields = &made.body["fields"];
+    assert_eq!(
+        (&fields["body"]["indexed"], &fields["n"]["indexed"]),
+        (&json!(false), &json!(true))
+    );
 }
 
 #[tokio::test]

@@ -73,7 +73,7 @@ struct OfCollection {
     value: fn(&CollectionInfo) -> f64,
 }
 
-const GAUGES: [OfCollection; 10] = [
+const GAUGES: [OfCollection; 11] = [
     OfCollection {
         name: "vectors_total",
         help: "Live points",
@@ -140,12 +140,22 @@ const GAUGES: [OfCollection; 10] = [
     OfCollection {
         name: "index_build_progress",
         help: "Share of the rows that are in the index being built; 1 when none is built",
-        value: |info| match info.maintenance.building {
-            Some((done, all)) if all > 0 => done as f64 / all as f64,
-            _ => 1.0,
-        },
+        value: |info| share(info.maintenance.building),
+    },
+    OfCollection {
+        name: "field_index_build_progress",
+        help: "Share of the rows that are in the field indexes being built; 1 when none is built",
+        value: |info| share(info.maintenance.building_fields),
     },
 ];
+
+/// Of what is built, how much is there.
+fn share(built: Option<(u64, u64)>) -> f64 {
+    match built {
+        Some((done, all)) if all > 0 => done as f64 / all as f64,
+        _ => 1.0,
+    }
+}
 
 impl Contents {
     /// Takes over the state of all collections that there are.

@@ -179,6 +179,14 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
         after[r#"vecdb_index_build_progress{collection="docs"}"#],
         1.0
     );
+    let mut info = collection.info();
+    info.maintenance.building_fields = Some((1, 4));
+    metrics.observe_database(&[info], 0);
+    let meanwhile = samples(&metrics);
+    assert_eq!(
+        meanwhile[r#"vecdb_field_index_build_progress{collection="docs"}"#],
+        0.25
+    );
     assert!(after[r#"vecdb_segment_bytes{collection="docs"}"#] > 0.0);
     for (series, count) in [
         (
