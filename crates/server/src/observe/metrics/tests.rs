@@ -181,7 +181,10 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
     );
     let mut info = collection.info();
     info.maintenance.building_fields = Some((1, 4));
-    metrics.observe_database(&[info], 0);
+    metrics.observe_database(&Overview {
+        open: vec![info],
+        ..Overview::default()
+    });
     let meanwhile = samples(&metrics);
     assert_eq!(
         meanwhile[r#"vecdb_field_index_build_progress{collection="docs"}"#],
