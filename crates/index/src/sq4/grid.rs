@@ -1,5 +1,7 @@
 //! The grid, and one vector on it.
 
+use std::ops::Range;
+
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_vector::{
     Kernels, Metric, RowId, SQ4_NUMBERS, Sq4Distance, Sq4Head, Sq4Rows, VectorRows, Work,
@@ -254,7 +256,7 @@ impl Grid {
         unbiased - deviations * self.error_at(query, unbiased)
     }
 
-    /// What it takes to bound distances to `query` from below.
+    /// What it takes to bound distances to `query`.
     pub(super) fn bounds(&self, query: &Sq4Query) -> Bounds {
         let numbers = query.rotated.iter().zip(&query.numbers);
         if self.metric == Metric::Dot {
@@ -349,7 +351,7 @@ fn fill(finer: f32, rotated: &[f32], numbers: &mut [i8]) -> f32 {
     square as f32
 }
 
-/// Lower bounds of distances, for sure: what the codes of row and query miss moves a row by no more than its length.
+/// Bounds of distances, for sure: what the codes of row and query miss moves a row by no more than its length.
 pub(super) struct Bounds {
     /// Distances are squared lengths, `squares` times.
     root: bool,
@@ -360,16 +362,18 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// The least rank value that a row may have, given the estimate of it and the length of what its code misses.
+    /// The rank values that a row may have, given the estimate of it and the length of what its code misses.
     #[inline]
-    pub(super) fn least(&self, estimate: f32, error: f32) -> f32 {
+    pub(super) fn range(&self, estimate: f32, error: f32) -> Range<f32> {
         let missed = self.slope * error + self.beside;
         if self.root {
             let length = (estimate.max(0.0) / self.squares).sqrt();
             let least = (length * (1.0 - ROUNDING) - missed).max(0.0);
-            self.squares * least * least
+            let most = length * (1.0 + ROUNDING) + missed;
+            self.squares * least * least..self.squares * most * most
         } else {
-            estimate - missed - ROUNDING * estimate.abs()
+            let missed = missed + ROUNDING * estimate.abs();
+            estimate - missed..estimate + missed
         }
     }
 }

@@ -36,10 +36,14 @@ pub(crate) fn scan(
     let listed = mask.into_iter().flat_map(RowMask::iter);
     let all = (0..if mask.is_none() { count } else { 0 }).map(RowId);
     let mut allowed = listed.take_while(|row| row.0 < count).chain(all);
+    let bounds = codes.grid().bounds(query);
     estimates.clear();
     pool.reset(k + FIRST_BESIDE);
+    // At first of what rows are at most: what is farther than `k` of these for sure need not be remembered.
+    top.clear(k);
+    let mut estimated = 0;
     let truncated = loop {
-        if !budget.is_unlimited() && budget.is_spent(estimates.len() as u64) {
+        if !budget.is_unlimited() && budget.is_spent(estimated) {
             break true;
         }
         rows.clear();
@@ -53,21 +57,27 @@ pub(crate) fn scan(
         distances.resize(rows.len(), 0.0);
         on_codes.score_rows(rows, distances);
         for (&row, &distance) in rows.iter().zip(&*distances) {
+            let range = bounds.range(distance, codes.error(row)?);
+            if range.start > top.threshold() {
+                continue;
+            }
+            top.push(range.end, row);
             pool.offer(Key::new(distance, row));
             estimates.push(Neighbor { distance, row });
         }
+        estimated += rows.len() as u64;
     };
     // How far the nearest by codes are tells which others have to be measured: all that may be nearer.
     top.clear(k);
     rows.clear();
     rows.extend(pool.iter().map(|near| near.row));
     measure(scorer, rows, distances, top);
-    let (bounds, threshold) = (codes.grid().bounds(query), top.threshold());
+    let threshold = top.threshold();
     let farthest = pool.worst();
     rows.clear();
     for near in &*estimates {
         let was_measured = farthest.is_some_and(|worst| Key::new(near.distance, near.row) <= worst);
-        let is_far = bounds.least(near.distance, codes.error(near.row)?) > threshold;
+        let is_far = bounds.range(near.distance, codes.error(near.row)?).start > threshold;
         if !was_measured && !is_far {
             rows.push(near.row);
         }
@@ -76,8 +86,8 @@ pub(crate) fn scan(
     let vectors = (pool.len() + rows.len()) as u64;
     Ok(SearchStats {
         counters: Counters {
-            distance_computations: estimates.len() as u64 + vectors,
-            nodes_visited: estimates.len() as u64,
+            distance_computations: estimated + vectors,
+            nodes_visited: estimated,
             ..Counters::default()
         },
         truncated,

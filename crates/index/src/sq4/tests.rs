@@ -156,7 +156,7 @@ fn uneven_rows() -> (Vec<f32>, Vec<f32>) {
 }
 
 #[test]
-fn no_row_is_nearer_than_its_sure_bound() {
+fn every_row_is_within_its_bounds() {
     for (base, queries) in [rows_and_queries(), uneven_rows()] {
         let rows = VectorRows::from_f32(DIM, &base).unwrap();
         let list: Vec<RowId> = (0..rows.len()).map(RowId).collect();
@@ -172,8 +172,11 @@ fn no_row_is_nearer_than_its_sure_bound() {
                 scorer.score_rows(&list, &mut estimates);
                 let bounds = codes.grid().bounds(&prepared);
                 for ((&row, &exact), &estimate) in list.iter().zip(&exact).zip(&estimates) {
-                    let least = bounds.least(estimate, codes.error(row).unwrap());
-                    assert!(least <= exact, "{metric} row {row}: {least} above {exact}");
+                    let range = bounds.range(estimate, codes.error(row).unwrap());
+                    assert!(
+                        range.start <= exact && exact <= range.end,
+                        "{metric} row {row}: {exact} is not within {range:?}"
+                    );
                 }
             }
         }
