@@ -140,6 +140,8 @@ client = VecDBClient(path={str(tmp_path / "data")!r}, threads=1)
 client.create_collection("c", 512, "l1", "flat", durability="none")
 rows = np.random.default_rng(1).standard_normal((20_000, 512)).astype(np.float32)
 client.upsert("c", rows, ids=range(20_000))
+# Where the tests run in the background of a shell, the signal comes ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
 begun = time.monotonic()
 try:
