@@ -11,6 +11,7 @@ use crate::batch::{Operation, WriteBatch};
 use crate::collection::Manifest;
 use crate::database::{Catalog, collection_folder};
 use crate::error::{Error, ErrorKind, Result};
+use crate::hex::to_hex;
 use crate::options::Env;
 
 /// Ids of a log entry that are shown.
@@ -226,7 +227,7 @@ fn look_at_log(
     let (report, shown) = outcome?;
     let files = report.files.iter().map(|file| LogFileInspection {
         name: file_name(&file.path),
-        uuid: file.uuid.iter().map(|byte| format!("{byte:02x}")).collect(),
+        uuid: to_hex(&file.uuid),
         first: file.first,
         last: file.last,
         bytes: file.bytes,

@@ -33,6 +33,7 @@ mod collection;
 mod database;
 mod document;
 mod error;
+mod hex;
 mod inspect;
 mod options;
 mod part;

@@ -174,7 +174,7 @@ impl<'a> Sq4Scorer<'a> {
     /// expect, and the rest of the row is not read.
     ///
     /// # Panics
-    /// As [`Sq4Scorer::score_rows`], and when the head is not shorter than a row.
+    /// As [`Sq4Scorer::score_rows`], and when the head is longer than a row.
     #[inline]
     pub fn score_rows_below(&self, limit: f32, head: &Sq4Head, rows: &[RowId], out: &mut [f32]) {
         assert_eq!(rows.len(), out.len(), "lengths of rows and output");

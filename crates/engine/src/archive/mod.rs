@@ -20,7 +20,7 @@ mod writer;
 use serde::Serialize;
 use vecdb_storage::Position;
 
-pub(crate) use piece::{Change, Event, hexadecimal};
+pub(crate) use piece::{Change, Event};
 pub(crate) use reader::{ArchiveReader, shown};
 pub(crate) use writer::{Archiver, Source, set_up};
 

@@ -7,6 +7,7 @@ use vecdb_storage::{Disk, LogPiece, PieceEnd, Position};
 
 use crate::document;
 use crate::error::{Error, Result};
+use crate::hex::{from_hex, to_hex};
 use crate::schema::CollectionConfig;
 
 const VERSION: u32 = 1;
@@ -74,32 +75,17 @@ pub(crate) enum Change {
 impl From<PieceEnd> for End {
     fn from(end: PieceEnd) -> Self {
         Self {
-            uuid: hexadecimal(&end.uuid),
+            uuid: to_hex(&end.uuid),
             bytes: end.bytes,
             crc32c: end.crc,
         }
     }
 }
 
-pub(crate) fn hexadecimal(uuid: &[u8; 16]) -> String {
-    uuid.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 32 || !text.is_ascii() {
-        return None;
-    }
-    let mut uuid = [0; 16];
-    for (at, byte) in uuid.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(uuid)
-}
-
 impl End {
     fn of_log(&self) -> Option<PieceEnd> {
         Some(PieceEnd {
-            uuid: parse_uuid(&self.uuid)?,
+            uuid: from_hex(&self.uuid)?.try_into().ok()?,
             bytes: self.bytes,
             crc: self.crc32c,
         })

@@ -9,10 +9,11 @@ use vecdb_storage::disk::take_lock;
 use vecdb_storage::{Disk, Position, SealedFile};
 
 use super::ArchiveStatus;
-use super::piece::{Event, Piece, hexadecimal};
+use super::piece::{Event, Piece};
 use crate::batch::WriteBatch;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
+use crate::hex::to_hex;
 
 /// Tells an archive from a folder where one should be.
 const MARK: &str = "ARCHIVE";
@@ -250,7 +251,7 @@ impl Work {
         // A file that the archive is said to have must be the very one.
         for file in source.files.iter().filter(|f| f.serial <= last.serial) {
             let archived = Piece::read(disk, folder, file.serial)?;
-            let uuid = hexadecimal(&file.uuid(disk)?);
+            let uuid = to_hex(&file.uuid(disk)?);
             // Old ones may be removed from the front.
             if archived.map_or(file.serial >= first, |piece| piece.end.uuid != uuid) {
                 return Err(foreign(folder, last, &file.path));

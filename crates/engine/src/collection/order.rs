@@ -14,10 +14,11 @@ use vecdb_filter::{
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 use vecdb_vector::{RowId, RowMask};
 
-use super::read::{ROWS_PER_CHECK, from_hex, to_hex};
+use super::read::ROWS_PER_CHECK;
 use super::state::{AnyView, State};
 use super::{Collection, ScrollPage, ScrollRequest};
 use crate::error::{Error, Result};
+use crate::hex::{from_hex, to_hex};
 use crate::part::Part;
 use crate::point::PointId;
 use crate::stop::StopSignal;

@@ -1,7 +1,5 @@
 //! Reading points by id, in pages and by count.
 
-use std::fmt::Write as _;
-
 use vecdb_filter::Filter;
 use vecdb_vector::{RowId, RowMask, decode_row};
 
@@ -9,6 +7,7 @@ use super::order::{CURSOR_PREFIX, OrderBy};
 use super::state::{AnyView, State};
 use super::{Collection, Inner};
 use crate::error::{Error, Result};
+use crate::hex::{from_hex, to_hex};
 use crate::part::Part;
 use crate::point::{PointId, Record};
 use crate::stop::StopSignal;
@@ -267,21 +266,6 @@ impl<'a> Merge<'a> {
 /// `hash-idbytes`, both in hexadecimal.
 fn format_cursor(hash: u64, id: &PointId) -> String {
     format!("{hash:016x}-{}", to_hex(&id.to_bytes()))
-}
-
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-pub(super) fn from_hex(hex: &str) -> Option<Vec<u8>> {
-    (0..hex.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
-        .collect()
 }
 
 fn parse_cursor(text: &str) -> Result<(u64, PointId)> {

@@ -7,9 +7,10 @@ use vecdb_storage::{Disk, Durability, Log, Position};
 use super::Database;
 use super::catalog::Catalog;
 use super::registry::Registry;
-use crate::archive::{ArchiveStatus, Change, Event, Source, hexadecimal, set_up};
+use crate::archive::{ArchiveStatus, Change, Event, Source, set_up};
 use crate::clock::LogClock;
 use crate::error::{Error, Result};
+use crate::hex::to_hex;
 use crate::options::Archive;
 use crate::snapshot::SnapshotLog;
 
@@ -32,7 +33,7 @@ impl Database {
         let _catalog = registry.catalog.lock();
         let newest = registry.archiver.as_ref().and(registry.log.newest_file());
         let log = newest.map(|(_, uuid)| SnapshotLog {
-            file: hexadecimal(&uuid),
+            file: to_hex(&uuid),
             position: registry.log.last(),
             whole: true,
         });

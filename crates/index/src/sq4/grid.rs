@@ -25,6 +25,8 @@ const FINER: f32 = 8.0;
 const QUERY_TOP: f32 = 127.0;
 /// Deviations by which a row's value may be below what its head lets expect.
 const HEAD_DEVIATIONS: f32 = 2.0;
+/// More than an estimate loses where its two terms nearly cancel, relative to one of them: each is rounded twice.
+const CANCELLATION: f32 = 1e-6;
 /// More than single precision loses in a sum over all numbers of a row, relative to its terms.
 const ROUNDING: f32 = 1e-4;
 /// Adding and subtracting it rounds a small number to the nearest integer, many at a time.
@@ -275,7 +277,7 @@ impl Grid {
             root: true,
             squares: query.squares,
             slope: 1.0,
-            beside: length(missed) + (ROUNDING * query.offset.abs() / query.squares).sqrt(),
+            beside: length(missed) + (CANCELLATION * query.offset.abs() / query.squares).sqrt(),
         }
     }
 

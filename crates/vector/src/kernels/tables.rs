@@ -132,6 +132,8 @@ pub fn byte_steps(kernels: Kernels, tables: &[u8], codes: &[u8], out: &mut [u16]
         // SAFETY: the CPU has the instructions, as has just been asked.
         return unsafe { x86::steps_avx512(tables, codes, out) };
     }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = kernels;
     steps_portable(tables, codes, out);
 }
 
