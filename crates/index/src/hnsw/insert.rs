@@ -15,8 +15,9 @@ pub(crate) struct Inserter<'a> {
     pub(crate) links: &'a LinkTable,
     pub(crate) space: Space<'a>,
     pub(crate) ef_construction: usize,
-    /// Occlusion under which the links of a new row fill its room. Those that come back to older rows do not: there would
-    /// soon be no room at all, and choosing anew would be most of a build.
+    /// Occlusion under which the links of a new row fill the room that the heuristic leaves. They are spare: links that come
+    /// back to the row take their places, and only when none is left are its links chosen anew, without filling then
+    /// (there would soon be no room again, and choosing anew would be most of a build).
     pub(crate) filling: f32,
 }
 
@@ -31,6 +32,16 @@ impl<'a> Inserter<'a> {
     }
 }
 
+/// The links chosen for one layer.
+#[derive(Clone, Debug)]
+struct LayerPlan {
+    layer: u8,
+    /// Where they stand among all that were chosen.
+    links: Range<usize>,
+    /// How many of them, the first, the heuristic asks for; the others fill the room.
+    diverse: usize,
+}
+
 /// Memory of insertions, one per thread.
 #[derive(Debug)]
 pub(crate) struct InsertScratch {
@@ -41,7 +52,7 @@ pub(crate) struct InsertScratch {
     pub(crate) distances: Vec<f32>,
     chosen: Vec<Neighbor>,
     /// Per layer, its part of `chosen`.
-    plan: Vec<(u8, Range<usize>)>,
+    plan: Vec<LayerPlan>,
 }
 
 impl InsertScratch {
@@ -124,7 +135,8 @@ impl<'a> Inserter<'a> {
             // On layer 0 the paper asks for m; as many as the row can hold find more for their cost.
             let most = self.links.capacity(layer);
             let (candidates, kept) = (&scratch.candidates, &mut scratch.kept);
-            self.space
+            let diverse = self
+                .space
                 .select_and_fill(self.filling, candidates, most, kept);
             let start = scratch.chosen.len();
             for kept in &scratch.kept {
@@ -132,7 +144,11 @@ impl<'a> Inserter<'a> {
                 let chosen = candidates.find(|candidate| candidate.row == *kept);
                 scratch.chosen.extend(chosen);
             }
-            scratch.plan.push((layer, start..scratch.chosen.len()));
+            scratch.plan.push(LayerPlan {
+                layer,
+                links: start..scratch.chosen.len(),
+                diverse,
+            });
         }
         Ok(())
     }
@@ -141,23 +157,25 @@ impl<'a> Inserter<'a> {
     fn publish(&self, row: RowId, scratch: &mut InsertScratch) {
         let plan = std::mem::take(&mut scratch.plan);
         let chosen = std::mem::take(&mut scratch.chosen);
-        for (layer, range) in plan.iter().rev() {
-            let links = chosen.get(range.clone()).unwrap_or(&[]);
+        for plan in plan.iter().rev() {
+            let layer = plan.layer;
+            let links = chosen.get(plan.links.clone()).unwrap_or(&[]);
             let own = links.iter().map(|link| link.row);
-            self.links.write(*layer, row, own);
+            self.links.write_with_spares(layer, row, plan.diverse, own);
             for link in links {
                 let back = Neighbor {
                     distance: link.distance,
                     row,
                 };
-                self.link_back(*layer, link.row, back, scratch);
+                self.link_back(layer, link.row, back, scratch);
             }
         }
         scratch.plan = plan;
         scratch.chosen = chosen;
     }
 
-    /// Adds the link `base` -> `link`; when `base` is full, its links are chosen anew.
+    /// Adds the link `base` -> `link`, in the place of a spare one if it has to be; when there is none, the links of `base`
+    /// are chosen anew.
     fn link_back(&self, layer: u8, base: RowId, link: Neighbor, scratch: &mut InsertScratch) {
         let _guard = self.links.lock_row(base);
         scratch.current.clear();
@@ -168,6 +186,9 @@ impl<'a> Inserter<'a> {
         let most = self.links.capacity(layer);
         if scratch.current.len() < most {
             self.links.append(layer, base, link.row);
+            return;
+        }
+        if self.links.replace_spare(layer, base, link.row) {
             return;
         }
         scratch.candidates.clear();

@@ -18,6 +18,22 @@ use crate::{HnswParams, IndexError};
 /// A slot without a link; the links of a row end at the first one.
 pub(crate) const EMPTY: u32 = u32::MAX;
 
+/// Set in the slot of a link that the next link to the row may take the place of; never in a saved graph.
+const SPARE: u32 = 1 << 31;
+
+/// The row in a slot that is not empty.
+#[inline]
+fn target(slot: u32) -> RowId {
+    RowId(slot & !SPARE)
+}
+
+fn saved(slot: &AtomicU32) -> u32 {
+    match slot.load(Ordering::Relaxed) {
+        EMPTY => EMPTY,
+        slot => target(slot).0,
+    }
+}
+
 /// `u32` slots per cache line.
 pub(crate) const LINE: usize = 16;
 
@@ -187,24 +203,68 @@ impl LinkTable {
             self.slots(layer, row)
                 .map(|slot| slot.load(Ordering::Relaxed))
                 .take_while(|&link| link != EMPTY)
-                .map(RowId),
+                .map(target),
         );
         fence(Ordering::Acquire);
     }
 
     /// Replaces the links of `row` on `layer` by the first [`capacity`](Self::capacity) of `links`.
     pub(crate) fn write(&self, layer: u8, row: RowId, links: impl Iterator<Item = RowId>) {
-        let mut links = links.take(self.capacity(layer));
+        self.write_slots(layer, row, links.map(|link| link.0));
+    }
+
+    /// The same; all but the first `lasting` may be replaced by [`replace_spare`](Self::replace_spare), the last first.
+    pub(crate) fn write_with_spares(
+        &self,
+        layer: u8,
+        row: RowId,
+        lasting: usize,
+        links: impl Iterator<Item = RowId>,
+    ) {
+        let slots = links.enumerate().map(|(i, link)| {
+            let slot = link.0 | SPARE;
+            if i < lasting || slot == EMPTY {
+                link.0
+            } else {
+                slot
+            }
+        });
+        self.write_slots(layer, row, slots);
+    }
+
+    fn write_slots(&self, layer: u8, row: RowId, slots: impl Iterator<Item = u32>) {
+        let mut slots = slots.take(self.capacity(layer));
         // Whoever sees a new link must see what was written to its target before.
         fence(Ordering::Release);
         for slot in self.slots(layer, row) {
-            let new = links.next().map_or(EMPTY, |link| link.0);
+            let new = slots.next().unwrap_or(EMPTY);
             let old = slot.load(Ordering::Relaxed);
             if old != new {
                 slot.store(new, Ordering::Relaxed);
                 self.move_incoming(layer, row, old, new);
             }
         }
+    }
+
+    /// Puts a link in the place of the last spare one, if there is one; whether there was.
+    pub(crate) fn replace_spare(&self, layer: u8, row: RowId, link: RowId) -> bool {
+        fence(Ordering::Release);
+        let mut spare = None;
+        for slot in self.slots(layer, row) {
+            let old = slot.load(Ordering::Relaxed);
+            if old == EMPTY {
+                break;
+            }
+            if old & SPARE != 0 {
+                spare = Some((slot, old));
+            }
+        }
+        let Some((slot, old)) = spare else {
+            return false;
+        };
+        slot.store(link.0, Ordering::Relaxed);
+        self.move_incoming(layer, row, old, link.0);
+        true
     }
 
     /// Adds one link, if there is an empty slot; whether there was.
@@ -225,13 +285,14 @@ impl LinkTable {
         let Some(incoming) = self.incoming.as_ref().filter(|_| layer == 0) else {
             return;
         };
+        let index = |slot| (slot != EMPTY).then(|| target(slot).index());
         let mut incoming = incoming.lock();
-        if let Some(sources) = incoming.get_mut(old as usize)
+        if let Some(sources) = index(old).and_then(|old| incoming.get_mut(old))
             && let Some(at) = sources.iter().position(|&source| source == row.0)
         {
             sources.swap_remove(at);
         }
-        if let Some(sources) = incoming.get_mut(new as usize) {
+        if let Some(sources) = index(new).and_then(|new| incoming.get_mut(new)) {
             sources.push(row.0);
         }
     }
@@ -291,15 +352,14 @@ impl LinkTable {
         &self.offsets
     }
 
-    /// All slots of layer 0 (with the padding of the rows) in order.
+    /// All slots of layer 0 (with the padding of the rows) in order, as they are saved.
     pub(crate) fn layer0_slots(&self) -> impl Iterator<Item = u32> {
-        let slots = self.layer0.iter().flat_map(|line| &line.0);
-        slots.map(|slot| slot.load(Ordering::Relaxed))
+        self.layer0.iter().flat_map(|line| &line.0).map(saved)
     }
 
-    /// All slots of the upper layers in order.
+    /// All slots of the upper layers in order, as they are saved.
     pub(crate) fn upper_slots(&self) -> impl Iterator<Item = u32> {
-        self.upper.iter().map(|slot| slot.load(Ordering::Relaxed))
+        self.upper.iter().map(saved)
     }
 }
 
@@ -336,7 +396,7 @@ impl Links for LinkTable {
                     if link == EMPTY {
                         break 'row;
                     }
-                    each(RowId(link));
+                    each(target(link));
                 }
             }
         } else {
@@ -345,7 +405,7 @@ impl Links for LinkTable {
                 if link == EMPTY {
                     break;
                 }
-                each(RowId(link));
+                each(target(link));
             }
         }
         fence(Ordering::Acquire);

@@ -71,19 +71,22 @@ impl<'a> Space<'a> {
 
     /// The same, and where there is room then, candidates that are not dominated under a wider occlusion. (A wider one from
     /// the start would fill the room with the nearest candidates alone: what leads farther has to be chosen first.)
+    /// Returns how many were chosen before that; they stand first.
     pub(crate) fn select_and_fill(
         &self,
         filling: f32,
         candidates: &[Neighbor],
         most: usize,
         kept: &mut Vec<RowId>,
-    ) {
+    ) -> usize {
         kept.clear();
         let ties = self.add_under(self.occlusion, candidates, most, kept);
+        let diverse = kept.len();
         // Equal rows need the room to be found by each other.
         if filling > self.occlusion && kept.len() < most && ties == 0 {
             self.add_under(filling, candidates, most, kept);
         }
+        diverse
     }
 
     /// Adds to `kept`, up to `most`, those of the sorted `candidates` that are not dominated by it.
