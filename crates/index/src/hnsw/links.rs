@@ -448,6 +448,29 @@ mod tests {
     }
 
     #[test]
+    fn spare_links_are_replaced_from_the_last_and_saved_as_others() {
+        let mut table = LinkTable::new(2, [0; 6]);
+        table.track_incoming();
+        let row = |row| RowId(row);
+        table.write_with_spares(0, row(0), 1, [1, 2, 3].into_iter().map(row));
+        assert!(table.append(0, row(0), row(4)));
+        assert_eq!(links(&table, 0, 0), [1, 2, 3, 4]);
+        assert!(table.replace_spare(0, row(0), row(5)));
+        assert_eq!(links(&table, 0, 0), [1, 2, 5, 4]);
+        let mut incoming = Vec::new();
+        table.read_incoming(0, row(3), &mut incoming);
+        assert_eq!(incoming, []);
+        let saved: Vec<u32> = table.layer0_slots().take(5).collect();
+        assert_eq!(saved, [1, 2, 5, 4, EMPTY]);
+        assert!(table.replace_spare(0, row(0), row(3)));
+        assert_eq!(links(&table, 0, 0), [1, 3, 5, 4]);
+        assert!(
+            !table.replace_spare(0, row(0), row(2)),
+            "no spare link is left"
+        );
+    }
+
+    #[test]
     fn incoming_links_follow_every_change() {
         let mut table = LinkTable::new(4, [0, 0, 1, 1]);
         table.write(0, RowId(0), [1, 2].into_iter().map(RowId));
