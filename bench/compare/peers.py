@@ -205,6 +205,11 @@ class SvsPeer:
 
     name: str
 
+    @staticmethod
+    def runs_here() -> bool:
+        """Its compression ends the process on processors of other makers."""
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+
     def __init__(self, metric: str, m: int, ef_construction: int) -> None:
         self._cosine, self._degree, self._window = metric == "cosine", 2 * m, ef_construction
         self._index: Any = None

@@ -127,3 +127,36 @@ class MemoryWatch:
                 self.samples.append(anonymous_bytes(self._pid))
             except OSError:
                 return
+
+
+class MemoryLimit:
+    """Keeps a process, with the pages of files that it reads, within so many bytes while this is entered (control groups
+    of either version; needs the right to make one)."""
+
+    def __init__(self, pid: int, limit: int) -> None:
+        old = Path("/sys/fs/cgroup/memory")
+        self._old = old.is_dir()
+        self._group = (old if self._old else Path("/sys/fs/cgroup")) / f"vecdb-bench-{pid}"
+        self._pid, self._limit = pid, limit
+
+    def __enter__(self) -> MemoryLimit:
+        try:
+            self._group.mkdir()
+            self._write("memory.limit_in_bytes" if self._old else "memory.max", self._limit)
+            self._write("cgroup.procs", self._pid)
+        except OSError as error:
+            raise ServerError(f"a control group that limits memory cannot be made: {error}") from error
+        return self
+
+    def peak_bytes(self) -> int:
+        """The most so far."""
+        return int((self._group / ("memory.max_usage_in_bytes" if self._old else "memory.peak")).read_text())
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._write("../cgroup.procs", self._pid)
+        with contextlib.suppress(OSError):
+            self._group.rmdir()
+
+    def _write(self, name: str, value: int) -> None:
+        (self._group / name).write_text(str(value))

@@ -66,6 +66,7 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         lsh,
         quantizers,
         server,
+        small_memory,
         target_recall,
     )
 
@@ -80,6 +81,7 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         "target_recall": target_recall.run,
         "diskann": diskann.run,
         "engine": engine.run,
+        "small_memory": small_memory.run,
         "filters": filters.run,
         "server": server.run,
     }

@@ -11,13 +11,24 @@ import datasets
 from cases import Result, Settings, load_into
 from cases.sweep import ENOUGH, K, Ours, facts, one_round, summary
 from datasets import Dataset
-from peers import FaissHnswPeer, FaissHnswSq8Peer, GraphPeer, HnswlibPeer, SvsLeanVecPeer, SvsLvqPeer, UsearchPeer, versions
+from peers import (
+    FaissHnswPeer,
+    FaissHnswSq8Peer,
+    GraphPeer,
+    HnswlibPeer,
+    SvsLeanVecPeer,
+    SvsLvqPeer,
+    SvsPeer,
+    UsearchPeer,
+    versions,
+)
 from report import Bar
 
 M, EF_CONSTRUCTION = 16, 200
 EFS = [10, 12, 15, 20, 30, 40, 60, 80, 120, 200, 400, 800]
 OURS = "vecdb"
-PEERS: list[type[GraphPeer]] = [HnswlibPeer, FaissHnswPeer, FaissHnswSq8Peer, UsearchPeer, SvsLvqPeer, SvsLeanVecPeer]
+OF_INTEL: list[type[GraphPeer]] = [SvsLvqPeer, SvsLeanVecPeer] if SvsPeer.runs_here() else []
+PEERS: list[type[GraphPeer]] = [HnswlibPeer, FaissHnswPeer, FaissHnswSq8Peer, UsearchPeer, *OF_INTEL]
 GOALS = {0.90: 2.0, 0.95: 2.0, 0.99: 1.5}
 
 
@@ -54,6 +65,7 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
     result = {
         **facts(about, dataset),
         "versions": versions("faiss-cpu", "hnswlib", "usearch", "scalable-vs", "numpy"),
+        "peers_left_out": [] if OF_INTEL else ["svs: its compression needs a processor of Intel"],
         "builds": min(settings.builds, settings.rounds),
         "parameters": {"m": M, "ef_construction": EF_CONSTRUCTION, "k": K, "seed": settings.seed},
         "memory_bytes": memory,

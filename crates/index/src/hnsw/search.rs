@@ -31,7 +31,7 @@ const ROWS_PER_HIT: usize = 8;
 
 /// What rows are measured with on a walk: their vectors, or codes of them.
 pub(crate) trait Measure {
-    /// New rows of a step that are asked for while its links are still being read; the loop over rows asks for the others.
+    /// New rows of a step that are asked for before the first is measured; the loop over rows asks for the others.
     const PREFETCHED_ROWS: usize;
 
     /// Distances of the rows listed.
@@ -187,11 +187,12 @@ impl<L: Links, M: Measure> Walk<'_, L, M> {
         let fresh = scratch.visited.len();
         let visited = &mut scratch.visited;
         self.links.for_each(layer, row, |link| {
-            if visited.insert(link) && visited.len() - fresh <= M::PREFETCHED_ROWS {
-                self.scorer.prefetch(link);
-            }
+            visited.insert(link);
         })?;
         let rows = scratch.visited.since(fresh);
+        for &link in rows.iter().take(M::PREFETCHED_ROWS) {
+            self.scorer.prefetch(link);
+        }
         scratch.distances.resize(rows.len(), 0.0);
         let distances = &mut scratch.distances;
         self.scorer.score_rows_below(limit, rows, distances)?;

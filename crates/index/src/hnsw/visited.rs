@@ -6,25 +6,49 @@ use vecdb_vector::RowId;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Visited {
     words: Vec<u64>,
-    seen: Vec<RowId>,
-    passed: Vec<RowId>,
+    seen: List,
+    passed: List,
+}
+
+/// Rows, and room for more: a row is written whether it is to stay or not, for whether it is new cannot be foretold, and a
+/// branch would be taken wrongly often.
+#[derive(Clone, Debug, Default)]
+struct List {
+    room: Vec<RowId>,
+    len: usize,
+}
+
+impl List {
+    #[inline]
+    fn push_if(&mut self, wanted: bool, row: RowId) {
+        match self.room.get_mut(self.len) {
+            Some(place) => *place = row,
+            None => self.room.resize(self.len * 2 + 64, row),
+        }
+        self.len += usize::from(wanted);
+    }
+
+    #[inline]
+    fn since(&self, start: usize) -> &[RowId] {
+        self.room.get(start..self.len).unwrap_or(&[])
+    }
 }
 
 impl Visited {
     /// Forgets all marks and makes room for `rows` rows.
     pub(crate) fn reset(&mut self, rows: u32) {
         let words = (rows as usize).div_ceil(64);
-        if self.seen.len() + self.passed.len() >= words {
+        if self.seen.len + self.passed.len >= words {
             self.words.fill(0);
         } else {
-            for row in self.seen.iter().chain(&self.passed) {
+            for row in self.seen.since(0).iter().chain(self.passed.since(0)) {
                 if let Some(word) = self.words.get_mut(row.0 as usize >> 6) {
                     *word = 0;
                 }
             }
         }
-        self.seen.clear();
-        self.passed.clear();
+        self.seen.len = 0;
+        self.passed.len = 0;
         if self.words.len() < words {
             self.words.resize(words, 0);
         }
@@ -34,9 +58,7 @@ impl Visited {
     #[inline]
     pub(crate) fn insert(&mut self, row: RowId) -> bool {
         let new = self.mark(row);
-        if new {
-            self.seen.push(row);
-        }
+        self.seen.push_if(new, row);
         new
     }
 
@@ -44,22 +66,20 @@ impl Visited {
     #[inline]
     pub(crate) fn pass(&mut self, row: RowId) -> bool {
         let new = self.mark(row);
-        if new {
-            self.passed.push(row);
-        }
+        self.passed.push_if(new, row);
         new
     }
 
     /// The rows passed since there were `start` of them.
     #[inline]
     pub(crate) fn passed_since(&self, start: usize) -> &[RowId] {
-        self.passed.get(start..).unwrap_or(&[])
+        self.passed.since(start)
     }
 
     /// How many rows were passed.
     #[inline]
     pub(crate) fn passed(&self) -> usize {
-        self.passed.len()
+        self.passed.len
     }
 
     #[inline]
@@ -68,11 +88,9 @@ impl Visited {
             return false;
         };
         let bit = 1u64 << (row.0 & 63);
-        if *word & bit != 0 {
-            return false;
-        }
+        let new = *word & bit == 0;
         *word |= bit;
-        true
+        new
     }
 
     /// Whether a row is marked.
@@ -84,13 +102,13 @@ impl Visited {
     /// How many rows are marked, those passed apart.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.seen.len()
+        self.seen.len
     }
 
     /// The rows marked since there were `start` of them, in the order of marking.
     #[inline]
     pub(crate) fn since(&self, start: usize) -> &[RowId] {
-        self.seen.get(start..).unwrap_or(&[])
+        self.seen.since(start)
     }
 }
 

@@ -288,7 +288,12 @@ impl Sq4Codes {
         values.clear();
         query.to_f32(&mut values);
         if query.metric() == Metric::Cosine {
-            normalise(&mut values);
+            let inverse = query.inverse_norm();
+            if inverse.is_normal() {
+                values.iter_mut().for_each(|x| *x *= inverse);
+            } else {
+                normalise(&mut values);
+            }
         }
         let prepared = self.prepare_values(&values, out);
         out.values = values;
