@@ -40,6 +40,8 @@ pub struct Status {
     pub recovery: Recovery,
     /// The archive of the log, if there is one.
     pub archive: Option<ArchiveStatus>,
+    /// Merges in the background are paused.
+    pub merges_paused: bool,
 }
 
 /// The operations of a database. Calls block; any thread may make them at any time.
@@ -143,6 +145,11 @@ pub trait Backend: Send + Sync + 'static {
     fn compact(&self, collection: &str, stop: &StopSignal) -> Result<()>;
     /// Does now, and waits for, what the background work would do in time: flushes, merges and the index.
     fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()>;
+    /// Begins no merge in the background any more, and lets the one under way stand still, until [`Self::resume_merges`] or
+    /// the next opening.
+    fn pause_merges(&self) -> Result<()>;
+    /// Lets merges go on from where they are.
+    fn resume_merges(&self) -> Result<()>;
     /// Checks every file of a collection, or of the whole database.
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
     /// Checks, mends what can be mended (indexes, id maps, field indexes), sets aside what cannot be read, and checks

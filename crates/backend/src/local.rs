@@ -320,6 +320,16 @@ impl Backend for Local {
             .wait_until_idle_with(stop)
     }
 
+    fn pause_merges(&self) -> Result<()> {
+        self.database.pause_merges();
+        Ok(())
+    }
+
+    fn resume_merges(&self) -> Result<()> {
+        self.database.resume_merges();
+        Ok(())
+    }
+
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         match collection {
             Some(name) => self.database.collection(name)?.verify_with(stop),
@@ -395,6 +405,7 @@ impl Backend for Local {
             memory_bytes_max: self.memory_bytes_max.get(),
             recovery: self.database.recovery(),
             archive: self.database.archive(),
+            merges_paused: self.database.merges_paused(),
         })
     }
 }

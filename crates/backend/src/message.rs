@@ -37,6 +37,7 @@ impl From<v1::GetStatusResponse> for Status {
             memory_bytes_max: (message.memory_bytes_max > 0).then_some(message.memory_bytes_max),
             recovery: message.recovery.unwrap_or_default().into(),
             archive: message.archive.map(Into::into),
+            merges_paused: message.merges_paused,
         }
     }
 }
@@ -52,6 +53,7 @@ impl From<Status> for v1::GetStatusResponse {
             memory_bytes_max: status.memory_bytes_max.unwrap_or_default(),
             recovery: Some(status.recovery.into()),
             archive: status.archive.map(Into::into),
+            merges_paused: status.merges_paused,
         }
     }
 }
@@ -105,6 +107,7 @@ mod tests {
                 failures: 10,
                 last_error: Some("full".to_owned()),
             }),
+            merges_paused: true,
         };
         let back = Status::from(v1::GetStatusResponse::from(status.clone()));
         assert_eq!(back, status);

@@ -223,6 +223,22 @@ impl Client {
         self.call(rpc::COMPACT_COLLECTION, request).await
     }
 
+    /// Begins no merge in the background any more, and lets the one under way stand still.
+    pub async fn pause_merges(
+        &self,
+        request: v1::PauseMergesRequest,
+    ) -> Result<v1::PauseMergesResponse, ClientError> {
+        self.call(rpc::PAUSE_MERGES, request).await
+    }
+
+    /// Lets merges go on from where they are.
+    pub async fn resume_merges(
+        &self,
+        request: v1::ResumeMergesRequest,
+    ) -> Result<v1::ResumeMergesResponse, ClientError> {
+        self.call(rpc::RESUME_MERGES, request).await
+    }
+
     /// Checks every file of a collection, or of the whole database.
     pub async fn verify(
         &self,

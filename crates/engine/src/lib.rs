@@ -47,9 +47,10 @@ pub use archive::ArchiveStatus;
 pub use collection::{
     Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
     FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,
-    MetadataUpdate, OrderBy, PartExplanation, PlanExplanation, READ_POINTS_MAX, RecommendRequest,
-    RecommendStrategy, ScrollPage, ScrollRequest, SearchCounts, SearchRequest, SearchResponse,
-    SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
+    MergeProgress, MergeStep, MetadataUpdate, OrderBy, PartExplanation, PlanExplanation,
+    READ_POINTS_MAX, RecommendRequest, RecommendStrategy, ScrollPage, ScrollRequest, SearchCounts,
+    SearchRequest, SearchResponse, SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX,
+    WriteResult,
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};

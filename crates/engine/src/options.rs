@@ -121,6 +121,9 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// A segment is rewritten once this share of its rows is dead. Default: 0.2.
     pub dead_share_max: f64,
+    /// Merges, all together, write files and read them back at no more bytes a second than this, asked for or not; 0 means
+    /// as many as they can. They read what they merge about as fast as they write. Default: 0.
+    pub merge_bytes_per_second: u64,
     /// Flush and merge in background threads, and open collections there before they are asked for; without, only
     /// [`crate::Collection::flush`] and [`crate::Collection::compact`] flush and merge (and a full memtable flushes in
     /// the writer's own call), and a collection is opened by its first use. Default: true.
@@ -146,6 +149,7 @@ impl Default for Options {
             index_rows_min: 1_000,
             segment_bytes_max: 16 << 30,
             dead_share_max: 0.2,
+            merge_bytes_per_second: 0,
             background: true,
             on_corruption: OnCorruption::Stop,
             archive: Archive::Unchanged,

@@ -57,6 +57,10 @@ impl Open {
 impl Connection {
     /// Opens the database in a folder.
     #[staticmethod]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
     fn open(
         py: Python<'_>,
         path: PathBuf,
@@ -65,10 +69,12 @@ impl Connection {
         snapshots: Option<&str>,
         on_corruption: &str,
         archive: Option<PathBuf>,
+        merge_bytes_per_second: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let options = Options {
             create_if_missing: create,
             threads: whole(threads, "threads")?,
+            merge_bytes_per_second: whole(merge_bytes_per_second, "merge_bytes_per_second")?,
             on_corruption: on_corruption
                 .parse()
                 .map_err(|error| exception(py, &error))?,
@@ -559,6 +565,14 @@ impl Connection {
         self.call(py, |backend| {
             backend.compact(collection, &StopSignal::default())
         })
+    }
+
+    fn pause_merges(&self, py: Python<'_>) -> PyResult<()> {
+        self.call(py, |backend| backend.pause_merges())
+    }
+
+    fn resume_merges(&self, py: Python<'_>) -> PyResult<()> {
+        self.call(py, |backend| backend.resume_merges())
     }
 
     fn verify<'py>(

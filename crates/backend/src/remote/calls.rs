@@ -292,6 +292,20 @@ impl Backend for Remote {
         self.compact_collection(collection, true, stop)
     }
 
+    fn pause_merges(&self) -> Result<()> {
+        self.call(&StopSignal::default(), |client| async move {
+            client.pause_merges(v1::PauseMergesRequest {}).await
+        })?;
+        Ok(())
+    }
+
+    fn resume_merges(&self) -> Result<()> {
+        self.call(&StopSignal::default(), |client| async move {
+            client.resume_merges(v1::ResumeMergesRequest {}).await
+        })?;
+        Ok(())
+    }
+
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         let request = v1::VerifyRequest {
             collection: collection.unwrap_or_default().to_owned(),

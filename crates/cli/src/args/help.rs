@@ -435,6 +435,15 @@ Examples:
   vecdb storage compact --path ./data
   vecdb storage compact products --url http://localhost:6333";
 
+pub(crate) const STORAGE_PAUSE_MERGES: &str = "\
+Examples:
+  vecdb storage pause-merges --url http://localhost:6333
+  vecdb collection info products --url http://localhost:6333
+  vecdb storage resume-merges --url http://localhost:6333
+
+The pause lasts until it is lifted or the server is started again. `storage compact` merges all the same. Meanwhile
+segments gather, each of which costs every search.";
+
 pub(crate) const STORAGE_ARCHIVE: &str = "\
 Examples:
   vecdb storage archive --to /backup/log --path ./data

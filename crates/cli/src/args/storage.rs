@@ -24,6 +24,12 @@ pub(crate) enum StorageCommand {
         /// The collection. Default: all.
         name: Option<String>,
     },
+    /// Let a server begin no merge in the background any more, and the one under way stand still.
+    #[command(after_long_help = help::STORAGE_PAUSE_MERGES)]
+    PauseMerges,
+    /// Let a server's merges go on from where they are.
+    #[command(after_long_help = help::STORAGE_PAUSE_MERGES)]
+    ResumeMerges,
     /// Keep an archive of the log: set its folder, archive what was written so far, and show how it stands.
     #[command(after_long_help = help::STORAGE_ARCHIVE)]
     Archive(StorageArchiveArgs),

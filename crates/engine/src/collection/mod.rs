@@ -10,6 +10,7 @@
 //! - Readers take one atomic load and no lock that a writer, a flush or a merge ever holds. What they hold stays valid as long as they hold it.
 //! - Locks are taken in the order flushing or merging, indexing, manifest, working state; never the other way round.
 //! - A flush or a merge takes effect once its manifest is written: one that fails for want of room changes nothing.
+//! - What is done under the lock of the working state does not grow with the rows of a segment: see `survivors`.
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
 
@@ -21,6 +22,7 @@ mod maintenance;
 mod manifest;
 mod merge;
 mod order;
+mod pace;
 mod policy;
 mod read;
 mod recommend;
@@ -29,6 +31,7 @@ mod request;
 mod retired;
 mod search;
 mod state;
+mod survivors;
 mod verify;
 mod write;
 
@@ -37,6 +40,8 @@ pub use maintenance::MaintenanceStatus;
 use maintenance::Pause;
 pub(crate) use manifest::Manifest;
 pub use order::OrderBy;
+pub(crate) use pace::MergePace;
+pub use pace::{MergeProgress, MergeStep};
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use recommend::{EXAMPLES_MAX, Example, RecommendRequest, RecommendStrategy};
 pub use request::{
@@ -73,6 +78,7 @@ use crate::options::Options;
 use crate::part::{Layout, Part, Sketching, View};
 use crate::schema::{CollectionConfig, VectorField};
 use crate::segment::{Segment, read_live};
+use pace::MergeGate;
 use retired::Retired;
 use state::State;
 
@@ -90,6 +96,7 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<rayon::ThreadPool>,
     pub(crate) kernels: Kernels,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) pace: Arc<MergePace>,
     pub(crate) clock: Arc<LogClock>,
 }
 
@@ -113,6 +120,7 @@ pub(crate) struct Inner {
     next_segment: AtomicU64,
     flushing: Mutex<()>,
     merging: Mutex<()>,
+    merge_gate: Arc<MergeGate>,
     /// Held while field indexes are added to segments.
     indexing: Mutex<()>,
     poisoned: OnceLock<String>,
@@ -271,6 +279,7 @@ impl Inner {
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
+            merge_gate: Arc::default(),
             indexing: Mutex::new(()),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -367,12 +376,14 @@ impl Inner {
     /// Writes are refused from now on; reads go on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.merge_gate.end();
         self.flushed_some.notify_all();
     }
 
     /// The collection is no longer in the catalog: its files go as soon as nobody reads them.
     pub(crate) fn mark_dropped(&self) {
         self.dropped.store(true, Ordering::Release);
+        self.merge_gate.end();
         self.flushed_some.notify_all();
     }
 
@@ -495,7 +506,7 @@ impl Inner {
             fields: state.fields.as_ref().clone(),
             position: state.position,
             flushed_position: self.flushed(),
-            maintenance: self.status.lock().clone(),
+            maintenance: self.maintenance(),
             searches: self.searches.counts(),
         }
     }

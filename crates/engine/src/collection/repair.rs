@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use vecdb_storage::Disk;
 
-use super::merge::lock_until;
 use super::{Collection, Inner, Manifest, Shared, VerifyReport, remove_unnamed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Layout, View};
@@ -60,7 +59,7 @@ impl Collection {
 
 impl Inner {
     fn mend_segments(&self, done: &mut VerifyReport, stop: &StopSignal) -> Result<()> {
-        let _one = lock_until(&self.merging, stop)?;
+        let _one = self.lock_merging(stop)?;
         // Only merges, of which this is one, take segments away.
         for view in &self.snapshot().segments {
             let mut found = VerifyReport::default();
@@ -99,7 +98,7 @@ impl Inner {
             done.quarantined.push(format!("{}: {why}", kept.display()));
             done.lost += lost;
         }
-        self.replace_segments(&[view], &order, None, stop)?;
+        self.replace_segments(&[view], &order, None, &self.asked_run(stop))?;
         done.repaired.push(format!(
             "collection {:?}: segment {:016x} written anew with {} rows ({why})",
             self.name(),

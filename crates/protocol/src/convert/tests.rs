@@ -6,10 +6,10 @@ use tonic::{Code, Status};
 use vecdb_engine::{
     Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
     Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets, Filter,
-    HitGroup, HnswParams, IndexSpec, Metric, Options, OrderBy, Point, PointId, RecommendRequest,
-    RecommendStrategy, Record, Recovery, RestorePoint, RestoreRequest, Restored, ScrollPage,
-    ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, Transfer,
-    Value, VerifyReport, WriteResult,
+    HitGroup, HnswParams, IndexSpec, MergeProgress, MergeStep, Metric, Options, OrderBy, Point,
+    PointId, RecommendRequest, RecommendStrategy, Record, Recovery, RestorePoint, RestoreRequest,
+    Restored, ScrollPage, ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo,
+    StopSignal, Transfer, Value, VerifyReport, WriteResult,
 };
 
 use super::*;
@@ -105,12 +105,24 @@ fn settings_and_state_of_a_collection_round_trip() {
     let mut info = collection.info();
     info.maintenance.building = Some((0, 9));
     info.maintenance.building_fields = Some((5, 7));
+    info.maintenance.merges_paused = true;
     info.maintenance.last_error = Some("disk".to_owned());
     info.maintenance.write_stalls = 3;
     info.maintenance.write_stall_micros = 4;
-    let message = v1::CollectionInfo::try_from(info.clone()).unwrap();
-    let back = CollectionInfo::try_from(message).unwrap();
-    assert_eq!(format!("{back:?}"), format!("{info:?}"));
+    for step in MergeStep::ALL {
+        info.maintenance.merge = Some(MergeProgress {
+            segments: 2,
+            rows: 100,
+            step,
+            rows_done: 40,
+            bytes: 12_345,
+            started_at: 1_764_503_938_000_000,
+            eta_seconds: (step != MergeStep::Rows).then_some(2.5),
+        });
+        let message = v1::CollectionInfo::try_from(info.clone()).unwrap();
+        let back = CollectionInfo::try_from(message).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{info:?}"));
+    }
 }
 
 #[test]

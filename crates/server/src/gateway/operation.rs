@@ -52,6 +52,10 @@ pub enum Operation {
     FlushCollection,
     /// Merges segments.
     CompactCollection,
+    /// Lets merges stand still.
+    PauseMerges,
+    /// Lets merges go on.
+    ResumeMerges,
     /// Checks files.
     Verify,
     /// Measures which index would suit a collection.
@@ -83,7 +87,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 26] = [
+    pub const ALL: [Operation; 28] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -103,6 +107,8 @@ impl Operation {
         Operation::DropFieldIndex,
         Operation::FlushCollection,
         Operation::CompactCollection,
+        Operation::PauseMerges,
+        Operation::ResumeMerges,
         Operation::Verify,
         Operation::Advise,
         Operation::CreateSnapshot,
@@ -134,6 +140,8 @@ impl Operation {
             Operation::DropFieldIndex => "drop_field_index",
             Operation::FlushCollection => "flush_collection",
             Operation::CompactCollection => "compact_collection",
+            Operation::PauseMerges => "pause_merges",
+            Operation::ResumeMerges => "resume_merges",
             Operation::Verify => "verify",
             Operation::Advise => "advise",
             Operation::CreateSnapshot => "create_snapshot",
@@ -166,6 +174,8 @@ impl Operation {
             | Operation::DropFieldIndex
             | Operation::FlushCollection
             | Operation::CompactCollection
+            | Operation::PauseMerges
+            | Operation::ResumeMerges
             | Operation::Verify
             | Operation::CreateSnapshot
             | Operation::ListSnapshots
@@ -177,6 +187,8 @@ impl Operation {
     pub(crate) fn lane(self) -> Lane {
         match (self, self.access()) {
             (Operation::CreateCollection | Operation::DropCollection, _) => Lane::Write,
+            // Must not wait behind what takes long.
+            (Operation::PauseMerges | Operation::ResumeMerges, _) => Lane::Write,
             (Operation::CompactCollection, _) => Lane::Compact,
             (Operation::Advise, _) => Lane::Admin,
             (_, Access::Read) => Lane::Read,

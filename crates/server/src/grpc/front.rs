@@ -142,6 +142,8 @@ fn operation_of(path: &str) -> Option<Operation> {
         "DropFieldIndex" => Operation::DropFieldIndex,
         "FlushCollection" => Operation::FlushCollection,
         "CompactCollection" => Operation::CompactCollection,
+        "PauseMerges" => Operation::PauseMerges,
+        "ResumeMerges" => Operation::ResumeMerges,
         "Verify" => Operation::Verify,
         "Advise" => Operation::Advise,
         "CreateSnapshot" => Operation::CreateSnapshot,

@@ -186,6 +186,22 @@ pub(super) fn all() -> Vec<Route> {
         )
         .route(),
         Endpoint::new(
+            Op::PauseMerges,
+            Verb::Post,
+            "/v1/merges/pause",
+            "Lets merges in the background stand still until they are resumed or the server is started again",
+            pause_merges,
+        )
+        .route(),
+        Endpoint::new(
+            Op::ResumeMerges,
+            Verb::Post,
+            "/v1/merges/resume",
+            "Lets merges go on from where they are",
+            resume_merges,
+        )
+        .route(),
+        Endpoint::new(
             Op::Verify,
             Verb::Post,
             "/v1/verify",
@@ -419,6 +435,16 @@ fn advise(job: &Job<'_>, request: AdviseRequest) -> Result<AdviseResponse> {
         .backend
         .advise(&job.target.collection, &request.into(), job.stop)?;
     Ok(advice.into())
+}
+
+fn pause_merges(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.pause_merges()?;
+    Ok(Empty {})
+}
+
+fn resume_merges(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.resume_merges()?;
+    Ok(Empty {})
 }
 
 fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {

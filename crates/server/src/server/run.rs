@@ -176,7 +176,7 @@ impl Running {
     /// Serves `backend` from now on.
     fn attach(&mut self, backend: Arc<Local>) {
         // They may have changed since the opening began.
-        reload::limit(&backend, &self.config.limits);
+        reload::limit(&backend, &self.config);
         self.backend = Some(backend.clone());
         self.gateway.attach(backend);
     }
@@ -247,6 +247,7 @@ fn options(storage: &Storage) -> Options {
         threads: storage.background_threads,
         memtable_bytes_max: storage.memtable_bytes_max,
         wal_bytes_max: storage.wal_bytes_max,
+        merge_bytes_per_second: storage.merge_bytes_per_second,
         on_corruption: storage.on_corruption,
         archive: match storage.archive.as_deref() {
             None => Archive::Unchanged,

@@ -56,6 +56,7 @@ class AsyncVecDBClient:
         snapshots: str | os.PathLike[str] | None = None,
         on_corruption: str = "stop",
         archive: str | os.PathLike[str] | None = None,
+        merge_bytes_per_second: int = 0,
         concurrency: int = 32,
     ) -> None:
         self._client = VecDBClient(
@@ -72,6 +73,7 @@ class AsyncVecDBClient:
             snapshots=snapshots,
             on_corruption=on_corruption,
             archive=archive,
+            merge_bytes_per_second=merge_bytes_per_second,
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="vecdb")
         self._process = os.getpid()
@@ -420,6 +422,14 @@ class AsyncVecDBClient:
     async def compact(self, collection: str) -> None:
         """See :meth:`VecDBClient.compact`."""
         await self._call(self._client.compact, collection)
+
+    async def pause_merges(self) -> None:
+        """See :meth:`VecDBClient.pause_merges`."""
+        await self._call(self._client.pause_merges)
+
+    async def resume_merges(self) -> None:
+        """See :meth:`VecDBClient.resume_merges`."""
+        await self._call(self._client.resume_merges)
 
     async def verify(self, collection: str | None = None, *, repair: bool = False) -> AttributeDict:
         """See :meth:`VecDBClient.verify`."""

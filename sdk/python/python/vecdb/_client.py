@@ -54,6 +54,8 @@ class VecDBClient:
             ``status().recovery["skipped"]``.
         archive: Folder that the log of the folder is archived to from now on, by whoever opens it, so that
             :meth:`restore_snapshot` can go to any later moment; ``"off"`` ends that. A server has its own setting for it.
+        merge_bytes_per_second: Merges in the folder write and read back at no more bytes a second; 0 means no limit. A
+            server has its own setting for it.
 
     Any thread may use a client at any time; searches run side by side. A process that was forked needs a client of its
     own. Every call that fails raises a :class:`VecDBError`. Close a client, or use it in a ``with`` statement.
@@ -75,6 +77,7 @@ class VecDBClient:
         snapshots: str | os.PathLike[str] | None = None,
         on_corruption: str = "stop",
         archive: str | os.PathLike[str] | None = None,
+        merge_bytes_per_second: int = 0,
     ) -> None:
         if (url is None) == (path is None):
             raise InvalidArgumentError(
@@ -86,6 +89,8 @@ class VecDBClient:
                 raise InvalidArgumentError("snapshots is a setting of the server; it goes with path only")
             if archive is not None:
                 raise InvalidArgumentError("archive is a setting of the server; it goes with path only")
+            if merge_bytes_per_second:
+                raise InvalidArgumentError("merge_bytes_per_second is a setting of the server; it goes with path only")
             self._place = url
             self._connection = Connection.connect(
                 url,
@@ -102,7 +107,9 @@ class VecDBClient:
                 raise InvalidArgumentError("keys and certificates are for servers; a folder needs none")
             self._place = os.fspath(path)
             location = None if snapshots is None else os.fspath(snapshots)
-            self._connection = Connection.open(path, create, threads, location, on_corruption, archive)
+            self._connection = Connection.open(
+                path, create, threads, location, on_corruption, archive, merge_bytes_per_second
+            )
             _open_folders.add(self)
 
     # Collections
@@ -500,6 +507,16 @@ class VecDBClient:
     def compact(self, collection: str) -> None:
         """Merges all segments into one and drops what is dead."""
         self._connection.compact(collection)
+
+    def pause_merges(self) -> None:
+        """Begins no merge in the background any more, and lets the one under way stand still, until :meth:`resume_merges`
+        or the next opening. :meth:`compact` merges all the same. ``get_collection(...).maintenance`` has ``merges_paused``
+        and, in ``merge``, how far the merge under way is."""
+        self._connection.pause_merges()
+
+    def resume_merges(self) -> None:
+        """Lets merges go on from where they are."""
+        self._connection.resume_merges()
 
     def verify(self, collection: str | None = None, *, repair: bool = False) -> AttributeDict:
         """Checks every file of a collection, or of the whole database; what is wrong is in ``problems``.

@@ -218,6 +218,8 @@ pub(in crate::http) struct StatusResponse {
     recovery: Recovery,
     /// Null where the log is not archived.
     archive: Option<ArchiveStatus>,
+    /// Merges in the background are paused.
+    merges_paused: bool,
 }
 
 /// How the archive of the log is doing.
@@ -275,6 +277,7 @@ impl From<backend::Status> for StatusResponse {
                 skipped: status.recovery.skipped,
             },
             archive: status.archive.map(Into::into),
+            merges_paused: status.merges_paused,
         }
     }
 }

@@ -406,6 +406,15 @@ async fn maintenance_snapshots_and_status() {
         )
         .await;
     assert_eq!(compacted.status, StatusCode::OK, "{}", compacted.body);
+    for (path, paused) in [("pause", true), ("resume", false)] {
+        let answer = face.post(&format!("/v1/merges/{path}"), json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let status = face.get("/v1/status").await.body;
+        assert_eq!(status["merges_paused"], paused);
+        let info = face.get("/v1/collections/products").await.body;
+        assert_eq!(info["maintenance"]["merges_paused"], paused);
+        assert_eq!(info["maintenance"]["merge"], json!(null));
+    }
     let compacted = face
         .post("/v1/collections/products/compact", json!({}))
         .await
