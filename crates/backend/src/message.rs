@@ -100,7 +100,7 @@ mod tests {
                 ..Default::default()
             },
             archive: Some(vecdb_engine::ArchiveStatus {
-                folder: "/archive".to_owned(),
+                location: "/archive".to_owned(),
                 position: 7,
                 time: 8,
                 waiting_bytes: 9,

@@ -326,7 +326,7 @@ fn an_archived_log_leads_from_a_snapshot_to_any_later_write() {
     assert_eq!(world.json(&["storage", "archive"])["archive"], Value::Null);
     let set = world.json(&["storage", "archive", "--to", "log"]);
     let folder = world.path("log");
-    assert_eq!(set["archive"]["folder"], folder.to_str().unwrap());
+    assert_eq!(set["archive"]["location"], folder.to_str().unwrap());
     world.text(&["storage", "insert", "--count", "100"]);
     world.text(&["snapshot", "create", "base", "--store", "snapshots"]);
     let inserted = world.json(&["storage", "insert", "--count", "100"]);

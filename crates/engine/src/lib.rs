@@ -43,7 +43,7 @@ mod segment;
 mod snapshot;
 mod stop;
 
-pub use archive::ArchiveStatus;
+pub use archive::{ArchiveOpener, ArchiveStatus, ArchiveStore, FolderArchive};
 pub use collection::{
     Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
     FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vecdb_storage::{Disk, FileDisk};
 
+use crate::archive::ArchiveOpener;
 use crate::error::Error;
 
 /// When a write is acknowledged.
@@ -96,6 +97,19 @@ pub enum Archive {
     Off,
     /// To this folder, which is this database's alone.
     Folder(PathBuf),
+    /// To this place, which is this database's alone: such as `s3://bucket/prefix`. Takes an [`Env`] that knows it.
+    Url(String),
+}
+
+impl Archive {
+    /// `off`, a URL, or the path of a folder.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "off" => Self::Off,
+            url if url.contains("://") => Self::Url(url.to_owned()),
+            folder => Self::Folder(PathBuf::from(folder)),
+        }
+    }
 }
 
 /// Settings of a database; every default stands here.
@@ -172,12 +186,16 @@ impl Options {
 pub struct Env {
     /// The only door to files.
     pub disk: Arc<dyn Disk>,
+    /// Opens archives of the log at URLs; without, they are in folders only. `vecdb_remote::env()` has one for object
+    /// storage.
+    pub archives: Option<Arc<dyn ArchiveOpener>>,
 }
 
 impl Default for Env {
     fn default() -> Self {
         Self {
             disk: Arc::new(FileDisk),
+            archives: None,
         }
     }
 }

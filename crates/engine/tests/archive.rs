@@ -32,6 +32,7 @@ fn options(archive: Archive) -> Options {
 fn open_at(disk: &SimDisk, folder: &str, archive: Archive) -> Result<Database, Error> {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     Database::open_with(&env, folder, options(archive))
 }
@@ -553,5 +554,5 @@ fn the_background_archives_by_itself() {
     db.close().unwrap();
     let db = Database::open(folder.path().join("db"), Options::default()).unwrap();
     let status = db.archive().unwrap();
-    assert!(status.folder.ends_with("archive"), "{status:?}");
+    assert!(status.location.ends_with("archive"), "{status:?}");
 }

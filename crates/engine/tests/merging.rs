@@ -24,6 +24,7 @@ impl Case {
         let disk = SimDisk::new();
         let env = Env {
             disk: disk.shared(),
+            ..Env::default()
         };
         let options = Options {
             background,
@@ -230,6 +231,7 @@ fn collections_are_dropped_and_databases_closed_while_a_merge_stands_still() {
     case.db.close().unwrap();
     let env = Env {
         disk: case.disk.shared(),
+        ..Env::default()
     };
     let db = Database::open_with(&env, Path::new("/db"), Options::default()).unwrap();
     assert!(!db.merges_paused(), "a pause ends with the database");

@@ -365,6 +365,7 @@ fn names_that_are_taken_unknown_or_impossible_are_refused() {
 fn open(disk: &SimDisk) -> Result<Database, vecdb_engine::Error> {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     Database::open_with(&env, Path::new("/db"), quiet())
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::{RwLock, RwLockReadGuard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
+use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore, env};
 use vecdb_engine::{
     AdviceParams, Archive, CollectionConfig, Database, Error, ErrorKind, FacetRequest, Filter,
     GroupBy, IndexSpec, MetadataUpdate, Options, OrderBy, RecommendRequest, RestorePoint,
@@ -68,7 +68,7 @@ impl Connection {
         threads: &Bound<'_, PyAny>,
         snapshots: Option<&str>,
         on_corruption: &str,
-        archive: Option<PathBuf>,
+        archive: Option<&str>,
         merge_bytes_per_second: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let options = Options {
@@ -78,16 +78,12 @@ impl Connection {
             on_corruption: on_corruption
                 .parse()
                 .map_err(|error| exception(py, &error))?,
-            archive: match archive {
-                None => Archive::Unchanged,
-                Some(folder) if folder.as_os_str() == "off" => Archive::Off,
-                Some(folder) => Archive::Folder(folder),
-            },
+            archive: archive.map_or(Archive::Unchanged, Archive::parse),
             ..Options::default()
         };
         py.detach(|| {
             let snapshots = snapshots.map(SnapshotStore::open).transpose()?;
-            let database = Arc::new(Database::open(&path, options)?);
+            let database = Arc::new(Database::open_with(&env(), &path, options)?);
             Ok(Self::of(Open {
                 backend: Arc::new(Local::new(database.clone(), snapshots)),
                 database: Some(database),
@@ -654,7 +650,7 @@ impl Connection {
         to_sequence: Option<&Bound<'py, PyAny>>,
         to_time: Option<&Bound<'py, PyAny>>,
         to_latest: bool,
-        archive: Option<PathBuf>,
+        archive: Option<String>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;

@@ -31,7 +31,7 @@ def test_a_folder_goes_back_to_any_point_since_a_snapshot(tmp_path: Path) -> Non
         (restored,) = client.restore_snapshot("base", to_sequence=first.position)
         assert (restored.name, restored.points) == ("c", 1)
         status = client.status().archive
-        assert status["folder"] == str(archive) and status["last_error"] is None
+        assert status["location"] == str(archive) and status["last_error"] is None
         with pytest.raises(NotFoundError, match="covers the sequence numbers 1 to"):
             client.restore_snapshot("base", to_sequence=1_000_000)
         with pytest.raises(InvalidArgumentError, match="one of to_sequence, to_time and to_latest"):
@@ -46,7 +46,7 @@ def test_a_folder_goes_back_to_any_point_since_a_snapshot(tmp_path: Path) -> Non
         (restored,) = client.restore_snapshot("base", "c", "then", to_time=before, archive=archive)
         assert (restored.name, restored.points) == ("then", 1)
     with VecDBClient(path=tmp_path / "data") as client:
-        assert client.status().archive["folder"] == str(archive)
+        assert client.status().archive["location"] == str(archive)
     with VecDBClient(path=tmp_path / "data", archive="off") as client:
         assert client.status().archive is None
 

@@ -367,7 +367,7 @@ impl Backend for Remote {
         if request.archive.is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                "a server restores from its own archive: name no folder",
+                "a server restores from its own archive: name no other",
             ));
         }
         let request = convert::restore_request(name, request);

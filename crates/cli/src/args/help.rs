@@ -447,10 +447,11 @@ segments gather, each of which costs every search.";
 pub(crate) const STORAGE_ARCHIVE: &str = "\
 Examples:
   vecdb storage archive --to /backup/log --path ./data
+  vecdb storage archive --to s3://bucket/log --path ./data
   vecdb storage archive --path ./data
   vecdb storage archive --off --path ./data
 
-Whoever opens the database from then on archives its log, before log files are removed. The folder belongs to this
+Whoever opens the database from then on archives its log, before log files are removed. The place belongs to this
 database alone. Snapshots made since, with the archive, lead to any later moment: see `vecdb snapshot restore`.";
 
 pub(crate) const STORAGE_INSPECT: &str = "\

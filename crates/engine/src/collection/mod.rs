@@ -70,6 +70,7 @@ use vecdb_filter::MetadataSchema;
 use vecdb_storage::{Disk, Log, Position, Wal};
 use vecdb_vector::Kernels;
 
+use crate::archive::ArchiveEnv;
 use crate::batch::WriteBatch;
 use crate::clock::LogClock;
 use crate::database::Signals;
@@ -97,6 +98,7 @@ pub(crate) struct Shared {
     pub(crate) kernels: Kernels,
     pub(crate) signals: Arc<Signals>,
     pub(crate) pace: Arc<MergePace>,
+    pub(crate) archives: ArchiveEnv,
     pub(crate) clock: Arc<LogClock>,
 }
 

@@ -1,13 +1,11 @@
 //! The archive of the log, from the side of the database: what goes into it and when, and what it lets go.
 
-use std::path::Path;
-
-use vecdb_storage::{Disk, Durability, Log, Position};
+use vecdb_storage::{Durability, Log, Position};
 
 use super::Database;
 use super::catalog::Catalog;
 use super::registry::Registry;
-use crate::archive::{ArchiveStatus, Change, Event, Source, set_up};
+use crate::archive::{ArchiveEnv, ArchiveStatus, Change, Event, Source, set_up};
 use crate::clock::LogClock;
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
@@ -51,12 +49,13 @@ impl Database {
 pub(super) fn with_archive(
     catalog: Catalog,
     wanted: &Archive,
-    disk: &dyn Disk,
-    root: &Path,
+    env: &ArchiveEnv,
 ) -> Result<Catalog> {
     let archive = match wanted {
         Archive::Unchanged => return Ok(catalog),
         Archive::Off => None,
+        // As it is remembered: without what does not belong there.
+        Archive::Url(url) => Some(env.open(url)?.location()),
         Archive::Folder(folder) => {
             let absolute = std::path::absolute(folder)
                 .map_err(|e| Error::invalid(format!("the archive {folder:?} is no folder: {e}")))?;
@@ -71,14 +70,14 @@ pub(super) fn with_archive(
     if archive == catalog.archive {
         return Ok(catalog);
     }
-    if let Some(folder) = &archive {
-        set_up(disk, Path::new(folder), LogClock::default().now())?;
+    if let Some(location) = &archive {
+        set_up(env.open(location)?.as_ref(), LogClock::default().now())?;
     }
     let mut next = Catalog { archive, ..catalog };
     if next.archive.is_none() {
         next.events.clear();
     }
-    next.write(disk, root)?;
+    next.write(env.disk.as_ref(), &env.root)?;
     Ok(next)
 }
 
@@ -94,7 +93,6 @@ impl Registry {
         let Some(archiver) = &self.archiver else {
             return Ok(());
         };
-        let disk = self.shared.disk.as_ref();
         let source = || {
             let mut sealed_at = None;
             if seal {
@@ -113,7 +111,7 @@ impl Registry {
                 sealed_at,
             })
         };
-        let outcome = archiver.run(disk, source, |serial| self.log.hold_from(serial));
+        let outcome = archiver.run(source, |serial| self.log.hold_from(serial));
         let catalog = self.catalog.lock();
         // What is archived now and was kept for that.
         let _ = self.log.truncate_before(catalog.log_from + 1);

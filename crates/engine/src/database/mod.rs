@@ -31,7 +31,7 @@ use vecdb_index::{Progress, Silent};
 use vecdb_storage::{Log, StorageError};
 use vecdb_vector::Kernels;
 
-use crate::archive::ArchiveStatus;
+use crate::archive::{ArchiveEnv, ArchiveStatus};
 use crate::clock::LogClock;
 use crate::collection::{Collection, CollectionInfo, Inner, MergePace, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
@@ -157,7 +157,12 @@ impl Database {
                 catalog
             }
         };
-        let catalog = with_archive(catalog, &options.archive, disk.as_ref(), &root)?;
+        let archives = ArchiveEnv {
+            disk: disk.clone(),
+            opener: env.archives.clone(),
+            root: root.clone(),
+        };
+        let catalog = with_archive(catalog, &options.archive, &archives)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.thread_count())
             .thread_name(|at| format!("vecdb-{at}"))
@@ -176,6 +181,7 @@ impl Database {
             kernels: Kernels::from_env()?,
             signals: Arc::new(Signals::default()),
             pace: Arc::new(pace),
+            archives,
             clock: Arc::new(LogClock::default()),
         };
         let registry = Arc::new(Registry::recover(root, shared, catalog, progress)?);

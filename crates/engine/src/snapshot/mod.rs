@@ -31,4 +31,4 @@ pub use manifest::{
 pub use plan::RestorePlan;
 pub use request::{RestorePoint, RestoreRequest, Restored};
 pub use staging::Staging;
-pub(crate) use staging::remove_staging;
+pub(crate) use staging::{remove_staging, stage};

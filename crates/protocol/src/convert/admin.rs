@@ -68,7 +68,7 @@ impl From<Recovery> for v1::Recovery {
 impl From<v1::ArchiveStatus> for ArchiveStatus {
     fn from(message: v1::ArchiveStatus) -> Self {
         ArchiveStatus {
-            folder: message.folder,
+            location: message.location,
             position: message.position,
             time: message.time,
             waiting_bytes: message.waiting_bytes,
@@ -81,7 +81,7 @@ impl From<v1::ArchiveStatus> for ArchiveStatus {
 impl From<ArchiveStatus> for v1::ArchiveStatus {
     fn from(status: ArchiveStatus) -> Self {
         v1::ArchiveStatus {
-            folder: status.folder,
+            location: status.location,
             position: status.position,
             time: status.time,
             waiting_bytes: status.waiting_bytes,
@@ -91,7 +91,7 @@ impl From<ArchiveStatus> for v1::ArchiveStatus {
     }
 }
 
-/// The message that asks for a restore of the snapshot `name`. The folder of an archive has no place in it.
+/// The message that asks for a restore of the snapshot `name`. The place of an archive has no place in it.
 pub fn restore_request(name: &str, request: &RestoreRequest) -> v1::RestoreSnapshotRequest {
     let (mut to_sequence, mut to_time) = (None, None);
     match request.until {

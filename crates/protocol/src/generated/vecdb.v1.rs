@@ -1188,8 +1188,9 @@ pub struct GetStatusResponse {
 /// How the archive of the log is doing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchiveStatus {
+    /// A folder, or the URL of an object store.
     #[prost(string, tag = "1")]
-    pub folder: ::prost::alloc::string::String,
+    pub location: ::prost::alloc::string::String,
     /// Every entry of the log up to this position is in it.
     #[prost(uint64, tag = "2")]
     pub position: u64,

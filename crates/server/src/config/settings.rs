@@ -49,7 +49,7 @@ pub struct Storage {
     pub merge_bytes_per_second: u64,
     /// What opening does about damage in the middle of the log. Default: stop.
     pub on_corruption: OnCorruption,
-    /// Folder that log files are copied to before they are removed; `off` to do so no more. Default: as it was the last
+    /// Folder or URL that log files are copied to before they are removed; `off` to do so no more. Default: as it was the last
     /// time; a new database has none.
     pub archive: Option<String>,
     /// With an archive: what was written is in it at most so many seconds later. Default: 60 s.

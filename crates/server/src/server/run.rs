@@ -1,6 +1,6 @@
 //! What happens from the start of a server to its end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -251,8 +251,7 @@ fn options(storage: &Storage) -> Options {
         on_corruption: storage.on_corruption,
         archive: match storage.archive.as_deref() {
             None => Archive::Unchanged,
-            Some("off") => Archive::Off,
-            Some(folder) => Archive::Folder(PathBuf::from(folder)),
+            Some(place) => Archive::parse(place),
         },
         archive_interval: Duration::from_secs(storage.archive_interval_seconds),
         ..Options::default()

@@ -52,7 +52,8 @@ class VecDBClient:
         on_corruption: What opening a folder does about damage in the middle of its log: ``"stop"`` raises a
             :class:`CorruptError` with file and offset, ``"skip"`` leaves it out and counts it in
             ``status().recovery["skipped"]``.
-        archive: Folder that the log of the folder is archived to from now on, by whoever opens it, so that
+        archive: Folder, or URL such as ``s3://bucket/prefix``, that the log of the folder is archived to from now on, by
+            whoever opens it, so that
             :meth:`restore_snapshot` can go to any later moment; ``"off"`` ends that. A server has its own setting for it.
         merge_bytes_per_second: Merges in the folder write and read back at no more bytes a second; 0 means no limit. A
             server has its own setting for it.
@@ -107,8 +108,9 @@ class VecDBClient:
                 raise InvalidArgumentError("keys and certificates are for servers; a folder needs none")
             self._place = os.fspath(path)
             location = None if snapshots is None else os.fspath(snapshots)
+            archived = None if archive is None else os.fspath(archive)
             self._connection = Connection.open(
-                path, create, threads, location, on_corruption, archive, merge_bytes_per_second
+                path, create, threads, location, on_corruption, archived, merge_bytes_per_second
             )
             _open_folders.add(self)
 
@@ -586,10 +588,18 @@ class VecDBClient:
 
         With one of ``to_sequence`` (the position of a write), ``to_time`` and ``to_latest`` the archived log is followed from
         the snapshot to there: to a time with all that was acknowledged by then and nothing later. The
-        time needs a time zone. ``archive`` is the folder of the archive where it is not the database's own; a server has its own only.
+        time needs a time zone. ``archive`` is the folder or the URL of the archive where it is not the database's own; a server
+        has its own only.
         """
         restored = self._connection.restore_snapshot(
-            name, collection, restore_as, to_sequence, to_time, to_latest, archive, timeout
+            name,
+            collection,
+            restore_as,
+            to_sequence,
+            to_time,
+            to_latest,
+            None if archive is None else os.fspath(archive),
+            timeout,
         )
         return [AttributeDict(summary) for summary in restored["collections"]]
 

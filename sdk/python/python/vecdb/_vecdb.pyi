@@ -23,7 +23,7 @@ class Connection:
         threads: int,
         snapshots: str | None,
         on_corruption: str,
-        archive: str | os.PathLike[str] | None,
+        archive: str | None,
         merge_bytes_per_second: int,
     ) -> Connection: ...
     @staticmethod
@@ -175,7 +175,7 @@ class Connection:
         to_sequence: int | None,
         to_time: datetime.datetime | None,
         to_latest: bool,
-        archive: str | os.PathLike[str] | None,
+        archive: str | None,
         timeout: float | None,
     ) -> dict[str, Any]: ...
     def delete_snapshot(self, name: str) -> None: ...

@@ -10,7 +10,7 @@ use crate::output::{Console, Grid, bytes, count, date_time};
 
 pub(super) fn run(console: &Console, globals: &Globals, args: &StorageArchiveArgs) -> Outcome {
     let archive = match &args.to {
-        Some(folder) => Archive::Folder(folder.clone()),
+        Some(place) => Archive::parse(place),
         None if args.off => Archive::Off,
         None => Archive::Unchanged,
     };
@@ -27,7 +27,7 @@ pub(super) fn run(console: &Console, globals: &Globals, args: &StorageArchiveArg
 
 fn facts(status: &ArchiveStatus) -> Grid {
     Grid::facts([
-        ("Archive", status.folder.clone()),
+        ("Archive", status.location.clone()),
         ("Archived", line(status)),
     ])
 }

@@ -225,7 +225,8 @@ pub(in crate::http) struct StatusResponse {
 /// How the archive of the log is doing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ArchiveStatus {
-    folder: String,
+    /// A folder, or the URL of an object store.
+    location: String,
     /// Every entry of the log up to this position is in it.
     position: u64,
     /// Everything acknowledged by then is in it: microseconds since 1970-01-01T00:00:00 UTC.
@@ -241,7 +242,7 @@ pub(in crate::http) struct ArchiveStatus {
 impl From<engine::ArchiveStatus> for ArchiveStatus {
     fn from(status: engine::ArchiveStatus) -> Self {
         Self {
-            folder: status.folder,
+            location: status.location,
             position: status.position,
             time: status.time,
             waiting_bytes: status.waiting_bytes,
