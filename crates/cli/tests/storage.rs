@@ -329,7 +329,13 @@ fn an_archived_log_leads_from_a_snapshot_to_any_later_write() {
     assert_eq!(set["archive"]["location"], folder.to_str().unwrap());
     world.text(&["storage", "insert", "--count", "100"]);
     world.text(&["snapshot", "create", "base", "--store", "snapshots"]);
+    let listed = world.json(&["snapshot", "list", "--store", "snapshots"]);
+    let base = number(&listed["snapshots"][0]["collections"][0]["sequence"]);
+    assert!(base >= 1, "{listed}");
+    let told = world.text(&["snapshot", "list", "--store", "snapshots"]);
+    assert!(told.contains("Sequence number"), "{told}");
     let inserted = world.json(&["storage", "insert", "--count", "100"]);
+    assert!(number(&inserted["position"]) > base);
     let position = inserted["position"].to_string();
     world.text(&["collection", "drop", "vectors"]);
     let status = world.json(&["status"]);

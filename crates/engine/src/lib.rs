@@ -63,8 +63,8 @@ pub use point::{ID_BYTES_MAX, Point, PointId, Record};
 pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
 pub use snapshot::{
     CollectionLog, EarlierFiles, FILE_HEAD_BYTES, RestorePlan, RestorePoint, RestoreRequest,
-    Restored, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotLog,
-    SnapshotManifest, Staging, Transfer,
+    Restored, SNAPSHOT_FILE, SnapshotCollection, SnapshotContent, SnapshotFile, SnapshotInfo,
+    SnapshotLog, SnapshotManifest, Staging, Transfer,
 };
 pub use stop::StopSignal;
 

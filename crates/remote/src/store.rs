@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use vecdb_engine::{
-    CollectionSummary, Database, Error, ErrorKind, RestoreRequest, Restored, Result, SnapshotInfo,
+    Database, Error, ErrorKind, RestoreRequest, Restored, Result, SnapshotContent, SnapshotInfo,
     SnapshotManifest, StopSignal,
 };
 
@@ -99,9 +99,10 @@ impl SnapshotStore {
                 name,
                 created_at: 0,
                 bytes: 0,
-                collections: vec![CollectionSummary {
+                collections: vec![SnapshotContent {
                     name: "?".to_owned(),
                     points: 0,
+                    sequence: None,
                     broken: Some(error.to_string()),
                 }],
                 transfer: None,
@@ -184,7 +185,7 @@ fn info(name: &str, snapshot: &SnapshotManifest) -> SnapshotInfo {
         name: name.to_owned(),
         created_at: snapshot.created_at,
         bytes: snapshot.bytes(),
-        collections: snapshot.summaries(),
+        collections: snapshot.contents(),
         transfer: None,
     }
 }

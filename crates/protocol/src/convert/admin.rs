@@ -1,10 +1,11 @@
 //! What checks, recovery, the archive and snapshots report, and what a restore is asked for.
 
 use vecdb_engine::{
-    ArchiveStatus, CollectionSummary, Error, Recovery, RestorePoint, RestoreRequest, Restored,
+    ArchiveStatus, Error, Recovery, RestorePoint, RestoreRequest, Restored, SnapshotContent,
     SnapshotInfo, Transfer, VerifyReport,
 };
 
+use super::optional_text;
 use crate::v1;
 
 impl From<v1::VerifyResponse> for VerifyReport {
@@ -143,6 +144,28 @@ impl From<Restored> for v1::RestoreSnapshotResponse {
     }
 }
 
+impl From<v1::SnapshotContent> for SnapshotContent {
+    fn from(message: v1::SnapshotContent) -> Self {
+        SnapshotContent {
+            name: message.name,
+            points: message.points,
+            sequence: message.sequence,
+            broken: optional_text(message.broken),
+        }
+    }
+}
+
+impl From<SnapshotContent> for v1::SnapshotContent {
+    fn from(content: SnapshotContent) -> Self {
+        v1::SnapshotContent {
+            name: content.name,
+            points: content.points,
+            sequence: content.sequence,
+            broken: content.broken.unwrap_or_default(),
+        }
+    }
+}
+
 impl From<v1::SnapshotInfo> for SnapshotInfo {
     fn from(message: v1::SnapshotInfo) -> Self {
         let collections = message.collections.into_iter();
@@ -150,7 +173,7 @@ impl From<v1::SnapshotInfo> for SnapshotInfo {
             name: message.name,
             created_at: message.created_at,
             bytes: message.bytes,
-            collections: collections.map(CollectionSummary::from).collect(),
+            collections: collections.map(SnapshotContent::from).collect(),
             transfer: message.transfer.map(|transfer| Transfer {
                 uploaded_bytes: transfer.uploaded_bytes,
                 reused_bytes: transfer.reused_bytes,

@@ -8,8 +8,8 @@ use vecdb_engine::{
     Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets, Filter,
     HitGroup, HnswParams, IndexSpec, MergeProgress, MergeStep, Metric, Options, OrderBy, Point,
     PointId, RecommendRequest, RecommendStrategy, Record, Recovery, RestorePoint, RestoreRequest,
-    Restored, ScrollPage, ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo,
-    StopSignal, Transfer, Value, VerifyReport, WriteResult,
+    Restored, ScrollPage, ScrollRequest, SearchParams, SearchRequest, SearchResponse,
+    SnapshotContent, SnapshotInfo, StopSignal, Transfer, Value, VerifyReport, WriteResult,
 };
 
 use super::*;
@@ -395,11 +395,14 @@ fn reports_round_trip() {
         name: "s".to_owned(),
         created_at: -5,
         bytes: 9,
-        collections: vec![CollectionSummary {
-            name: "c".to_owned(),
-            points: 2,
-            broken: Some("torn".to_owned()),
-        }],
+        collections: [(Some(7), None), (None, Some("torn".to_owned()))]
+            .map(|(sequence, broken)| SnapshotContent {
+                name: "c".to_owned(),
+                points: 2,
+                sequence,
+                broken,
+            })
+            .into(),
         transfer: Some(Transfer {
             uploaded_bytes: 7,
             reused_bytes: 2,

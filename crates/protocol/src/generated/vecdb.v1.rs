@@ -1086,16 +1086,30 @@ pub struct CreateSnapshotRequest {
 pub struct SnapshotInfo {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Microseconds since 1970-01-01T00:00:00 UTC.
+    /// When it was made, with all that was acknowledged by then: microseconds since 1970-01-01T00:00:00 UTC.
     #[prost(int64, tag = "2")]
     pub created_at: i64,
     #[prost(uint64, tag = "3")]
     pub bytes: u64,
     #[prost(message, repeated, tag = "4")]
-    pub collections: ::prost::alloc::vec::Vec<CollectionSummary>,
+    pub collections: ::prost::alloc::vec::Vec<SnapshotContent>,
     /// What making it took; unset of one that was made before.
     #[prost(message, optional, tag = "5")]
     pub transfer: ::core::option::Option<SnapshotTransfer>,
+}
+/// A collection in a snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotContent {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub points: u64,
+    /// Why the snapshot cannot be read; empty when it can.
+    #[prost(string, tag = "3")]
+    pub broken: ::prost::alloc::string::String,
+    /// Every write to it up to this sequence number of the log is in it; unset where the database did not archive its log.
+    #[prost(uint64, optional, tag = "4")]
+    pub sequence: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotTransfer {

@@ -13,7 +13,17 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ._client import VecDBClient
-from ._results import Advice, AttributeDict, CollectionInfo, Facets, QueryResult, Record, SearchResults, WriteResult
+from ._results import (
+    Advice,
+    AttributeDict,
+    CollectionInfo,
+    Facets,
+    QueryResult,
+    Record,
+    RestoredCollections,
+    SearchResults,
+    WriteResult,
+)
 from ._types import (
     Certificate,
     Durability,
@@ -481,7 +491,7 @@ class AsyncVecDBClient:
         to_latest: bool = False,
         archive: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
-    ) -> list[AttributeDict]:
+    ) -> RestoredCollections:
         """See :meth:`VecDBClient.restore_snapshot`."""
         return await self._call(
             self._client.restore_snapshot,

@@ -13,7 +13,18 @@ from typing import Any, cast
 
 from . import _batches
 from ._errors import InvalidArgumentError, VecDBError
-from ._results import Advice, AttributeDict, CollectionInfo, Facets, IndexChoice, QueryResult, Record, SearchResults, WriteResult
+from ._results import (
+    Advice,
+    AttributeDict,
+    CollectionInfo,
+    Facets,
+    IndexChoice,
+    QueryResult,
+    Record,
+    RestoredCollections,
+    SearchResults,
+    WriteResult,
+)
 from ._types import (
     Certificate,
     Durability,
@@ -568,7 +579,9 @@ class VecDBClient:
         return AttributeDict(self._connection.create_snapshot(name, list(collections)))
 
     def list_snapshots(self) -> list[AttributeDict]:
-        """All snapshots, with ``name``, ``created_at`` (microseconds since 1970), ``bytes`` and ``collections``."""
+        """All snapshots, with ``name``, ``created_at`` (microseconds since 1970), ``bytes`` and ``collections``. These have
+        ``name``, ``points`` and, in ``sequence``, up to where in the log they have every write (``None`` where the database did
+        not archive its log)."""
         return [AttributeDict(info) for info in self._connection.list_snapshots()]
 
     def restore_snapshot(
@@ -582,14 +595,14 @@ class VecDBClient:
         to_latest: bool = False,
         archive: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
-    ) -> list[AttributeDict]:
+    ) -> RestoredCollections:
         """Makes collections from a snapshot: the one named, under the name ``restore_as`` if given, else all. The names
         must be free. Without ``timeout`` it takes as long as it takes.
 
         With one of ``to_sequence`` (the position of a write), ``to_time`` and ``to_latest`` the archived log is followed from
         the snapshot to there: to a time with all that was acknowledged by then and nothing later. The
         time needs a time zone. ``archive`` is the folder or the URL of the archive where it is not the database's own; a server
-        has its own only.
+        has its own only. The result has ``sequence`` and ``time``: what the log was followed to.
         """
         restored = self._connection.restore_snapshot(
             name,
@@ -601,7 +614,12 @@ class VecDBClient:
             None if archive is None else os.fspath(archive),
             timeout,
         )
-        return [AttributeDict(summary) for summary in restored["collections"]]
+        micros = restored["time"]
+        return RestoredCollections(
+            map(AttributeDict, restored["collections"]),
+            restored["sequence"],
+            None if micros is None else _EPOCH + datetime.timedelta(microseconds=micros),
+        )
 
     def delete_snapshot(self, name: str) -> None:
         """Removes a snapshot."""
@@ -642,6 +660,7 @@ class VecDBClient:
         return self._timeout if timeout is None else timeout
 
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _open_folders: weakref.WeakSet[VecDBClient] = weakref.WeakSet()
 
 

@@ -105,12 +105,35 @@ pub(in crate::http) struct CreateSnapshotRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct SnapshotInfo {
     name: String,
-    /// Microseconds since 1970-01-01T00:00:00 UTC.
+    /// When it was made, with all that was acknowledged by then: microseconds since 1970-01-01T00:00:00 UTC.
     created_at: i64,
     bytes: u64,
-    collections: Vec<CollectionSummary>,
+    collections: Vec<SnapshotContent>,
     /// What making it took; null of one that was made before.
     transfer: Option<SnapshotTransfer>,
+}
+
+/// A collection in a snapshot.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SnapshotContent {
+    name: String,
+    /// Live points; 0 if the snapshot cannot be read.
+    points: u64,
+    /// Every write to it up to this sequence number of the log is in it; null where the database did not archive its log.
+    sequence: Option<u64>,
+    /// Why the snapshot cannot be read; null when it can.
+    broken: Option<String>,
+}
+
+impl From<engine::SnapshotContent> for SnapshotContent {
+    fn from(content: engine::SnapshotContent) -> Self {
+        Self {
+            name: content.name,
+            points: content.points,
+            sequence: content.sequence,
+            broken: content.broken,
+        }
+    }
 }
 
 /// What a snapshot took to its store.
@@ -128,7 +151,7 @@ impl From<engine::SnapshotInfo> for SnapshotInfo {
             name: info.name,
             created_at: info.created_at,
             bytes: info.bytes,
-            collections: summaries(info.collections),
+            collections: info.collections.into_iter().map(Into::into).collect(),
             transfer: info.transfer.map(|transfer| SnapshotTransfer {
                 uploaded_bytes: transfer.uploaded_bytes,
                 reused_bytes: transfer.reused_bytes,
