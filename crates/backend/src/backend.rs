@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vecdb_engine::{
-    Advice, AdviceParams, ArchiveStatus, CollectionConfig, CollectionInfo, CollectionSummary,
-    Durability, FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId,
-    RecommendRequest, Record, Recovery, RestoreRequest, Restored, Result, ScrollPage,
+    Advice, AdviceParams, ArchiveReport, ArchiveStatus, CollectionConfig, CollectionInfo,
+    CollectionSummary, Durability, FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point,
+    PointId, RecommendRequest, Record, Recovery, RestoreRequest, Restored, Result, ScrollPage,
     ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
     WriteResult,
 };
@@ -155,6 +155,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Checks, mends what can be mended (indexes, id maps, field indexes), sets aside what cannot be read, and checks
     /// again. A collection that was broken serves again if it can be mended.
     fn repair(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
+    /// Checks every byte of an archive of a log, the one at this folder or URL or the database's own, and says which points
+    /// it leads to. A server checks none but its own.
+    fn verify_archive(&self, location: Option<&str>, stop: &StopSignal) -> Result<ArchiveReport>;
     /// Measures every kind of index on a sample of the points and says which to take.
     fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice>;
 

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vecdb_engine::{
-    Advice, AdviceParams, Collection, CollectionConfig, CollectionInfo, CollectionSummary,
-    Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Overview,
-    Point, PointId, RecommendRequest, Record, RestoreRequest, Restored, Result, ScrollPage,
-    ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
-    WriteResult,
+    Advice, AdviceParams, ArchiveReport, Collection, CollectionConfig, CollectionInfo,
+    CollectionSummary, Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter,
+    MetadataUpdate, Overview, Point, PointId, RecommendRequest, Record, RestoreRequest, Restored,
+    Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
+    VerifyReport, WriteResult,
 };
 use vecdb_sql::{Params, QueryResult, Statement};
 
@@ -342,6 +342,10 @@ impl Backend for Local {
             Some(name) => self.database.repair_collection(name, stop),
             None => self.database.repair_with(stop),
         }
+    }
+
+    fn verify_archive(&self, location: Option<&str>, stop: &StopSignal) -> Result<ArchiveReport> {
+        self.database.verify_archive(location, stop)
     }
 
     fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice> {

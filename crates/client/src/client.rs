@@ -247,6 +247,14 @@ impl Client {
         self.call(rpc::VERIFY, request).await
     }
 
+    /// Checks every byte of the server's archive of the log.
+    pub async fn verify_archive(
+        &self,
+        request: v1::VerifyArchiveRequest,
+    ) -> Result<v1::VerifyArchiveResponse, ClientError> {
+        self.call(rpc::VERIFY_ARCHIVE, request).await
+    }
+
     /// Measures every kind of index on a sample of a collection's points and says which to take.
     pub async fn advise(
         &self,

@@ -43,7 +43,9 @@ mod segment;
 mod snapshot;
 mod stop;
 
-pub use archive::{ArchiveOpener, ArchiveStatus, ArchiveStore, FolderArchive};
+pub use archive::{
+    ArchiveOpener, ArchiveRange, ArchiveReport, ArchiveStatus, ArchiveStore, FolderArchive,
+};
 pub use collection::{
     Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
     FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,

@@ -212,6 +212,17 @@ fn a_store_that_was_away_has_everything_in_the_end() {
     }
     assert_eq!(restored(&disk, &store, RestorePoint::Latest).unwrap(), 6);
     assert_eq!(staged(&disk, "/db"), 0);
+    let report = db.verify_archive(None, &StopSignal::default()).unwrap();
+    assert_eq!((report.location.as_str(), report.problems.len()), (URL, 0));
+    assert_eq!(report.ranges[0].last, status.position);
+    store.away.store(true, Ordering::Relaxed);
+    let error = db.verify_archive(None, &StopSignal::default()).unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Io,
+        "a store that is away is no damage"
+    );
+    store.away.store(false, Ordering::Relaxed);
     // By its own archive, without saying where.
     let own = RestoreRequest::of("c")
         .under("again")

@@ -587,6 +587,17 @@ impl Connection {
         results::report(py, &report)
     }
 
+    fn verify_archive<'py>(
+        &self,
+        py: Python<'py>,
+        archive: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let report = self.call_long(py, &stop, |backend| backend.verify_archive(archive, &stop))?;
+        results::report(py, &report)
+    }
+
     #[allow(
         clippy::too_many_arguments,
         reason = "the arguments of the Python call"

@@ -52,6 +52,11 @@ def test_a_folder_goes_back_to_any_point_since_a_snapshot(tmp_path: Path) -> Non
         (restored,) = made
         assert (restored.name, restored.points) == ("then", 1)
         assert made.sequence == first.position
+        report = client.verify_archive(archive)
+        assert report.problems == [] and report.ranges[0]["first"] == 1
+        assert report.ranges[0]["last"] > first.position and report.location == str(archive)
+        with pytest.raises(InvalidArgumentError, match="name the archive"):
+            client.verify_archive()
         plain = client.restore_snapshot("base")
         assert [summary.name for summary in plain] == ["c"] and (plain.sequence, plain.time) == (None, None)
     with VecDBClient(path=tmp_path / "data") as client:

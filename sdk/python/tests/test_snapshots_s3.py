@@ -98,6 +98,8 @@ def test_the_log_is_archived_to_s3_and_leads_to_any_point(place: str, tmp_path: 
             assert (restored.name, restored.points) == (name, points)
         status = client.status().archive
         assert status["location"] == log and status["last_error"] is None
+        report = client.verify_archive()
+        assert report.problems == [] and report.ranges[0]["last"] >= second.position
     written = keys(bucket, "log/")
     assert "log/ARCHIVE" in written
     assert any(key.endswith(".piece") for key in written) and any(key.endswith(".wal") for key in written)

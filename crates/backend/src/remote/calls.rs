@@ -1,10 +1,11 @@
 //! The operations, one call each.
 
 use vecdb_engine::{
-    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error,
-    ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId,
-    RecommendRequest, Record, RestoreRequest, Restored, Result, ScrollPage, ScrollRequest,
-    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Advice, AdviceParams, ArchiveReport, CollectionConfig, CollectionInfo, CollectionSummary,
+    Durability, Error, ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate,
+    Overview, Point, PointId, RecommendRequest, Record, RestoreRequest, Restored, Result,
+    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
+    VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
 use vecdb_sql::{Params, QueryResult};
@@ -321,6 +322,20 @@ impl Backend for Remote {
             repair: true,
         };
         let response = self.call(stop, |client| async move { client.verify(request).await })?;
+        Ok(response.into())
+    }
+
+    fn verify_archive(&self, location: Option<&str>, stop: &StopSignal) -> Result<ArchiveReport> {
+        if location.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a server checks its own archive: name no other",
+            ));
+        }
+        let request = v1::VerifyArchiveRequest {};
+        let response = self.call(stop, |client| async move {
+            client.verify_archive(request).await
+        })?;
         Ok(response.into())
     }
 

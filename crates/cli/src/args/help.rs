@@ -449,6 +449,8 @@ Examples:
   vecdb storage archive --to /backup/log --path ./data
   vecdb storage archive --to s3://bucket/log --path ./data
   vecdb storage archive --path ./data
+  vecdb storage archive --verify --path ./data
+  vecdb storage archive --verify --archive s3://bucket/log --path ./data
   vecdb storage archive --off --path ./data
 
 Whoever opens the database from then on archives its log, before log files are removed. The place belongs to this

@@ -102,6 +102,12 @@ pub(crate) struct StorageArchiveArgs {
     /// Archive the log no more. What is archived stays.
     #[arg(long, conflicts_with = "to")]
     pub(crate) off: bool,
+    /// Check every byte of the archive, and say which points of the log it leads to. Damage ends with exit code 8.
+    #[arg(long, conflicts_with_all = ["off", "to"])]
+    pub(crate) verify: bool,
+    /// The folder or URL of the archive to check. Default: the database's own. With --url the server's own is checked.
+    #[arg(long, value_name = "LOCATION", requires = "verify")]
+    pub(crate) archive: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@
 mod piece;
 mod reader;
 mod store;
+mod verify;
 mod writer;
 
 use serde::Serialize;
@@ -25,6 +26,8 @@ pub(crate) use piece::{Change, Event};
 pub(crate) use reader::{ArchiveReader, shown};
 pub(crate) use store::ArchiveEnv;
 pub use store::{ArchiveOpener, ArchiveStore, FolderArchive};
+pub(crate) use verify::verify;
+pub use verify::{ArchiveRange, ArchiveReport};
 pub(crate) use writer::{Archiver, Source, set_up};
 
 /// How the archive of the log is doing.

@@ -5,12 +5,15 @@ use vecdb_storage::{Durability, Log, Position};
 use super::Database;
 use super::catalog::Catalog;
 use super::registry::Registry;
-use crate::archive::{ArchiveEnv, ArchiveStatus, Change, Event, Source, set_up};
+use crate::archive::{
+    ArchiveEnv, ArchiveReport, ArchiveStatus, Change, Event, Source, set_up, verify,
+};
 use crate::clock::LogClock;
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use crate::options::Archive;
 use crate::snapshot::SnapshotLog;
+use crate::stop::StopSignal;
 
 impl Database {
     /// How the archive of the log is doing; `None` if there is none.
@@ -22,6 +25,32 @@ impl Database {
     /// is no archive.
     pub fn archive_log(&self) -> Result<()> {
         self.registry.archive_log(true)
+    }
+
+    /// Reads every byte of an archive, the one at `location` or the database's own, compares it with its checksums and
+    /// says which points of the log it leads to. Of its own what is archived by now is checked; more is not archived for it.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no archive, `InvalidArgument` where the database has none and none is named, and those of
+    /// reaching it. What is wrong in it is in the report.
+    pub fn verify_archive(
+        &self,
+        location: Option<&str>,
+        stop: &StopSignal,
+    ) -> Result<ArchiveReport> {
+        let location = self.archive_to_read(location)?;
+        verify(&self.registry.shared.archives, &location, stop)
+    }
+
+    /// The place of an archive that is to be read: the one named, or the database's own.
+    pub(crate) fn archive_to_read(&self, named: Option<&str>) -> Result<String> {
+        match (named, self.archive()) {
+            (Some(location), _) => Ok(location.to_owned()),
+            (None, Some(own)) => Ok(own.location),
+            (None, None) => Err(Error::invalid(
+                "this database does not archive its log; name the archive to read",
+            )),
+        }
     }
 
     /// All collections; and where the database stands in its log, if that is archived.

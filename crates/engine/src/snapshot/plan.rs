@@ -93,7 +93,11 @@ impl Database {
                 log: None,
             },
             Some(until) => {
-                let location = self.archive_to_read(request)?;
+                let location = self.archive_to_read(request.archive.as_deref())?;
+                if request.archive.is_none() {
+                    // So that the newest writes can be asked for too. If it fails, what is there may do.
+                    let _ = self.archive_log();
+                }
                 let (all, along) = self.follow_catalog(snapshot, &location, until, stop)?;
                 let collections = choose(all, collection, restore_as, &along)?;
                 RestorePlan {
@@ -104,20 +108,6 @@ impl Database {
         };
         self.check_names_free(plan.collections.iter().map(|planned| planned.name.as_str()))?;
         Ok(plan)
-    }
-
-    fn archive_to_read(&self, request: &RestoreRequest) -> Result<String> {
-        if let Some(location) = &request.archive {
-            return Ok(location.clone());
-        }
-        let own = self.archive().ok_or_else(|| {
-            Error::invalid(
-                "this database does not archive its log; name the archive to restore from",
-            )
-        })?;
-        // So that the newest writes can be asked for too. If it fails, what is there may do.
-        let _ = self.archive_log();
-        Ok(own.location)
     }
 
     /// The collections that there were at a point, and the way to there.

@@ -1,8 +1,8 @@
 //! What checks, recovery, the archive and snapshots report, and what a restore is asked for.
 
 use vecdb_engine::{
-    ArchiveStatus, Error, Recovery, RestorePoint, RestoreRequest, Restored, SnapshotContent,
-    SnapshotInfo, Transfer, VerifyReport,
+    ArchiveRange, ArchiveReport, ArchiveStatus, Error, Recovery, RestorePoint, RestoreRequest,
+    Restored, SnapshotContent, SnapshotInfo, Transfer, VerifyReport,
 };
 
 use super::optional_text;
@@ -88,6 +88,46 @@ impl From<ArchiveStatus> for v1::ArchiveStatus {
             waiting_bytes: status.waiting_bytes,
             failures: status.failures,
             last_error: status.last_error,
+        }
+    }
+}
+
+impl From<v1::VerifyArchiveResponse> for ArchiveReport {
+    fn from(message: v1::VerifyArchiveResponse) -> Self {
+        let range = |range: v1::ArchiveRange| ArchiveRange {
+            first: range.first,
+            last: range.last,
+            from: range.from,
+            through: range.through,
+        };
+        ArchiveReport {
+            location: message.location,
+            pieces: message.pieces,
+            bytes: message.bytes,
+            entries: message.entries,
+            ranges: message.ranges.into_iter().map(range).collect(),
+            unlisted: message.unlisted,
+            problems: message.problems,
+        }
+    }
+}
+
+impl From<ArchiveReport> for v1::VerifyArchiveResponse {
+    fn from(report: ArchiveReport) -> Self {
+        let range = |range: ArchiveRange| v1::ArchiveRange {
+            first: range.first,
+            last: range.last,
+            from: range.from,
+            through: range.through,
+        };
+        v1::VerifyArchiveResponse {
+            location: report.location,
+            pieces: report.pieces,
+            bytes: report.bytes,
+            entries: report.entries,
+            ranges: report.ranges.into_iter().map(range).collect(),
+            unlisted: report.unlisted,
+            problems: report.problems,
         }
     }
 }

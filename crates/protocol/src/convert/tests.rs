@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use vecdb_engine::{
-    Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
-    Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets, Filter,
-    HitGroup, HnswParams, IndexSpec, MergeProgress, MergeStep, Metric, Options, OrderBy, Point,
-    PointId, RecommendRequest, RecommendStrategy, Record, Recovery, RestorePoint, RestoreRequest,
-    Restored, ScrollPage, ScrollRequest, SearchParams, SearchRequest, SearchResponse,
-    SnapshotContent, SnapshotInfo, StopSignal, Transfer, Value, VerifyReport, WriteResult,
+    Advice, AdviceParams, ArchiveRange, ArchiveReport, Choice, CollectionConfig, CollectionInfo,
+    Database, Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets,
+    Filter, HitGroup, HnswParams, IndexSpec, MergeProgress, MergeStep, Metric, Options, OrderBy,
+    Point, PointId, RecommendRequest, RecommendStrategy, Record, Recovery, RestorePoint,
+    RestoreRequest, Restored, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
+    SearchResponse, SnapshotContent, SnapshotInfo, StopSignal, Transfer, Value, VerifyReport,
+    WriteResult,
 };
 
 use super::*;
@@ -410,6 +411,23 @@ fn reports_round_trip() {
     };
     let back = SnapshotInfo::from(v1::SnapshotInfo::from(snapshot.clone()));
     assert_eq!(back, snapshot);
+    let range = |from| ArchiveRange {
+        first: 1,
+        last: 2,
+        from,
+        through: 3,
+    };
+    let report = ArchiveReport {
+        location: "s3://bucket/log".to_owned(),
+        pieces: 4,
+        bytes: 5,
+        entries: 6,
+        ranges: vec![range(None), range(Some(7))],
+        unlisted: 8,
+        problems: vec!["torn".to_owned()],
+    };
+    let back = ArchiveReport::from(v1::VerifyArchiveResponse::from(report.clone()));
+    assert_eq!(back, report);
 }
 
 #[test]

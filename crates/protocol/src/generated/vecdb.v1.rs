@@ -1004,6 +1004,46 @@ pub struct VerifyResponse {
     #[prost(uint64, tag = "12")]
     pub lost: u64,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyArchiveRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerifyArchiveResponse {
+    /// A folder, or the URL of an object store.
+    #[prost(string, tag = "1")]
+    pub location: ::prost::alloc::string::String,
+    /// Log files in it.
+    #[prost(uint64, tag = "2")]
+    pub pieces: u64,
+    /// Their bytes, every one under a checksum that was compared.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    #[prost(uint64, tag = "4")]
+    pub entries: u64,
+    /// The stretches without a gap, oldest first. A snapshot that stands inside one leads to every later point of it.
+    #[prost(message, repeated, tag = "5")]
+    pub ranges: ::prost::alloc::vec::Vec<ArchiveRange>,
+    /// Log files that no piece names: what interrupted attempts left.
+    #[prost(uint64, tag = "6")]
+    pub unlisted: u64,
+    /// What is wrong, one line each; empty when all is well.
+    #[prost(string, repeated, tag = "7")]
+    pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A stretch of the archived log without a gap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveRange {
+    /// The sequence numbers of its first and last entry.
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+    #[prost(uint64, tag = "2")]
+    pub last: u64,
+    /// When its first write was made; unset if there is none: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(uint64, optional, tag = "3")]
+    pub from: ::core::option::Option<u64>,
+    /// Everything acknowledged by then, since its beginning, is in it: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(uint64, tag = "4")]
+    pub through: u64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AdviseRequest {
     #[prost(string, tag = "1")]
@@ -1827,6 +1867,31 @@ pub mod vec_db_client {
             req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Verify"));
             self.inner.unary(req, path, codec).await
         }
+        /// Checks every byte of the server's archive of the log, and says which points it leads to.
+        pub async fn verify_archive(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyArchiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyArchiveResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vecdb.v1.VecDB/VerifyArchive",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vecdb.v1.VecDB", "VerifyArchive"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Measures every kind of index on a sample of a collection's points and says which to take.
         pub async fn advise(
             &mut self,
@@ -2143,6 +2208,14 @@ pub mod vec_db_server {
             &self,
             request: tonic::Request<super::VerifyRequest>,
         ) -> std::result::Result<tonic::Response<super::VerifyResponse>, tonic::Status>;
+        /// Checks every byte of the server's archive of the log, and says which points it leads to.
+        async fn verify_archive(
+            &self,
+            request: tonic::Request<super::VerifyArchiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyArchiveResponse>,
+            tonic::Status,
+        >;
         /// Measures every kind of index on a sample of a collection's points and says which to take.
         async fn advise(
             &self,
@@ -3260,6 +3333,51 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/VerifyArchive" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyArchiveSvc<T: VecDb>(pub Arc<T>);
+                    impl<
+                        T: VecDb,
+                    > tonic::server::UnaryService<super::VerifyArchiveRequest>
+                    for VerifyArchiveSvc<T> {
+                        type Response = super::VerifyArchiveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyArchiveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::verify_archive(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyArchiveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -58,6 +58,8 @@ pub enum Operation {
     ResumeMerges,
     /// Checks files.
     Verify,
+    /// Checks the archive of the log.
+    VerifyArchive,
     /// Measures which index would suit a collection.
     Advise,
     /// Makes a snapshot.
@@ -87,7 +89,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 28] = [
+    pub const ALL: [Operation; 29] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -110,6 +112,7 @@ impl Operation {
         Operation::PauseMerges,
         Operation::ResumeMerges,
         Operation::Verify,
+        Operation::VerifyArchive,
         Operation::Advise,
         Operation::CreateSnapshot,
         Operation::ListSnapshots,
@@ -143,6 +146,7 @@ impl Operation {
             Operation::PauseMerges => "pause_merges",
             Operation::ResumeMerges => "resume_merges",
             Operation::Verify => "verify",
+            Operation::VerifyArchive => "verify_archive",
             Operation::Advise => "advise",
             Operation::CreateSnapshot => "create_snapshot",
             Operation::ListSnapshots => "list_snapshots",
@@ -177,6 +181,7 @@ impl Operation {
             | Operation::PauseMerges
             | Operation::ResumeMerges
             | Operation::Verify
+            | Operation::VerifyArchive
             | Operation::CreateSnapshot
             | Operation::ListSnapshots
             | Operation::RestoreSnapshot

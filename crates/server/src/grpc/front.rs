@@ -145,6 +145,7 @@ fn operation_of(path: &str) -> Option<Operation> {
         "PauseMerges" => Operation::PauseMerges,
         "ResumeMerges" => Operation::ResumeMerges,
         "Verify" => Operation::Verify,
+        "VerifyArchive" => Operation::VerifyArchive,
         "Advise" => Operation::Advise,
         "CreateSnapshot" => Operation::CreateSnapshot,
         "ListSnapshots" => Operation::ListSnapshots,

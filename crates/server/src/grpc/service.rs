@@ -547,6 +547,20 @@ impl VecDb for Service {
         .await
     }
 
+    async fn verify_archive(
+        &self,
+        request: Request<v1::VerifyArchiveRequest>,
+    ) -> Answer<v1::VerifyArchiveResponse> {
+        let operation = Operation::VerifyArchive;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, stop| Ok(backend.verify_archive(None, stop)?.into()),
+        )
+        .await
+    }
+
     async fn advise(&self, request: Request<v1::AdviseRequest>) -> Answer<v1::AdviseResponse> {
         let operation = Operation::Advise;
         self.run(

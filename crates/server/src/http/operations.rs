@@ -10,8 +10,8 @@ use super::json::{
     ListCollectionsResponse, ListSnapshotsResponse, RecommendRequest, Record,
     RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest, ScrollResponse,
     SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo,
-    StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse,
-    WriteResponse,
+    StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyArchiveResponse, VerifyRequest,
+    VerifyResponse, WriteResponse,
 };
 use super::query;
 use super::route::{Endpoint, Job, Route, Verb};
@@ -209,6 +209,14 @@ pub(super) fn all() -> Vec<Route> {
             verify,
         )
         .covering(|request| request.collection.as_deref().unwrap_or_default())
+        .route(),
+        Endpoint::new(
+            Op::VerifyArchive,
+            Verb::Post,
+            "/v1/archive/verify",
+            "Checks every byte of the archive of the log, and says which points it leads to",
+            verify_archive,
+        )
         .route(),
         Endpoint::new(
             Op::ListSnapshots,
@@ -454,6 +462,10 @@ fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {
         false => job.backend.verify(only, job.stop)?,
     };
     Ok(report.into())
+}
+
+fn verify_archive(job: &Job<'_>, _: Empty) -> Result<VerifyArchiveResponse> {
+    Ok(job.backend.verify_archive(None, job.stop)?.into())
 }
 
 fn list_snapshots(job: &Job<'_>, _: Empty) -> Result<ListSnapshotsResponse> {

@@ -445,6 +445,12 @@ class AsyncVecDBClient:
         """See :meth:`VecDBClient.verify`."""
         return await self._call(self._client.verify, collection, repair=repair)
 
+    async def verify_archive(
+        self, archive: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    ) -> AttributeDict:
+        """See :meth:`VecDBClient.verify_archive`."""
+        return await self._call(self._client.verify_archive, archive, timeout=timeout)
+
     async def advise(
         self,
         collection: str,

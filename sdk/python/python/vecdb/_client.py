@@ -539,6 +539,17 @@ class VecDBClient:
         """
         return AttributeDict(self._connection.verify(collection, repair))
 
+    def verify_archive(
+        self, archive: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    ) -> AttributeDict:
+        """Checks every byte of an archive of the log, the one in a folder or at a URL or the database's own, without restoring
+        from it. ``ranges`` are the stretches without a gap (``first``, ``last``, and as microseconds since 1970 ``from``,
+        ``through``): a snapshot that stands inside one leads to every later point of it. What is wrong is in ``problems``.
+        Without ``timeout`` it takes as long as it takes.
+        """
+        location = None if archive is None else os.fspath(archive)
+        return AttributeDict(self._connection.verify_archive(location, timeout))
+
     def advise(
         self,
         collection: str,

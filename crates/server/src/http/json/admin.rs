@@ -84,6 +84,57 @@ impl From<engine::VerifyReport> for VerifyResponse {
     }
 }
 
+/// What a check of the archive of the log found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct VerifyArchiveResponse {
+    /// A folder, or the URL of an object store.
+    location: String,
+    /// Log files in it.
+    pieces: u64,
+    /// Their bytes, every one under a checksum that was compared.
+    bytes: u64,
+    entries: u64,
+    /// The stretches without a gap, oldest first. A snapshot that stands inside one leads to every later point of it.
+    ranges: Vec<ArchiveRange>,
+    /// Log files that no piece names: what interrupted attempts left.
+    unlisted: u64,
+    /// What is wrong, one line each; empty when all is well.
+    problems: Vec<String>,
+}
+
+/// A stretch of the archived log without a gap.
+#[derive(Debug, Serialize, ToSchema)]
+struct ArchiveRange {
+    /// The sequence number of its first entry.
+    first: u64,
+    /// That of its last one.
+    last: u64,
+    /// When its first write was made: microseconds since 1970-01-01T00:00:00 UTC. Null if there is none.
+    from: Option<u64>,
+    /// Everything acknowledged by then, since its beginning, is in it: microseconds since 1970-01-01T00:00:00 UTC.
+    through: u64,
+}
+
+impl From<engine::ArchiveReport> for VerifyArchiveResponse {
+    fn from(report: engine::ArchiveReport) -> Self {
+        let range = |range: engine::ArchiveRange| ArchiveRange {
+            first: range.first,
+            last: range.last,
+            from: range.from,
+            through: range.through,
+        };
+        Self {
+            location: report.location,
+            pieces: report.pieces,
+            bytes: report.bytes,
+            entries: report.entries,
+            ranges: report.ranges.into_iter().map(range).collect(),
+            unlisted: report.unlisted,
+            problems: report.problems,
+        }
+    }
+}
+
 /// A snapshot to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -441,7 +441,12 @@ async fn maintenance_snapshots_and_status() {
         (StatusCode::CREATED, &json!("one"))
     );
     let list = face.get("/v1/snapshots").await.body;
-    assert_eq!(list["snapshots"][0]["collections"][0]["points"], 3);
+    let held = &list["snapshots"][0]["collections"][0];
+    let expected = json!({"name": "products", "points": 3, "sequence": null, "broken": null});
+    assert_eq!(*held, expected);
+    let refused = face.post("/v1/archive/verify", json!({})).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    assert!(refused.message().contains("does not archive its log"));
     let restore = json!({"collection": "products", "restore_as": "copy"});
     let restored = face.post("/v1/snapshots/one/restore", restore).await;
     assert_eq!(restored.status, StatusCode::CREATED, "{}", restored.body);
