@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, Env, ErrorKind, IndexSpec, MaintenanceStatus,
-    MergeProgress, MergeStep, Metric, Options, Point, SearchRequest, StopSignal,
+    Collection, CollectionConfig, Database, Durability, Env, ErrorKind, IndexSpec,
+    MaintenanceStatus, MergeProgress, MergeStep, Metric, Options, Point, SearchRequest, StopSignal,
 };
-use vecdb_testkit::sim_disk::SimDisk;
+use vecdb_testkit::sim_disk::{CrashMode, SimDisk};
 
 /// No merge ends at this pace.
 const CRAWL: u64 = 1;
@@ -20,7 +20,12 @@ struct Case {
 }
 
 impl Case {
-    fn new(background: bool, bytes_per_second: u64, index: IndexSpec) -> Self {
+    fn new(
+        background: bool,
+        bytes_per_second: u64,
+        index: IndexSpec,
+        durability: Durability,
+    ) -> Self {
         let disk = SimDisk::new();
         let env = Env {
             disk: disk.shared(),
@@ -33,7 +38,9 @@ impl Case {
             ..Options::default()
         };
         let db = Database::open_with(&env, Path::new("/db"), options).unwrap();
-        let config = CollectionConfig::new(8, Metric::L2).index(index);
+        let config = CollectionConfig::new(8, Metric::L2)
+            .index(index)
+            .durability(durability);
         let collection = db.create_collection("c", config).unwrap();
         Self {
             disk,
@@ -93,7 +100,7 @@ fn until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 
 #[test]
 fn a_merge_keeps_to_its_pace_and_hears_of_another() {
-    let case = Case::new(false, CRAWL, IndexSpec::default());
+    let case = Case::new(false, CRAWL, IndexSpec::default(), Durability::default());
     case.write(0);
     case.write(1_000);
     std::thread::scope(|scope| {
@@ -123,7 +130,7 @@ fn a_merge_keeps_to_its_pace_and_hears_of_another() {
 
 #[test]
 fn a_merge_that_waits_for_its_turn_is_given_up_and_leaves_nothing() {
-    let case = Case::new(false, CRAWL, IndexSpec::Flat);
+    let case = Case::new(false, CRAWL, IndexSpec::Flat, Durability::default());
     case.write(0);
     case.write(1_000);
     let before = case.files();
@@ -148,7 +155,7 @@ fn a_merge_that_waits_for_its_turn_is_given_up_and_leaves_nothing() {
 
 #[test]
 fn while_merges_are_paused_segments_gather_and_after_it_they_are_merged() {
-    let case = Case::new(true, 0, IndexSpec::default());
+    let case = Case::new(true, 0, IndexSpec::default(), Durability::default());
     case.db.pause_merges();
     for from in [0, 1_000, 2_000, 3_000] {
         case.write(from);
@@ -166,7 +173,7 @@ fn while_merges_are_paused_segments_gather_and_after_it_they_are_merged() {
 
 /// A background merge that stands still in the middle of what it writes.
 fn standing_still() -> Case {
-    let case = Case::new(true, CRAWL, IndexSpec::default());
+    let case = Case::new(true, CRAWL, IndexSpec::default(), Durability::default());
     case.write(0);
     case.write(1_000);
     case.merge();
@@ -238,4 +245,135 @@ fn collections_are_dropped_and_databases_closed_while_a_merge_stands_still() {
     let again = db.collection("c").unwrap();
     until(|| (again.info().segments.len() == 1).then_some(()));
     assert_eq!(again.info().points, 600);
+}
+
+/// Lets the one write through that waits for its turn: those after it wait again.
+fn let_one_write_through(case: &Case) {
+    case.db.set_merge_bytes_per_second(0);
+    case.db.set_merge_bytes_per_second(CRAWL);
+}
+
+/// The name of the segment that a merge of the first two makes.
+const MADE: &str = "0000000000000003";
+
+fn contents(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
+    disk.contents(&Path::new("/db/collections/00000001").join(name))
+}
+
+/// A background merge that has written its rows and waits to write its index.
+fn about_to_index(durability: Durability) -> Case {
+    let case = Case::new(true, CRAWL, IndexSpec::default(), durability);
+    case.db.pause_merges();
+    case.write(0);
+    case.write(1_000);
+    // Of a collection without durability this is what a crash undoes.
+    case.collection.delete(&[5.into()]).unwrap();
+    case.db.resume_merges();
+    case.merge();
+    let_one_write_through(&case);
+    until(|| (case.merge().step == MergeStep::Index).then_some(()));
+    until(|| (case.merge().rows_done == 599).then_some(()));
+    assert!(contents(&case.disk, "MERGE").is_some());
+    case
+}
+
+/// Opens what a crash leaves, merges, and gives the name of the one segment.
+fn merged_after_a_crash(disk: &SimDisk, points: u64) -> String {
+    let env = Env {
+        disk: disk.shared(),
+        ..Env::default()
+    };
+    let options = Options {
+        background: false,
+        index_rows_min: 100,
+        ..Options::default()
+    };
+    let db = Database::open_with(&env, Path::new("/db"), options).unwrap();
+    let collection = db.collection("c").unwrap();
+    collection.wait_until_idle().unwrap();
+    let info = collection.info();
+    assert_eq!((info.points, info.segments.len()), (points, 1));
+    assert!(info.segments[0].index.is_some());
+    assert_eq!(contents(disk, "MERGE"), None);
+    assert!(collection.verify().unwrap().problems.is_empty());
+    let near = SearchRequest::new([1_003.0; 8]).limit(1);
+    assert_eq!(collection.search(&near).unwrap().hits[0].id, 1_003.into());
+    info.segments[0].name.clone()
+}
+
+#[test]
+fn a_merge_goes_on_from_its_last_finished_step() {
+    let case = about_to_index(Durability::EveryWrite);
+    case.collection.delete(&[7.into(), 1_008.into()]).unwrap();
+    let rows = contents(&case.disk, &format!("{MADE}.rows")).unwrap();
+    let crashed = case.disk.crash_image(CrashMode::LoseUnsynced);
+    assert_eq!(merged_after_a_crash(&crashed, 597), MADE);
+    assert_eq!(
+        contents(&crashed, &format!("{MADE}.rows")),
+        Some(rows.clone())
+    );
+
+    // With its index finished, too.
+    let_one_write_through(&case);
+    until(|| (case.merge().step == MergeStep::Check).then_some(()));
+    let index = contents(&case.disk, &format!("{MADE}.index")).unwrap();
+    let crashed = case.disk.crash_image(CrashMode::LoseUnsynced);
+    assert_eq!(merged_after_a_crash(&crashed, 597), MADE);
+    assert_eq!(contents(&crashed, &format!("{MADE}.index")), Some(index));
+
+    // Closed instead, as a server is.
+    let disk = case.disk.clone();
+    drop(case);
+    assert_eq!(contents(&disk, &format!("{MADE}.rows")), Some(rows));
+    assert_eq!(merged_after_a_crash(&disk, 597), MADE);
+}
+
+#[test]
+fn what_a_merge_has_finished_is_given_up_where_it_does_not_fit() {
+    let case = about_to_index(Durability::EveryWrite);
+    let crash = || case.disk.crash_image(CrashMode::LoseUnsynced);
+    let at = |name: &str| Path::new("/db/collections/00000001").join(name);
+    let rows = format!("{MADE}.rows");
+    let damages: [&dyn Fn(&SimDisk); 4] = [
+        &|disk| disk.flip_bit(&at(&rows), 8_300 * 8),
+        &|disk| disk.damage(&at(&rows), |bytes| bytes.truncate(bytes.len() - 1)),
+        &|disk| disk.shared().remove_file(&at(&rows)).unwrap(),
+        &|disk| disk.flip_bit(&at("MERGE"), 400),
+    ];
+    for damage in damages {
+        let crashed = crash();
+        damage(&crashed);
+        merged_after_a_crash(&crashed, 599);
+    }
+    drop(case);
+
+    // It had left out a point whose deletion a crash undid.
+    let case = about_to_index(Durability::None);
+    let crashed = case.disk.crash_image(CrashMode::LoseUnsynced);
+    let name = merged_after_a_crash(&crashed, 600);
+    assert_ne!(name, MADE);
+}
+
+#[test]
+fn a_merge_that_was_given_up_is_gone_on_with_by_the_next_one() {
+    let case = Case::new(false, CRAWL, IndexSpec::default(), Durability::default());
+    case.write(0);
+    case.write(1_000);
+    let stop = StopSignal::new();
+    std::thread::scope(|scope| {
+        let merging = scope.spawn(|| case.collection.compact_with(&stop));
+        case.merge();
+        let_one_write_through(&case);
+        until(|| contents(&case.disk, "MERGE").map(drop));
+        stop.stop();
+        assert!(merging.join().unwrap().is_err());
+    });
+    case.write(2_000);
+    case.collection.delete(&[1_001.into()]).unwrap();
+    case.db.set_merge_bytes_per_second(0);
+    case.collection.compact().unwrap();
+    let info = case.collection.info();
+    assert_eq!((info.points, info.segments.len()), (899, 1));
+    assert_eq!(case.files(), 2, "rows and index");
+    assert!(case.collection.verify().unwrap().problems.is_empty());
 }

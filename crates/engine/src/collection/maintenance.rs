@@ -72,6 +72,17 @@ impl Pause {
 /// field indexes.
 pub(super) const SEGMENT_BYTES_PER_ROW: u64 = 64;
 
+/// What a new segment is made of.
+pub(super) struct Making<'a> {
+    pub(super) parts: &'a [&'a dyn Part],
+    /// Its rows, ascending by part and row.
+    pub(super) order: &'a [SourceRow],
+    /// The merge that it is for, whose pace it keeps to.
+    pub(super) run: Option<&'a MergeRun>,
+    /// Its files, so far as an interrupted merge has finished them.
+    pub(super) begun: Option<SegmentEntry>,
+}
+
 /// Counts memory as held by background work for as long as it lives.
 pub(super) struct Held<'a> {
     total: &'a AtomicU64,
@@ -249,7 +260,13 @@ impl Inner {
         let segment = match order.is_empty() {
             true => None,
             false => {
-                let mut segment = self.make_segment(&parts, &order, None, |_| Ok(()))?;
+                let making = Making {
+                    parts: &parts,
+                    order: &order,
+                    run: None,
+                    begun: None,
+                };
+                let mut segment = self.make_segment(making, |_| Ok(()))?;
                 segment.sketch(&self.sketching)?;
                 Some(Arc::new(segment))
             }
@@ -266,17 +283,24 @@ impl Inner {
         })
     }
 
-    /// Writes rows as a new segment, `finish`es it (with an index, say) and opens it; at its pace if it is for a merge. On
-    /// failure nothing stays behind.
+    /// Writes rows as a new segment, `finish`es it (with an index, say) and opens it. On failure nothing stays behind but
+    /// what an interrupted merge is to go on from.
     pub(super) fn make_segment(
         &self,
-        parts: &[&dyn Part],
-        order: &[SourceRow],
-        run: Option<&MergeRun>,
+        making: Making<'_>,
         finish: impl FnOnce(&mut SegmentEntry) -> Result<()>,
     ) -> Result<Segment> {
+        let Making {
+            parts,
+            order,
+            run,
+            begun,
+        } = making;
         let _held = Held::new(self, order.len() as u64 * SEGMENT_BYTES_PER_ROW);
-        let id = SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed));
+        let id = match &begun {
+            Some(begun) => begun.id,
+            None => SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed)),
+        };
         let disk = match run {
             Some(run) => run.disk(&self.shared.disk),
             None => self.shared.disk.clone(),
@@ -289,7 +313,8 @@ impl Inner {
             parts,
             order,
         };
-        let made = writer.write(id).and_then(|mut entry| {
+        let written = begun.map_or_else(|| writer.write(id), Ok);
+        let made = written.and_then(|mut entry| {
             finish(&mut entry)?;
             let segment = self.open_segment(entry)?;
             // Here rather than in its first search; and before anything that it replaces is given up.
@@ -303,7 +328,12 @@ impl Inner {
             }
             self.with_missing_fields(segment, run.map_or(&never, MergeRun::stop))
         });
-        if made.is_err() {
+        // Of a merge that is to end the failure says why.
+        let made = made.map_err(|e| run.and_then(|run| run.over().err()).unwrap_or(e));
+        if let Err(error) = &made
+            && !self.goes_on(id, error.kind())
+        {
+            self.forget_job_of(id);
             for name in id.file_names() {
                 // What cannot be removed now is removed at the next open.
                 let _ = self.shared.disk.remove_file(&self.folder.join(name));

@@ -10,7 +10,7 @@ use vecdb_storage::Access;
 use vecdb_vector::RowId;
 
 use super::Inner;
-use super::maintenance::Held;
+use super::maintenance::{Held, Making};
 use super::pace::{MergeRun, MergeStep};
 use super::survivors::Survivors;
 use crate::error::{ErrorKind, Result};
@@ -46,7 +46,7 @@ impl Inner {
 
     fn merge_planned(&self, quiet: bool, run: &MergeRun) -> Result<bool> {
         let _one = self.lock_merging(run.stop())?;
-        let Some(ids) = self.next_merge(quiet) else {
+        let Some(ids) = self.interrupted_merge().or_else(|| self.next_merge(quiet)) else {
             return Ok(false);
         };
         self.merge_remembering(&ids, run)?;
@@ -128,28 +128,40 @@ impl Inner {
             view.part
                 .check_searched_bytes_by(&|bytes| run.advance(bytes))?;
         }
-        let order: Vec<SourceRow> = inputs
-            .iter()
-            .enumerate()
-            .flat_map(|(part, view)| {
-                view.live_iter().map(move |row| SourceRow {
-                    part: part as u32,
-                    row,
-                })
-            })
-            .collect();
-        self.replace_segments(&inputs, &order, inputs.first().copied(), run)
+        let finished = self.take_up(&mut inputs, &|bytes| run.advance(bytes))?;
+        let (begun, order) = match finished {
+            Some((begun, order)) => (Some(begun), order),
+            None => {
+                let rows = inputs.iter().enumerate().flat_map(|(part, view)| {
+                    view.live_iter().map(move |row| SourceRow {
+                        part: part as u32,
+                        row,
+                    })
+                });
+                (None, rows.collect())
+            }
+        };
+        let replacement = Replacement {
+            inputs: &inputs,
+            order: &order,
+            seed: inputs.first().copied(),
+            begun,
+        };
+        self.replace_segments(replacement, run)
     }
 
-    /// Writes rows of segments as one new segment, which takes their place. `seed`, one of them, is whose index may be
-    /// extended.
+    /// Writes rows of segments as one new segment, which takes their place.
     pub(super) fn replace_segments(
         &self,
-        inputs: &[&View<Segment>],
-        order: &[SourceRow],
-        seed: Option<&View<Segment>>,
+        replacement: Replacement<'_>,
         run: &MergeRun,
     ) -> Result<()> {
+        let Replacement {
+            inputs,
+            order,
+            seed,
+            begun,
+        } = replacement;
         let rows_bytes = inputs.iter().map(|view| {
             let share = f64::from(view.live_rows()) / f64::from(view.part.rows().max(1));
             (view.part.entry().rows_file.bytes as f64 * share) as u64
@@ -163,10 +175,23 @@ impl Inner {
         let made = match order.is_empty() {
             true => None,
             false => {
-                let add_index = |entry: &mut SegmentEntry| self.add_index(entry, seed, order, run);
-                let made = self.make_segment(&parts, order, Some(run), add_index);
-                // Of a merge that is to end the failure says why.
-                Some(Arc::new(made.map_err(|e| run.over().err().unwrap_or(e))?))
+                let making = Making {
+                    parts: &parts,
+                    order,
+                    run: Some(run),
+                    begun,
+                };
+                let made = self.make_segment(making, |entry| {
+                    run.check()?;
+                    if !indexed || entry.index_file.is_some() {
+                        return Ok(());
+                    }
+                    // The next step may take long: what is done is not lost if it is interrupted.
+                    self.note_job(inputs, order, entry)?;
+                    self.add_index(entry, seed, order, run)?;
+                    self.note_job(inputs, order, entry)
+                });
+                Some(Arc::new(made?))
             }
         };
         let survivors = Survivors::new(order);
@@ -197,7 +222,11 @@ impl Inner {
                     View::with_live(made.clone(), live),
                 );
             }
-        })?;
+        })
+        .inspect_err(|_| self.forget_job(false))?;
+        if let Some(made) = &made {
+            self.forget_job_of(made.id());
+        }
         for segment in gone.into_inner() {
             segment.mark_obsolete();
         }
@@ -211,7 +240,7 @@ impl Inner {
         Ok(*index != IndexSpec::Flat && rows >= self.shared.options.index_rows_min)
     }
 
-    /// Builds and writes the index of a new segment, where the collection wants one and the segment is large enough.
+    /// Builds and writes the index of a new segment.
     fn add_index(
         &self,
         entry: &mut SegmentEntry,
@@ -219,10 +248,6 @@ impl Inner {
         order: &[SourceRow],
         run: &MergeRun,
     ) -> Result<()> {
-        run.check()?;
-        if !self.wants_index(entry.rows)? {
-            return Ok(());
-        }
         let field = self.vector_field()?;
         run.enter(MergeStep::Index, 0);
         let _held = Held::new(self, field.index.build_bytes(entry.rows));
@@ -269,6 +294,17 @@ impl Inner {
         )?);
         Ok(())
     }
+}
+
+/// Segments and what takes their place.
+pub(super) struct Replacement<'a> {
+    pub(super) inputs: &'a [&'a View<Segment>],
+    /// The rows of the new segment, ascending by input and row.
+    pub(super) order: &'a [SourceRow],
+    /// The first of the inputs, where its index may be extended.
+    pub(super) seed: Option<&'a View<Segment>>,
+    /// What an interrupted merge has finished.
+    pub(super) begun: Option<SegmentEntry>,
 }
 
 /// A merge while the collection is closed, for which somebody waits: as fast as it can.

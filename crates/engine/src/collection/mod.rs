@@ -18,6 +18,7 @@ mod advise;
 mod copy;
 mod facets;
 mod field_index;
+mod job;
 mod maintenance;
 mod manifest;
 mod merge;
@@ -79,6 +80,7 @@ use crate::options::Options;
 use crate::part::{Layout, Part, Sketching, View};
 use crate::schema::{CollectionConfig, VectorField};
 use crate::segment::{Segment, read_live};
+use job::MergeJob;
 use pace::MergeGate;
 use retired::Retired;
 use state::State;
@@ -123,6 +125,8 @@ pub(crate) struct Inner {
     flushing: Mutex<()>,
     merging: Mutex<()>,
     merge_gate: Arc<MergeGate>,
+    /// What an interrupted merge has finished, as it stands in its file.
+    job: Mutex<Option<MergeJob>>,
     /// Held while field indexes are added to segments.
     indexing: Mutex<()>,
     poisoned: OnceLock<String>,
@@ -243,8 +247,17 @@ impl Inner {
             )?;
             segments.push(View::with_live(Arc::new(segment), live));
         }
-        remove_unnamed(disk.as_ref(), folder, &manifest);
-        Self::with_manifest(shared, name, id, folder, manifest, segments)
+        let job = MergeJob::open(disk.as_ref(), folder, &manifest);
+        remove_unnamed(disk.as_ref(), folder, &manifest, job.as_ref());
+        let inner = Self::with_manifest(shared, name, id, folder, manifest, segments)?;
+        if let Some(job) = job {
+            // Its number is taken, whether the manifest knows of it or not.
+            inner
+                .next_segment
+                .fetch_max(job.made.id.0.saturating_add(1), Ordering::Relaxed);
+            *inner.job.lock() = Some(job);
+        }
+        Ok(inner)
     }
 
     fn with_manifest(
@@ -282,6 +295,7 @@ impl Inner {
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
             merge_gate: Arc::default(),
+            job: Mutex::new(None),
             indexing: Mutex::new(()),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -543,13 +557,15 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the database is closed")
 }
 
-/// Removes what an interrupted flush or merge left behind; files of unknown kinds stay.
-fn remove_unnamed(disk: &dyn Disk, folder: &Path, manifest: &Manifest) {
-    let named: HashSet<&str> = manifest.file_names().collect();
+/// Removes what an interrupted flush or merge left behind, but for what a merge goes on from; files of unknown kinds stay.
+fn remove_unnamed(disk: &dyn Disk, folder: &Path, manifest: &Manifest, job: Option<&MergeJob>) {
+    let mut named: HashSet<&str> = manifest.file_names().collect();
+    named.extend(job.into_iter().flat_map(MergeJob::file_names));
     let ours = |name: &str| {
-        [".rows", ".index", ".fields", ".live", ".tmp"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix))
+        name == MergeJob::FILE
+            || [".rows", ".index", ".fields", ".live", ".tmp"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix))
     };
     for entry in disk.list(folder).unwrap_or_default() {
         if !entry.is_dir && ours(&entry.name) && !named.contains(entry.name.as_str()) {

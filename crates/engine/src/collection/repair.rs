@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use vecdb_storage::Disk;
 
+use super::merge::Replacement;
 use super::{Collection, Inner, Manifest, Shared, VerifyReport, remove_unnamed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Layout, View};
@@ -98,7 +99,13 @@ impl Inner {
             done.quarantined.push(format!("{}: {why}", kept.display()));
             done.lost += lost;
         }
-        self.replace_segments(&[view], &order, None, &self.asked_run(stop))?;
+        let replacement = Replacement {
+            inputs: &[view],
+            order: &order,
+            seed: None,
+            begun: None,
+        };
+        self.replace_segments(replacement, &self.asked_run(stop))?;
         done.repaired.push(format!(
             "collection {:?}: segment {:016x} written anew with {} rows ({why})",
             self.name(),
@@ -170,7 +177,7 @@ impl Inner {
             manifest.generation += 1;
             manifest.write(disk.as_ref(), folder)?;
         }
-        remove_unnamed(disk.as_ref(), folder, &manifest);
+        remove_unnamed(disk.as_ref(), folder, &manifest, None);
         let inner = Self::with_manifest(shared, name, id, folder, manifest, segments)?;
         done.merge(found);
         Ok(inner)
