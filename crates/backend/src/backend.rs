@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vecdb_engine::{
-    Advice, AdviceParams, ArchiveStatus, CollectionConfig, CollectionInfo, CollectionSummary,
-    Durability, FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point, PointId,
-    RecommendRequest, Record, Recovery, RestoreRequest, Restored, Result, ScrollPage,
+    Advice, AdviceParams, ArchiveReport, ArchiveStatus, CollectionConfig, CollectionInfo,
+    CollectionSummary, Durability, FacetRequest, Facets, Filter, MetadataUpdate, Overview, Point,
+    PointId, RecommendRequest, Record, Recovery, RestoreRequest, Restored, Result, ScrollPage,
     ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
     WriteResult,
 };
@@ -40,6 +40,8 @@ pub struct Status {
     pub recovery: Recovery,
     /// The archive of the log, if there is one.
     pub archive: Option<ArchiveStatus>,
+    /// Merges in the background are paused.
+    pub merges_paused: bool,
 }
 
 /// The operations of a database. Calls block; any thread may make them at any time.
@@ -143,11 +145,19 @@ pub trait Backend: Send + Sync + 'static {
     fn compact(&self, collection: &str, stop: &StopSignal) -> Result<()>;
     /// Does now, and waits for, what the background work would do in time: flushes, merges and the index.
     fn wait_until_idle(&self, collection: &str, stop: &StopSignal) -> Result<()>;
+    /// Begins no merge in the background any more, and lets the one under way stand still, until [`Self::resume_merges`] or
+    /// the next opening.
+    fn pause_merges(&self) -> Result<()>;
+    /// Lets merges go on from where they are.
+    fn resume_merges(&self) -> Result<()>;
     /// Checks every file of a collection, or of the whole database.
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
     /// Checks, mends what can be mended (indexes, id maps, field indexes), sets aside what cannot be read, and checks
     /// again. A collection that was broken serves again if it can be mended.
     fn repair(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport>;
+    /// Checks every byte of an archive of a log, the one at this folder or URL or the database's own, and says which points
+    /// it leads to. A server checks none but its own.
+    fn verify_archive(&self, location: Option<&str>, stop: &StopSignal) -> Result<ArchiveReport>;
     /// Measures every kind of index on a sample of the points and says which to take.
     fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice>;
 

@@ -17,4 +17,4 @@ pub use local::{Local, resident_bytes};
 pub use query::execute;
 #[cfg(feature = "remote")]
 pub use remote::{Remote, RemoteOptions};
-pub use snapshots::SnapshotStore;
+pub use snapshots::{SnapshotStore, env};

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use vecdb_engine::{
-    Advice, AdviceParams, Collection, CollectionConfig, CollectionInfo, CollectionSummary,
-    Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter, MetadataUpdate, Overview,
-    Point, PointId, RecommendRequest, Record, RestoreRequest, Restored, Result, ScrollPage,
-    ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport,
-    WriteResult,
+    Advice, AdviceParams, ArchiveReport, Collection, CollectionConfig, CollectionInfo,
+    CollectionSummary, Database, Durability, Error, ErrorKind, FacetRequest, Facets, Filter,
+    MetadataUpdate, Overview, Point, PointId, RecommendRequest, Record, RestoreRequest, Restored,
+    Result, ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
+    VerifyReport, WriteResult,
 };
 use vecdb_sql::{Params, QueryResult, Statement};
 
@@ -320,6 +320,16 @@ impl Backend for Local {
             .wait_until_idle_with(stop)
     }
 
+    fn pause_merges(&self) -> Result<()> {
+        self.database.pause_merges();
+        Ok(())
+    }
+
+    fn resume_merges(&self) -> Result<()> {
+        self.database.resume_merges();
+        Ok(())
+    }
+
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         match collection {
             Some(name) => self.database.collection(name)?.verify_with(stop),
@@ -332,6 +342,10 @@ impl Backend for Local {
             Some(name) => self.database.repair_collection(name, stop),
             None => self.database.repair_with(stop),
         }
+    }
+
+    fn verify_archive(&self, location: Option<&str>, stop: &StopSignal) -> Result<ArchiveReport> {
+        self.database.verify_archive(location, stop)
     }
 
     fn advise(&self, collection: &str, params: &AdviceParams, stop: &StopSignal) -> Result<Advice> {
@@ -395,6 +409,7 @@ impl Backend for Local {
             memory_bytes_max: self.memory_bytes_max.get(),
             recovery: self.database.recovery(),
             archive: self.database.archive(),
+            merges_paused: self.database.merges_paused(),
         })
     }
 }

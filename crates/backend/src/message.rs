@@ -37,6 +37,7 @@ impl From<v1::GetStatusResponse> for Status {
             memory_bytes_max: (message.memory_bytes_max > 0).then_some(message.memory_bytes_max),
             recovery: message.recovery.unwrap_or_default().into(),
             archive: message.archive.map(Into::into),
+            merges_paused: message.merges_paused,
         }
     }
 }
@@ -52,6 +53,7 @@ impl From<Status> for v1::GetStatusResponse {
             memory_bytes_max: status.memory_bytes_max.unwrap_or_default(),
             recovery: Some(status.recovery.into()),
             archive: status.archive.map(Into::into),
+            merges_paused: status.merges_paused,
         }
     }
 }
@@ -98,13 +100,14 @@ mod tests {
                 ..Default::default()
             },
             archive: Some(vecdb_engine::ArchiveStatus {
-                folder: "/archive".to_owned(),
+                location: "/archive".to_owned(),
                 position: 7,
                 time: 8,
                 waiting_bytes: 9,
                 failures: 10,
                 last_error: Some("full".to_owned()),
             }),
+            merges_paused: true,
         };
         let back = Status::from(v1::GetStatusResponse::from(status.clone()));
         assert_eq!(back, status);

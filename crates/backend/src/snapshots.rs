@@ -1,7 +1,13 @@
 //! The snapshot store of a database in this process: `vecdb-remote`'s with the feature `snapshots`, none without.
 
 #[cfg(feature = "snapshots")]
-pub use vecdb_remote::SnapshotStore;
+pub use vecdb_remote::{SnapshotStore, env};
+
+/// The components of a database; with the feature `snapshots` object storage for the archive of its log.
+#[cfg(not(feature = "snapshots"))]
+pub fn env() -> vecdb_engine::Env {
+    vecdb_engine::Env::default()
+}
 
 /// Without the feature `snapshots` there is no store.
 #[cfg(not(feature = "snapshots"))]

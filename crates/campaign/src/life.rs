@@ -39,6 +39,7 @@ pub(crate) fn options() -> Options {
 pub(crate) fn env(disk: &SimDisk) -> Env {
     Env {
         disk: disk.shared(),
+        ..Env::default()
     }
 }
 

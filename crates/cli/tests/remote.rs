@@ -487,3 +487,36 @@ fn quickstart_loads_into_a_server() {
         assert!(output.status.success(), "{command}: {}", stderr(&output));
     }
 }
+
+#[test]
+fn merges_of_a_server_are_paused_and_resumed() {
+    let world = World::new();
+    let running = Running::start(&world, &["--path", "served"]);
+    let url = running.address();
+    world.json(&[
+        "collection",
+        "create",
+        "c",
+        "--dimension",
+        "2",
+        "--url",
+        url,
+    ]);
+    for (command, paused, told) in [
+        ("pause-merges", true, "paused; none under way"),
+        ("resume-merges", false, "none under way"),
+    ] {
+        let done = world.json(&["storage", command, "--url", url]);
+        assert_eq!(done, json!({"merges_paused": paused}));
+        let status = world.json(&["status", "--url", url]);
+        assert_eq!(status["merges_paused"], paused);
+        let info = world.json(&["collection", "info", "c", "--url", url]);
+        assert_eq!(info["maintenance"]["merges_paused"], paused);
+        let text = world.text(&["collection", "info", "c", "--url", url]);
+        assert!(text.contains(told), "{text}");
+    }
+    // In a folder there is nothing that would go on.
+    let output = world.feed(&["storage", "pause-merges", "--path", "here"], b"");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--url"), "{}", stderr(&output));
+}

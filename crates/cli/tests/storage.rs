@@ -326,10 +326,16 @@ fn an_archived_log_leads_from_a_snapshot_to_any_later_write() {
     assert_eq!(world.json(&["storage", "archive"])["archive"], Value::Null);
     let set = world.json(&["storage", "archive", "--to", "log"]);
     let folder = world.path("log");
-    assert_eq!(set["archive"]["folder"], folder.to_str().unwrap());
+    assert_eq!(set["archive"]["location"], folder.to_str().unwrap());
     world.text(&["storage", "insert", "--count", "100"]);
     world.text(&["snapshot", "create", "base", "--store", "snapshots"]);
+    let listed = world.json(&["snapshot", "list", "--store", "snapshots"]);
+    let base = number(&listed["snapshots"][0]["collections"][0]["sequence"]);
+    assert!(base >= 1, "{listed}");
+    let told = world.text(&["snapshot", "list", "--store", "snapshots"]);
+    assert!(told.contains("Sequence number"), "{told}");
     let inserted = world.json(&["storage", "insert", "--count", "100"]);
+    assert!(number(&inserted["position"]) > base);
     let position = inserted["position"].to_string();
     world.text(&["collection", "drop", "vectors"]);
     let status = world.json(&["status"]);
@@ -361,6 +367,37 @@ fn an_archived_log_leads_from_a_snapshot_to_any_later_write() {
         told.contains(&format!("to sequence number {position} (last write at ")),
         "{told}"
     );
+    let verify = ["storage", "archive", "--verify"];
+    let report = world.json(&verify);
+    assert_eq!(report["ok"], true, "{report}");
+    let ranges = report["ranges"].as_array().unwrap();
+    assert_eq!(
+        (ranges.len(), number(&ranges[0]["first"])),
+        (1, 1),
+        "{report}"
+    );
+    assert!(
+        number(&ranges[0]["last"]) >= number(&inserted["position"]),
+        "{report}"
+    );
+    let elsewhere = [&verify[..], &["--path", "again", "--archive", "log"]].concat();
+    let told = world.text(&elsewhere);
+    assert!(told.contains("Leads to sequence numbers 1 to "), "{told}");
+    let first = world.path("log/00000000000000000001.wal");
+    let sound = std::fs::read(&first).unwrap();
+    let mut damaged = sound.clone();
+    damaged[sound.len() / 2] ^= 1;
+    std::fs::write(&first, damaged).unwrap();
+    check(
+        &world,
+        &[(
+            &verify,
+            8,
+            "corrupt",
+            &["1 problems", "00000000000000000001.wal"],
+        )],
+    );
+    std::fs::write(&first, sound).unwrap();
     let late = [&restore[..], &["--to-sequence", "1000000"]].concat();
     let bad = [&restore[..], &["--to-time", "noon"]].concat();
     let two = [&restore[..], &["--to-latest", "--to-sequence", "3"]].concat();

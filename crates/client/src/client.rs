@@ -223,12 +223,36 @@ impl Client {
         self.call(rpc::COMPACT_COLLECTION, request).await
     }
 
+    /// Begins no merge in the background any more, and lets the one under way stand still.
+    pub async fn pause_merges(
+        &self,
+        request: v1::PauseMergesRequest,
+    ) -> Result<v1::PauseMergesResponse, ClientError> {
+        self.call(rpc::PAUSE_MERGES, request).await
+    }
+
+    /// Lets merges go on from where they are.
+    pub async fn resume_merges(
+        &self,
+        request: v1::ResumeMergesRequest,
+    ) -> Result<v1::ResumeMergesResponse, ClientError> {
+        self.call(rpc::RESUME_MERGES, request).await
+    }
+
     /// Checks every file of a collection, or of the whole database.
     pub async fn verify(
         &self,
         request: v1::VerifyRequest,
     ) -> Result<v1::VerifyResponse, ClientError> {
         self.call(rpc::VERIFY, request).await
+    }
+
+    /// Checks every byte of the server's archive of the log.
+    pub async fn verify_archive(
+        &self,
+        request: v1::VerifyArchiveRequest,
+    ) -> Result<v1::VerifyArchiveResponse, ClientError> {
+        self.call(rpc::VERIFY_ARCHIVE, request).await
     }
 
     /// Measures every kind of index on a sample of a collection's points and says which to take.

@@ -54,7 +54,10 @@ pub(crate) const DROP_FIELD_INDEX: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/DropFi
 pub(crate) const FLUSH_COLLECTION: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/FlushCollection").long();
 pub(crate) const COMPACT_COLLECTION: Rpc =
     Rpc::idempotent("/vecdb.v1.VecDB/CompactCollection").long();
+pub(crate) const PAUSE_MERGES: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/PauseMerges");
+pub(crate) const RESUME_MERGES: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/ResumeMerges");
 pub(crate) const VERIFY: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Verify").long();
+pub(crate) const VERIFY_ARCHIVE: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/VerifyArchive").long();
 pub(crate) const ADVISE: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/Advise").long();
 pub(crate) const CREATE_SNAPSHOT: Rpc = Rpc::once("/vecdb.v1.VecDB/CreateSnapshot").long();
 pub(crate) const LIST_SNAPSHOTS: Rpc = Rpc::idempotent("/vecdb.v1.VecDB/ListSnapshots");

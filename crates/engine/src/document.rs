@@ -24,6 +24,12 @@ pub(crate) fn write<T: Serialize>(
     version: u32,
     value: &T,
 ) -> Result<()> {
+    disk.replace(path, &encode(path, version, value)?)
+        .map_err(|e| Error::io("replace", path, e))
+}
+
+/// The bytes of a document that is going to be at `path`.
+pub(crate) fn encode<T: Serialize>(path: &Path, version: u32, value: &T) -> Result<Vec<u8>> {
     let body = serde_json::to_vec_pretty(value)
         .map_err(|e| Error::invalid(format!("{}: {e}", path.display())))?;
     let mut bytes = Vec::with_capacity(HEADER + body.len());
@@ -32,8 +38,7 @@ pub(crate) fn write<T: Serialize>(
     bytes.extend_from_slice(&(body.len() as u32).to_le_bytes());
     bytes.extend_from_slice(&checksum(&bytes[8..16], &body).to_le_bytes());
     bytes.extend_from_slice(&body);
-    disk.replace(path, &bytes)
-        .map_err(|e| Error::io("replace", path, e))
+    Ok(bytes)
 }
 
 /// `None` when there is no such file.
@@ -42,6 +47,14 @@ pub(crate) fn read<T: DeserializeOwned>(
     path: &Path,
     version_max: u32,
 ) -> Result<Option<T>> {
+    let bytes = read_bytes(disk, path)?;
+    bytes
+        .map(|bytes| decode(path, &bytes, version_max))
+        .transpose()
+}
+
+/// The bytes of a document; `None` when there is no such file.
+pub(crate) fn read_bytes(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>> {
     if !disk
         .exists(path)
         .map_err(|e| Error::io("look for", path, e))?
@@ -59,7 +72,19 @@ pub(crate) fn read<T: DeserializeOwned>(
     let mut bytes = vec![0; len as usize];
     file.read_at(0, &mut bytes)
         .map_err(|e| Error::io("read", path, e))?;
-    let (header, body) = bytes.split_at(HEADER);
+    Ok(Some(bytes))
+}
+
+/// What the bytes of the document at `path` say.
+pub(crate) fn decode<T: DeserializeOwned>(
+    path: &Path,
+    bytes: &[u8],
+    version_max: u32,
+) -> Result<T> {
+    let Some((header, body)) = bytes.split_at_checked(HEADER) else {
+        let what = format_args!("{} bytes cannot be a document", bytes.len());
+        return Err(Error::corrupt(path, what));
+    };
     let number = |at: usize| {
         header
             .get(at..at + 4)
@@ -88,9 +113,7 @@ pub(crate) fn read<T: DeserializeOwned>(
             ),
         ));
     }
-    serde_json::from_slice(body)
-        .map(Some)
-        .map_err(|e| Error::corrupt(path, e))
+    serde_json::from_slice(body).map_err(|e| Error::corrupt(path, e))
 }
 
 fn checksum(head: &[u8], body: &[u8]) -> u32 {

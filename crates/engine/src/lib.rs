@@ -43,13 +43,16 @@ mod segment;
 mod snapshot;
 mod stop;
 
-pub use archive::ArchiveStatus;
+pub use archive::{
+    ArchiveOpener, ArchiveRange, ArchiveReport, ArchiveStatus, ArchiveStore, FolderArchive,
+};
 pub use collection::{
     Collection, CollectionInfo, ConditionExplanation, EXAMPLES_MAX, Example, Explanation, Facet,
     FacetRequest, Facets, GroupBy, Hit, HitGroup, LIMIT_MAX, MaintenanceStatus, MatchEstimate,
-    MetadataUpdate, OrderBy, PartExplanation, PlanExplanation, READ_POINTS_MAX, RecommendRequest,
-    RecommendStrategy, ScrollPage, ScrollRequest, SearchCounts, SearchRequest, SearchResponse,
-    SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX, WriteResult,
+    MergeProgress, MergeStep, MetadataUpdate, OrderBy, PartExplanation, PlanExplanation,
+    READ_POINTS_MAX, RecommendRequest, RecommendStrategy, ScrollPage, ScrollRequest, SearchCounts,
+    SearchRequest, SearchResponse, SearchStats, SegmentInfo, VerifyReport, WRITE_POINTS_MAX,
+    WriteResult,
 };
 pub use database::{CollectionSummary, Database, MemoryUse, Overview, Recovery};
 pub use error::{Error, ErrorKind, Result};
@@ -62,8 +65,8 @@ pub use point::{ID_BYTES_MAX, Point, PointId, Record};
 pub use schema::{CollectionConfig, DEFAULT_FIELD, DIMENSION_MAX, NAME_BYTES_MAX, VectorField};
 pub use snapshot::{
     CollectionLog, EarlierFiles, FILE_HEAD_BYTES, RestorePlan, RestorePoint, RestoreRequest,
-    Restored, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotLog,
-    SnapshotManifest, Staging, Transfer,
+    Restored, SNAPSHOT_FILE, SnapshotCollection, SnapshotContent, SnapshotFile, SnapshotInfo,
+    SnapshotLog, SnapshotManifest, Staging, Transfer,
 };
 pub use stop::StopSignal;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vecdb_storage::{Disk, FileDisk};
 
+use crate::archive::ArchiveOpener;
 use crate::error::Error;
 
 /// When a write is acknowledged.
@@ -96,6 +97,19 @@ pub enum Archive {
     Off,
     /// To this folder, which is this database's alone.
     Folder(PathBuf),
+    /// To this place, which is this database's alone: such as `s3://bucket/prefix`. Takes an [`Env`] that knows it.
+    Url(String),
+}
+
+impl Archive {
+    /// `off`, a URL, or the path of a folder.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "off" => Self::Off,
+            url if url.contains("://") => Self::Url(url.to_owned()),
+            folder => Self::Folder(PathBuf::from(folder)),
+        }
+    }
 }
 
 /// Settings of a database; every default stands here.
@@ -121,6 +135,9 @@ pub struct Options {
     pub segment_bytes_max: u64,
     /// A segment is rewritten once this share of its rows is dead. Default: 0.2.
     pub dead_share_max: f64,
+    /// Merges, all together, write files and read them back at no more bytes a second than this, asked for or not; 0 means
+    /// as many as they can. They read what they merge about as fast as they write. Default: 0.
+    pub merge_bytes_per_second: u64,
     /// Flush and merge in background threads, and open collections there before they are asked for; without, only
     /// [`crate::Collection::flush`] and [`crate::Collection::compact`] flush and merge (and a full memtable flushes in
     /// the writer's own call), and a collection is opened by its first use. Default: true.
@@ -146,6 +163,7 @@ impl Default for Options {
             index_rows_min: 1_000,
             segment_bytes_max: 16 << 30,
             dead_share_max: 0.2,
+            merge_bytes_per_second: 0,
             background: true,
             on_corruption: OnCorruption::Stop,
             archive: Archive::Unchanged,
@@ -168,12 +186,16 @@ impl Options {
 pub struct Env {
     /// The only door to files.
     pub disk: Arc<dyn Disk>,
+    /// Opens archives of the log at URLs; without, they are in folders only. `vecdb_remote::env()` has one for object
+    /// storage.
+    pub archives: Option<Arc<dyn ArchiveOpener>>,
 }
 
 impl Default for Env {
     fn default() -> Self {
         Self {
             disk: Arc::new(FileDisk),
+            archives: None,
         }
     }
 }

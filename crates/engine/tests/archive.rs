@@ -32,6 +32,7 @@ fn options(archive: Archive) -> Options {
 fn open_at(disk: &SimDisk, folder: &str, archive: Archive) -> Result<Database, Error> {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     Database::open_with(&env, folder, options(archive))
 }
@@ -385,6 +386,114 @@ fn a_missing_or_damaged_piece_is_named() {
 }
 
 #[test]
+fn a_check_finds_what_is_wrong_and_which_points_are_left() {
+    let life = eventful();
+    let check = |change: &dyn Fn(&SimDisk)| {
+        let disk = life.disk.crash_image(CrashMode::KeepAll);
+        change(&disk);
+        let db = open_at(&disk, "/elsewhere", Archive::Unchanged).unwrap();
+        db.verify_archive(Some("/archive"), &never()).unwrap()
+    };
+    let logs = archived(&life.disk, "wal");
+    let sound = check(&|_| {});
+    assert_eq!((sound.problems.len(), sound.unlisted), (0, 0), "{sound:?}");
+    assert_eq!(sound.pieces, logs.len() as u64);
+    let bytes = logs
+        .iter()
+        .map(|log| life.disk.contents(log).unwrap().len() as u64);
+    assert_eq!(sound.bytes, bytes.sum::<u64>());
+    let [all] = sound.ranges[..] else {
+        panic!("{sound:?}");
+    };
+    assert_eq!(
+        (all.first, all.last, sound.entries),
+        (1, life.last, life.last)
+    );
+    assert!(all.from.unwrap() < all.through);
+
+    let middle = logs.len() / 2;
+    let log = &logs[middle];
+    let whole = life.disk.contents(log).unwrap();
+    let named = log.file_name().unwrap().to_str().unwrap();
+    // The point before the damaged file is the end of one stretch, and the one after it the beginning of another.
+    let mut around = None;
+    for bit in (0..whole.len() as u64 * 8).step_by(131) {
+        let found = check(&|disk| disk.flip_bit(log, bit));
+        let [problem] = &found.problems[..] else {
+            panic!("bit {bit}: {found:?}");
+        };
+        assert!(problem.contains(named), "{problem}");
+        let [before, after] = found.ranges[..] else {
+            panic!("bit {bit}: {found:?}");
+        };
+        assert_eq!((before.first, after.last), (all.first, all.last));
+        assert!(before.last + 1 < after.first && before.through <= after.from.unwrap());
+        let ends = (before.last, after.first);
+        assert_eq!(*around.get_or_insert(ends), ends);
+    }
+    let (before, after) = around.unwrap();
+    // What it says is what a restore does.
+    let points = [after, life.last].map(RestorePoint::Sequence);
+    let gone = life.disk.crash_image(CrashMode::KeepAll);
+    gone.damage(log, |bytes| bytes.truncate(bytes.len() - 1));
+    for point in points {
+        assert!(restored(&gone, "/snapshot", &to(point)).is_err());
+    }
+    if before > life.base {
+        restored(&gone, "/snapshot", &to(RestorePoint::Sequence(before))).unwrap();
+    }
+
+    let remove = |path: PathBuf| move |disk: &SimDisk| disk.shared().remove_file(&path).unwrap();
+    // Without its piece a log file is one that nobody names, and there is a gap.
+    let found = check(&remove(log.with_extension("piece")));
+    assert_eq!(
+        (found.unlisted, found.ranges.len(), found.problems.len()),
+        (1, 2, 1)
+    );
+    let missing = format!(
+        "the sequence numbers {} to {} are missing",
+        before + 1,
+        after - 1
+    );
+    assert!(found.problems[0].contains(&missing), "{found:?}");
+    // Old ones may go from the front.
+    let first = logs[0].clone();
+    let found = check(&|disk| {
+        remove(first.clone())(disk);
+        remove(first.with_extension("piece"))(disk);
+    });
+    assert_eq!(
+        (found.problems.len(), found.ranges.len()),
+        (0, 1),
+        "{found:?}"
+    );
+    assert!(found.ranges[0].first > 1);
+    let piece = logs[middle].with_extension("piece");
+    let found = check(&|disk| disk.flip_bit(&piece, 400));
+    assert_eq!(
+        (found.problems.len(), found.ranges.len()),
+        (1, 2),
+        "{found:?}"
+    );
+
+    let db = open_at(&life.disk, "/elsewhere", Archive::Unchanged).unwrap();
+    let kind = |location| db.verify_archive(location, &never()).unwrap_err().kind();
+    assert_eq!(kind(None), ErrorKind::InvalidArgument);
+    assert_eq!(kind(Some("/nowhere")), ErrorKind::NotFound);
+    let stop = StopSignal::new();
+    stop.stop();
+    let stopped = db.verify_archive(Some("/archive"), &stop).unwrap_err();
+    assert_eq!(stopped.kind(), ErrorKind::Cancelled);
+    assert!(
+        life.db()
+            .verify_archive(None, &never())
+            .unwrap()
+            .problems
+            .is_empty()
+    );
+}
+
+#[test]
 fn the_log_stays_until_it_is_archived() {
     let mut life = Life::new();
     life.create("a");
@@ -553,5 +662,5 @@ fn the_background_archives_by_itself() {
     db.close().unwrap();
     let db = Database::open(folder.path().join("db"), Options::default()).unwrap();
     let status = db.archive().unwrap();
-    assert!(status.folder.ends_with("archive"), "{status:?}");
+    assert!(status.location.ends_with("archive"), "{status:?}");
 }

@@ -22,6 +22,7 @@ fn open(disk: &SimDisk) -> Result<Database, Error> {
     Database::open_with(
         &Env {
             disk: disk.shared(),
+            ..Env::default()
         },
         Path::new("/db"),
         options(),
@@ -423,6 +424,7 @@ fn a_segment_that_cannot_be_merged_does_not_hold_up_flushes() {
     let db = Database::open_with(
         &Env {
             disk: disk.shared(),
+            ..Env::default()
         },
         Path::new("/db"),
         options,

@@ -28,6 +28,7 @@ fn open(disk: &SimDisk) -> Result<Database, Error> {
     Database::open_with(
         &Env {
             disk: disk.shared(),
+            ..Env::default()
         },
         Path::new("/db"),
         options(),

@@ -23,6 +23,7 @@ fn options() -> Options {
 fn open(disk: &SimDisk, options: Options) -> Result<Database, Error> {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     Database::open_with(&env, Path::new("/db"), options)
 }

@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn open(disk: &SimDisk) -> Database {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     let options = Options {
         threads: 1,

@@ -9,6 +9,7 @@ use vecdb_testkit::sim_disk::SimDisk;
 fn open() -> Database {
     let env = Env {
         disk: SimDisk::new().shared(),
+        ..Env::default()
     };
     let options = Options {
         background: false,

@@ -68,6 +68,7 @@ fn agree_with_a_plain_map(index: &IndexSpec) {
         let background = seed % 2 == 0;
         let env = Env {
             disk: Arc::new(MemoryDisk::default()),
+            ..Env::default()
         };
         let open = || Database::open_with(&env, Path::new("/db"), options(background)).unwrap();
         let mut db = open();
@@ -130,6 +131,7 @@ fn kills_lose_nothing(index: &IndexSpec) {
         for life in 0..6 {
             let env = Env {
                 disk: disk.shared(),
+                ..Env::default()
             };
             let db = Database::open_with(&env, Path::new("/db"), options(true)).unwrap();
             let collection = match life {
@@ -166,6 +168,7 @@ fn readers_see_whole_batches_while_writers_flush_and_merge() {
     const ROWS: u64 = 8;
     let env = Env {
         disk: Arc::new(MemoryDisk::default()),
+        ..Env::default()
     };
     let db = Database::open_with(&env, Path::new("/db"), options(true)).unwrap();
     let collection = db

@@ -18,6 +18,7 @@ const LOG_HEADER_BYTES: usize = 80;
 fn open(disk: &SimDisk, background: bool) -> Database {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     let options = Options {
         background,

@@ -214,6 +214,7 @@ fn disliked_neighbours_do_not_hide_what_is_liked() {
 fn every_kind_of_vector_can_be_recommended_by() {
     let env = vecdb_engine::Env {
         disk: std::sync::Arc::new(vecdb_storage::MemoryDisk::default()),
+        ..vecdb_engine::Env::default()
     };
     let db =
         vecdb_engine::Database::open_with(&env, Path::new("/db"), vecdb_engine::Options::default())

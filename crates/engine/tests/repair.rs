@@ -14,6 +14,7 @@ const FOLDER: &str = "/db/collections/00000001";
 fn env(disk: &SimDisk) -> Env {
     Env {
         disk: disk.shared(),
+        ..Env::default()
     }
 }
 

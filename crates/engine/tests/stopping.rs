@@ -26,6 +26,7 @@ impl Case {
     fn new(name: &'static str, rows: u64, index: IndexSpec, params: SearchParams) -> Self {
         let env = Env {
             disk: SimDisk::new().shared(),
+            ..Env::default()
         };
         let options = Options {
             background: false,
@@ -174,6 +175,7 @@ fn a_stop_from_another_thread_ends_a_batch_and_a_scroll() {
 fn unmerged(disk: &SimDisk) -> (Database, Collection) {
     let env = Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     let options = Options {
         background: false,

@@ -19,7 +19,7 @@ use crate::store::{fits, missing, taken};
 use crate::transfer::{download, reuse, unless_stopped, upload, verify};
 
 /// Small requests that are under way at once.
-const REQUESTS_AT_ONCE: usize = 8;
+pub(crate) const REQUESTS_AT_ONCE: usize = 8;
 
 pub(crate) struct Bucket {
     objects: Arc<dyn ObjectStore>,
@@ -71,7 +71,7 @@ impl Failure<'_> {
         Error::new(
             ErrorKind::Corrupt,
             format!(
-                "{}: {path} has {found} bytes where the snapshot has {expected}",
+                "{}: {path} has {found} bytes where {expected} were stored",
                 self.url
             ),
         )
@@ -101,6 +101,14 @@ impl Bucket {
 
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    pub(crate) fn objects(&self) -> &dyn ObjectStore {
+        self.objects.as_ref()
+    }
+
+    pub(crate) fn prefix(&self) -> &Path {
+        &self.prefix
     }
 
     pub(crate) fn create(
@@ -146,14 +154,14 @@ impl Bucket {
                         transfer.reused_bytes += file.bytes;
                         continue;
                     }
-                    upload(&self.objects, disk, &from, &to, &failure).await?;
+                    upload(&self.objects, disk, &from, None, &to, &failure).await?;
                     verify(&self.objects, &to, file, &failure).await?;
                     transfer.uploaded_bytes += file.bytes;
                 }
             }
             let list = staging.path().join(SNAPSHOT_FILE);
             let to = self.path(name).join(SNAPSHOT_FILE);
-            upload(&self.objects, disk, &list, &to, &failure).await
+            upload(&self.objects, disk, &list, None, &to, &failure).await
         }))?;
         // It is whole: a claim that stays is in nobody's way.
         let _ = self.run(async { Ok(self.objects.delete(&self.claim_path(name)).await) });
@@ -256,11 +264,10 @@ impl Bucket {
                     let from = self.file(name, at, &file.name);
                     let to = folder.join(&file.name);
                     let fetched = download(&self.objects, &from, file.bytes, disk, &to, &failure);
-                    fetched.await.map_err(|error| match error.kind() {
-                        // The list names it, so it was there.
-                        ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, error.to_string()),
-                        _ => error,
-                    })?;
+                    let mut fetched = fetched.await.map_err(was_there)?;
+                    // The restore gives it a second name instead of a copy: it has to be durable under the first.
+                    let synced = fetched.sync();
+                    synced.map_err(|e| StorageError::io("sync", &to, e))?;
                 }
             }
             Ok(())
@@ -356,15 +363,23 @@ impl Bucket {
         folder.join(file)
     }
 
-    fn failure(&self) -> Failure<'_> {
+    pub(crate) fn failure(&self) -> Failure<'_> {
         Failure { url: &self.url }
     }
 
-    fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         match &self.runtime {
             Some(runtime) => runtime.block_on(work),
             None => Err(Error::new(ErrorKind::Unavailable, "the store is closed")),
         }
+    }
+}
+
+/// What a list names was there.
+pub(crate) fn was_there(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::new(ErrorKind::Corrupt, error.to_string()),
+        _ => error,
     }
 }
 

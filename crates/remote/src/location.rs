@@ -11,9 +11,6 @@ use object_store::{ObjectStore, RetryConfig};
 use url::Url;
 use vecdb_engine::{Error, ErrorKind, Result};
 
-/// A store that does not answer is given up after this long.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
-
 pub(crate) enum Location {
     Folder(PathBuf),
     Bucket {
@@ -25,19 +22,19 @@ pub(crate) enum Location {
 }
 
 impl Location {
-    pub(crate) fn parse(location: &str) -> Result<Self> {
+    /// A store that does not answer is given up after `retry_timeout`.
+    pub(crate) fn parse(location: &str, retry_timeout: Duration) -> Result<Self> {
         if location.is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                "the location of snapshots is empty; give a folder or a URL such as s3://bucket/prefix",
+                "the location is empty; give a folder or a URL such as s3://bucket/prefix",
             ));
         }
         if !location.contains("://") {
             return Ok(Self::Folder(PathBuf::from(location)));
         }
         // A text that is no URL may still hold a secret: it is not repeated.
-        let parsed = Url::parse(location)
-            .map_err(|e| refused("the location of snapshots is not a URL", &e))?;
+        let parsed = Url::parse(location).map_err(|e| refused("the location is not a URL", &e))?;
         let url = shown(&parsed);
         let prefix = || {
             Path::from_url_path(parsed.path())
@@ -69,7 +66,7 @@ impl Location {
                 let objects = AmazonS3Builder::from_env()
                     .with_url(&url)
                     .with_retry(RetryConfig {
-                        retry_timeout: RETRY_TIMEOUT,
+                        retry_timeout,
                         ..RetryConfig::default()
                     })
                     .build()
@@ -82,7 +79,7 @@ impl Location {
             }
             scheme => Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("{scheme}:// is no place for snapshots; use a folder, file:// or s3://"),
+                format!("{scheme}:// is no place that is known; use a folder, file:// or s3://"),
             )),
         }
     }
@@ -106,8 +103,12 @@ fn shown(url: &Url) -> String {
 mod tests {
     use super::*;
 
+    fn parse(location: &str) -> Result<Location> {
+        Location::parse(location, Duration::from_secs(1))
+    }
+
     fn refusal(location: &str) -> Error {
-        match Location::parse(location) {
+        match parse(location) {
             Ok(_) => panic!("{location} was accepted"),
             Err(error) => error,
         }
@@ -120,12 +121,12 @@ mod tests {
             ("backups", "backups"),
             ("file:///var/back%20ups", "/var/back ups"),
         ] {
-            match Location::parse(location).unwrap() {
+            match parse(location).unwrap() {
                 Location::Folder(found) => assert_eq!(found, PathBuf::from(folder)),
                 Location::Bucket { url, .. } => panic!("{url} is a folder"),
             }
         }
-        match Location::parse("s3://bucket/some/prefix/").unwrap() {
+        match parse("s3://bucket/some/prefix/").unwrap() {
             Location::Bucket { prefix, url, .. } => {
                 assert_eq!(prefix.as_ref(), "some/prefix");
                 assert_eq!(url, "s3://bucket/some/prefix/");

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use vecdb_engine::{
-    CollectionSummary, Database, Error, ErrorKind, RestoreRequest, Restored, Result, SnapshotInfo,
+    Database, Error, ErrorKind, RestoreRequest, Restored, Result, SnapshotContent, SnapshotInfo,
     SnapshotManifest, StopSignal,
 };
 
@@ -15,6 +16,8 @@ use crate::folder::Folder;
 use crate::location::Location;
 
 const NAME_BYTES_MAX: usize = 64;
+/// A store that does not answer is given up after this long.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A place that holds snapshots by name. Calls block; they are not for async code.
 pub struct SnapshotStore {
@@ -41,7 +44,7 @@ impl SnapshotStore {
     /// # Errors
     /// `InvalidArgument` or `Unsupported`, naming the location without secrets.
     pub fn open(location: &str) -> Result<Self> {
-        let place = match Location::parse(location)? {
+        let place = match Location::parse(location, RETRY_TIMEOUT)? {
             Location::Folder(root) => Place::Folder(Folder::new(root)),
             Location::Bucket {
                 objects,
@@ -96,9 +99,10 @@ impl SnapshotStore {
                 name,
                 created_at: 0,
                 bytes: 0,
-                collections: vec![CollectionSummary {
+                collections: vec![SnapshotContent {
                     name: "?".to_owned(),
                     points: 0,
+                    sequence: None,
                     broken: Some(error.to_string()),
                 }],
                 transfer: None,
@@ -181,7 +185,7 @@ fn info(name: &str, snapshot: &SnapshotManifest) -> SnapshotInfo {
         name: name.to_owned(),
         created_at: snapshot.created_at,
         bytes: snapshot.bytes(),
-        collections: snapshot.summaries(),
+        collections: snapshot.contents(),
         transfer: None,
     }
 }

@@ -11,7 +11,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
 use vecdb_engine::{Error, FILE_HEAD_BYTES, Result, SnapshotFile, StopSignal};
 use vecdb_storage::checksum::crc32c_seeded;
-use vecdb_storage::{Disk, StorageError};
+use vecdb_storage::{Disk, DiskFile, StorageError};
 
 use crate::bucket::Failure;
 
@@ -23,25 +23,27 @@ const PIECES_MAX: u64 = 9_000;
 /// How often a running request looks whether it is still wanted.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
-/// Stores a file as `to`.
+/// Stores a file as `to`; of one of which not all counts the first `bytes`.
 pub(crate) async fn upload(
     objects: &dyn ObjectStore,
     disk: &dyn Disk,
     from: &FilePath,
+    bytes: Option<u64>,
     to: &Path,
     failure: &Failure<'_>,
 ) -> Result<()> {
     let file = disk
         .open(from)
         .map_err(|e| StorageError::io("open", from, e))?;
-    let piece = PIECE.max(file.len().div_ceil(PIECES_MAX));
+    let len = bytes.unwrap_or(file.len());
+    let piece = PIECE.max(len.div_ceil(PIECES_MAX));
     let read = |at: u64| -> Result<Vec<u8>> {
-        let mut bytes = vec![0; piece.min(file.len() - at) as usize];
+        let mut bytes = vec![0; piece.min(len - at) as usize];
         file.read_at(at, &mut bytes)
             .map_err(|e| StorageError::io("read", from, e))?;
         Ok(bytes)
     };
-    if file.len() <= piece {
+    if len <= piece {
         let payload = PutPayload::from(read(0)?);
         let put = objects.put(to, payload).await;
         return put.map(drop).map_err(|e| failure.of("store", to, e));
@@ -52,7 +54,7 @@ pub(crate) async fn upload(
         .map_err(|e| failure.of("store", to, e))?;
     let mut out = WriteMultipart::new_with_chunk_size(parts, piece as usize);
     let mut at = 0;
-    while at < file.len() {
+    while at < len {
         let ready = out.wait_for_capacity(PIECES_AT_ONCE).await;
         let bytes = match ready.map_err(|e| failure.of("store", to, e)) {
             Ok(()) => read(at),
@@ -137,7 +139,7 @@ fn pieces<'a>(
     Box::pin(pieces.buffered(PIECES_AT_ONCE))
 }
 
-/// Fetches `from`, which must have `bytes` bytes, into the new file `to`.
+/// Fetches `from`, which must have `bytes` bytes, into the new file `to`, and gives that: it is not synced.
 pub(crate) async fn download(
     objects: &dyn ObjectStore,
     from: &Path,
@@ -145,7 +147,7 @@ pub(crate) async fn download(
     disk: &dyn Disk,
     to: &FilePath,
     failure: &Failure<'_>,
-) -> Result<()> {
+) -> Result<Box<dyn DiskFile>> {
     let found = objects
         .head(from)
         .await
@@ -165,9 +167,7 @@ pub(crate) async fn download(
         out.write(&piece)
             .map_err(|e| StorageError::io("write", to, e))?;
     }
-    // The restore gives it a second name instead of a copy: it has to be durable under the first.
-    out.sync().map_err(|e| StorageError::io("sync", to, e))?;
-    Ok(())
+    Ok(out)
 }
 
 /// Does `work` unless `stop` says that nobody waits for it any more.

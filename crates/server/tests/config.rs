@@ -200,6 +200,10 @@ fn what_is_wrong_is_told_with_its_path_and_what_would_be_right() {
             &["storage.archive_interval_seconds", "from 1"],
         ),
         (
+            "storage: {merge_bytes_per_second: 1KiB}",
+            &["storage.merge_bytes_per_second", "64KiB", "0 for no limit"],
+        ),
+        (
             "storage: {on_corruption: pass}",
             &["storage.on_corruption", "pass", "stop or skip"],
         ),

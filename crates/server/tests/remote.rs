@@ -545,6 +545,12 @@ fn both_restore_to_a_point_of_their_archive() {
                 .contains("covers the sequence numbers 1 to"),
             "{error}"
         );
+        let listed = db.list_snapshots().unwrap();
+        assert!(listed[0].collections[0].sequence.unwrap() < second.position);
+        let report = db.verify_archive(None, stop).unwrap();
+        assert_eq!(report.problems, [""; 0]);
+        assert_eq!(report.ranges[0].first, 1);
+        assert!(report.ranges[0].last >= second.position);
         let archive = db.status().unwrap().archive.unwrap();
         assert!(archive.position >= second.position && archive.last_error.is_none());
     }
@@ -565,5 +571,7 @@ fn both_restore_to_a_point_of_their_archive() {
         .remote
         .restore_snapshot("base", &elsewhere, stop)
         .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+    let error = both.remote.verify_archive(Some("/etc"), stop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }

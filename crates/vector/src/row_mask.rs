@@ -210,6 +210,21 @@ impl RowMask {
         }
     }
 
+    /// The rows that `before`, of as many rows, has and this set has not, ascending. Chunks that the two share are passed
+    /// over, so that the cost is that of what changed.
+    pub fn removed_since<'a>(&'a self, before: &'a RowMask) -> impl Iterator<Item = RowId> + 'a {
+        let chunks = before.chunks.iter().zip(&self.chunks).enumerate();
+        chunks
+            .filter(|(_, (before, now))| !Arc::ptr_eq(before, now))
+            .flat_map(|(i, (before, now))| {
+                let words = before.iter().zip(now.iter()).enumerate();
+                words.flat_map(move |(j, (&before, &now))| {
+                    let first = i as u32 * CHUNK_ROWS + j as u32 * 64;
+                    BitsOf(before & !now).map(move |bit| RowId(first + bit))
+                })
+            })
+    }
+
     /// The rows of the set, ascending.
     pub fn iter(&self) -> impl Iterator<Item = RowId> + '_ {
         let chunks = self.chunks.iter().enumerate();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use parking_lot::{RwLock, RwLockReadGuard};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
-use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore};
+use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection, SnapshotStore, env};
 use vecdb_engine::{
     AdviceParams, Archive, CollectionConfig, Database, Error, ErrorKind, FacetRequest, Filter,
     GroupBy, IndexSpec, MetadataUpdate, Options, OrderBy, RecommendRequest, RestorePoint,
@@ -57,6 +57,10 @@ impl Open {
 impl Connection {
     /// Opens the database in a folder.
     #[staticmethod]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the arguments of the Python call"
+    )]
     fn open(
         py: Python<'_>,
         path: PathBuf,
@@ -64,24 +68,22 @@ impl Connection {
         threads: &Bound<'_, PyAny>,
         snapshots: Option<&str>,
         on_corruption: &str,
-        archive: Option<PathBuf>,
+        archive: Option<&str>,
+        merge_bytes_per_second: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         let options = Options {
             create_if_missing: create,
             threads: whole(threads, "threads")?,
+            merge_bytes_per_second: whole(merge_bytes_per_second, "merge_bytes_per_second")?,
             on_corruption: on_corruption
                 .parse()
                 .map_err(|error| exception(py, &error))?,
-            archive: match archive {
-                None => Archive::Unchanged,
-                Some(folder) if folder.as_os_str() == "off" => Archive::Off,
-                Some(folder) => Archive::Folder(folder),
-            },
+            archive: archive.map_or(Archive::Unchanged, Archive::parse),
             ..Options::default()
         };
         py.detach(|| {
             let snapshots = snapshots.map(SnapshotStore::open).transpose()?;
-            let database = Arc::new(Database::open(&path, options)?);
+            let database = Arc::new(Database::open_with(&env(), &path, options)?);
             Ok(Self::of(Open {
                 backend: Arc::new(Local::new(database.clone(), snapshots)),
                 database: Some(database),
@@ -561,6 +563,14 @@ impl Connection {
         })
     }
 
+    fn pause_merges(&self, py: Python<'_>) -> PyResult<()> {
+        self.call(py, |backend| backend.pause_merges())
+    }
+
+    fn resume_merges(&self, py: Python<'_>) -> PyResult<()> {
+        self.call(py, |backend| backend.resume_merges())
+    }
+
     fn verify<'py>(
         &self,
         py: Python<'py>,
@@ -574,6 +584,17 @@ impl Connection {
                 false => backend.verify(collection, &never),
             }
         })?;
+        results::report(py, &report)
+    }
+
+    fn verify_archive<'py>(
+        &self,
+        py: Python<'py>,
+        archive: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let stop = deadline(py, timeout)?;
+        let report = self.call_long(py, &stop, |backend| backend.verify_archive(archive, &stop))?;
         results::report(py, &report)
     }
 
@@ -640,7 +661,7 @@ impl Connection {
         to_sequence: Option<&Bound<'py, PyAny>>,
         to_time: Option<&Bound<'py, PyAny>>,
         to_latest: bool,
-        archive: Option<PathBuf>,
+        archive: Option<String>,
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let stop = deadline(py, timeout)?;

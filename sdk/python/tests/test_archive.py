@@ -28,10 +28,15 @@ def test_a_folder_goes_back_to_any_point_since_a_snapshot(tmp_path: Path) -> Non
         before = now()
         client.upsert("c", ids=[2], vectors=[[0.0, 1.0]])
         client.drop_collection("c")
-        (restored,) = client.restore_snapshot("base", to_sequence=first.position)
+        (snapshot,) = client.list_snapshots()
+        (held,) = snapshot.collections
+        assert (held["name"], held["points"]) == ("c", 0) and 0 < held["sequence"] < first.position
+        made = client.restore_snapshot("base", to_sequence=first.position)
+        (restored,) = made
         assert (restored.name, restored.points) == ("c", 1)
+        assert made.sequence == first.position and made.time is not None and made.time < before
         status = client.status().archive
-        assert status["folder"] == str(archive) and status["last_error"] is None
+        assert status["location"] == str(archive) and status["last_error"] is None
         with pytest.raises(NotFoundError, match="covers the sequence numbers 1 to"):
             client.restore_snapshot("base", to_sequence=1_000_000)
         with pytest.raises(InvalidArgumentError, match="one of to_sequence, to_time and to_latest"):
@@ -43,10 +48,19 @@ def test_a_folder_goes_back_to_any_point_since_a_snapshot(tmp_path: Path) -> Non
     # Elsewhere, from the folders alone, and without saying so again.
     with VecDBClient(path=tmp_path / "other", snapshots=tmp_path / "snapshots") as client:
         assert client.status().archive is None
-        (restored,) = client.restore_snapshot("base", "c", "then", to_time=before, archive=archive)
+        made = client.restore_snapshot("base", "c", "then", to_time=before, archive=archive)
+        (restored,) = made
         assert (restored.name, restored.points) == ("then", 1)
+        assert made.sequence == first.position
+        report = client.verify_archive(archive)
+        assert report.problems == [] and report.ranges[0]["first"] == 1
+        assert report.ranges[0]["last"] > first.position and report.location == str(archive)
+        with pytest.raises(InvalidArgumentError, match="name the archive"):
+            client.verify_archive()
+        plain = client.restore_snapshot("base")
+        assert [summary.name for summary in plain] == ["c"] and (plain.sequence, plain.time) == (None, None)
     with VecDBClient(path=tmp_path / "data") as client:
-        assert client.status().archive["folder"] == str(archive)
+        assert client.status().archive["location"] == str(archive)
     with VecDBClient(path=tmp_path / "data", archive="off") as client:
         assert client.status().archive is None
 

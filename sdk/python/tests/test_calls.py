@@ -85,6 +85,24 @@ def test_a_collection_of_lists(client: VecDBClient, name: str) -> None:
         client.search(name, [1.0, 1.0, 1.0], params={"ef": 50})
 
 
+def test_merges_are_paused_and_resumed(client: VecDBClient, name: str) -> None:
+    client.create_collection(name, dimension=2, metric="l2")
+    try:
+        client.pause_merges()
+        assert client.status().merges_paused
+        maintenance = client.get_collection(name).maintenance
+        assert maintenance.merges_paused and maintenance.merge is None
+        # What is asked for is done all the same.
+        for first in (0, 100):
+            client.upsert(name, ids=range(first, first + 5), vectors=[[float(first + i), 1.0] for i in range(5)])
+            client.flush(name)
+        client.compact(name)
+        assert len(client.get_collection(name).segments) == 1
+    finally:
+        client.resume_merges()
+    assert not client.status().merges_paused
+
+
 @pytest.mark.parametrize("code", ["pq", "opq2x4", "rabitq4", "binary"])
 def test_a_collection_of_codes(client: VecDBClient, name: str, code: str) -> None:
     client.create_collection(name, dimension=4, metric="l2", index_config={"type": "ivf", "nlist": 40, "code": code})

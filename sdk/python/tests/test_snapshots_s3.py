@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,3 +72,47 @@ def check(client: VecDBClient, rows: np.ndarray, bucket: object) -> None:
         assert client.list_snapshots() == []
         with pytest.raises(NotFoundError):
             client.restore_snapshot("nightly")
+
+
+def keys(bucket: object, prefix: str) -> list[str]:
+    return [entry.key for entry in bucket.objects.filter(Prefix=prefix)]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("place", ["embedded", "remote"])
+def test_the_log_is_archived_to_s3_and_leads_to_any_point(place: str, tmp_path: Path, bucket: object) -> None:
+    log = "s3://backups/log"
+    with contextlib.ExitStack() as stack:
+        if place == "embedded":
+            client = VecDBClient(path=tmp_path / "data", snapshots=LOCATION, archive=log)
+        else:
+            settings = (f"snapshots.location={LOCATION}", f"storage.archive={log}", "storage.archive_interval_seconds=1")
+            server = stack.enter_context(Server(tmp_path, *settings, environment=dict(os.environ)))
+            client = VecDBClient(server.address)
+        stack.enter_context(client)
+        client.create_collection("c", 2)
+        client.create_snapshot("base")
+        first = client.upsert("c", ids=[1], vectors=[[1.0, 0.0]])
+        second = client.upsert("c", ids=[2], vectors=[[0.0, 1.0]])
+        for name, position, points in (("one", first.position, 1), ("two", second.position, 2)):
+            (restored,) = client.restore_snapshot("base", "c", name, to_sequence=position)
+            assert (restored.name, restored.points) == (name, points)
+        status = client.status().archive
+        assert status["location"] == log and status["last_error"] is None
+        report = client.verify_archive()
+        assert report.problems == [] and report.ranges[0]["last"] >= second.position
+    written = keys(bucket, "log/")
+    assert "log/ARCHIVE" in written
+    assert any(key.endswith(".piece") for key in written) and any(key.endswith(".wal") for key in written)
+    # From the store alone.
+    with VecDBClient(path=tmp_path / "other", snapshots=LOCATION) as client:
+        (restored,) = client.restore_snapshot("base", "c", to_latest=True, archive=log)
+        assert restored.points == 2
+
+
+def test_the_bucket_has_to_exist_and_stays_with_the_database(tmp_path: Path, bucket: object) -> None:
+    with VecDBClient(path=tmp_path / "data", archive="s3://backups/log") as client:
+        client.create_collection("c", 2)
+    with pytest.raises(NotFoundError):
+        VecDBClient(path=tmp_path / "more", archive="s3://missing/log")
+    with VecDBClient(path=tmp_path / "data") as client:
+        assert client.status().archive["location"] == "s3://backups/log"

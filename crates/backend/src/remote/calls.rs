@@ -1,10 +1,11 @@
 //! The operations, one call each.
 
 use vecdb_engine::{
-    Advice, AdviceParams, CollectionConfig, CollectionInfo, CollectionSummary, Durability, Error,
-    ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate, Overview, Point, PointId,
-    RecommendRequest, Record, RestoreRequest, Restored, Result, ScrollPage, ScrollRequest,
-    SearchRequest, SearchResponse, SnapshotInfo, StopSignal, VerifyReport, WriteResult,
+    Advice, AdviceParams, ArchiveReport, CollectionConfig, CollectionInfo, CollectionSummary,
+    Durability, Error, ErrorKind, FacetRequest, Facets, Filter, LIMIT_MAX, MetadataUpdate,
+    Overview, Point, PointId, RecommendRequest, Record, RestoreRequest, Restored, Result,
+    ScrollPage, ScrollRequest, SearchRequest, SearchResponse, SnapshotInfo, StopSignal,
+    VerifyReport, WriteResult,
 };
 use vecdb_protocol::{convert, v1};
 use vecdb_sql::{Params, QueryResult};
@@ -292,6 +293,20 @@ impl Backend for Remote {
         self.compact_collection(collection, true, stop)
     }
 
+    fn pause_merges(&self) -> Result<()> {
+        self.call(&StopSignal::default(), |client| async move {
+            client.pause_merges(v1::PauseMergesRequest {}).await
+        })?;
+        Ok(())
+    }
+
+    fn resume_merges(&self) -> Result<()> {
+        self.call(&StopSignal::default(), |client| async move {
+            client.resume_merges(v1::ResumeMergesRequest {}).await
+        })?;
+        Ok(())
+    }
+
     fn verify(&self, collection: Option<&str>, stop: &StopSignal) -> Result<VerifyReport> {
         let request = v1::VerifyRequest {
             collection: collection.unwrap_or_default().to_owned(),
@@ -307,6 +322,20 @@ impl Backend for Remote {
             repair: true,
         };
         let response = self.call(stop, |client| async move { client.verify(request).await })?;
+        Ok(response.into())
+    }
+
+    fn verify_archive(&self, location: Option<&str>, stop: &StopSignal) -> Result<ArchiveReport> {
+        if location.is_some() {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                "a server checks its own archive: name no other",
+            ));
+        }
+        let request = v1::VerifyArchiveRequest {};
+        let response = self.call(stop, |client| async move {
+            client.verify_archive(request).await
+        })?;
         Ok(response.into())
     }
 
@@ -353,7 +382,7 @@ impl Backend for Remote {
         if request.archive.is_some() {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
-                "a server restores from its own archive: name no folder",
+                "a server restores from its own archive: name no other",
             ));
         }
         let request = convert::restore_request(name, request);

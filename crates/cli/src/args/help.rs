@@ -435,13 +435,25 @@ Examples:
   vecdb storage compact --path ./data
   vecdb storage compact products --url http://localhost:6333";
 
+pub(crate) const STORAGE_PAUSE_MERGES: &str = "\
+Examples:
+  vecdb storage pause-merges --url http://localhost:6333
+  vecdb collection info products --url http://localhost:6333
+  vecdb storage resume-merges --url http://localhost:6333
+
+The pause lasts until it is lifted or the server is started again. `storage compact` merges all the same. Meanwhile
+segments gather, each of which costs every search.";
+
 pub(crate) const STORAGE_ARCHIVE: &str = "\
 Examples:
   vecdb storage archive --to /backup/log --path ./data
+  vecdb storage archive --to s3://bucket/log --path ./data
   vecdb storage archive --path ./data
+  vecdb storage archive --verify --path ./data
+  vecdb storage archive --verify --archive s3://bucket/log --path ./data
   vecdb storage archive --off --path ./data
 
-Whoever opens the database from then on archives its log, before log files are removed. The folder belongs to this
+Whoever opens the database from then on archives its log, before log files are removed. The place belongs to this
 database alone. Snapshots made since, with the archive, lead to any later moment: see `vecdb snapshot restore`.";
 
 pub(crate) const STORAGE_INSPECT: &str = "\

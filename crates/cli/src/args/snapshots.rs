@@ -1,7 +1,5 @@
 //! Flags of `snapshot`.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
 use vecdb_engine::RestorePoint;
 
@@ -29,9 +27,9 @@ pub(crate) struct UntilArgs {
     /// The same to the end of the archive.
     #[arg(long, group = "point")]
     pub(crate) to_latest: bool,
-    /// Folder of the archive. Default: the one that the database writes to. With --url the server's own is used.
-    #[arg(long, value_name = "FOLDER", requires = "point")]
-    pub(crate) archive: Option<PathBuf>,
+    /// Folder or URL of the archive. Default: the one that the database writes to. With --url the server's own is used.
+    #[arg(long, value_name = "LOCATION", requires = "point")]
+    pub(crate) archive: Option<String>,
 }
 
 impl UntilArgs {

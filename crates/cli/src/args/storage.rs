@@ -24,7 +24,13 @@ pub(crate) enum StorageCommand {
         /// The collection. Default: all.
         name: Option<String>,
     },
-    /// Keep an archive of the log: set its folder, archive what was written so far, and show how it stands.
+    /// Let a server begin no merge in the background any more, and the one under way stand still.
+    #[command(after_long_help = help::STORAGE_PAUSE_MERGES)]
+    PauseMerges,
+    /// Let a server's merges go on from where they are.
+    #[command(after_long_help = help::STORAGE_PAUSE_MERGES)]
+    ResumeMerges,
+    /// Keep an archive of the log: set its place, archive what was written so far, and show how it stands.
     #[command(after_long_help = help::STORAGE_ARCHIVE)]
     Archive(StorageArchiveArgs),
     /// Check every file: checksums, id maps, field indexes, graphs. Damage ends with exit code 8.
@@ -89,12 +95,19 @@ pub(crate) struct StorageRecoverArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StorageArchiveArgs {
-    /// Archive the log to this folder from now on; it is made where there is none.
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) to: Option<PathBuf>,
+    /// Archive the log to this folder, which is made where there is none, or this URL (s3://bucket/prefix with
+    /// AWS_ACCESS_KEY_ID and the like) from now on.
+    #[arg(long, value_name = "LOCATION")]
+    pub(crate) to: Option<String>,
     /// Archive the log no more. What is archived stays.
     #[arg(long, conflicts_with = "to")]
     pub(crate) off: bool,
+    /// Check every byte of the archive, and say which points of the log it leads to. Damage ends with exit code 8.
+    #[arg(long, conflicts_with_all = ["off", "to"])]
+    pub(crate) verify: bool,
+    /// The folder or URL of the archive to check. Default: the database's own. With --url the server's own is checked.
+    #[arg(long, value_name = "LOCATION", requires = "verify")]
+    pub(crate) archive: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,12 +1,14 @@
 //! `collection create|list|info|compact|create-index|drop-index|drop`.
 
 use serde_json::json;
-use vecdb_engine::{CollectionConfig, CollectionInfo, SearchCounts};
+use vecdb_engine::{
+    CollectionConfig, CollectionInfo, MaintenanceStatus, MergeProgress, MergeStep, SearchCounts,
+};
 
 use super::session::{Collection, Intent, Session, with_collection};
 use crate::args::{CollectionCommand, CreateArgs, FieldArgs, Globals, VectorArgs};
 use crate::failure::Outcome;
-use crate::output::{Align, Bar, Console, Grid, bytes, count, plural, shorten};
+use crate::output::{Align, Bar, Console, Grid, bytes, count, date_time, plural, seconds, shorten};
 
 pub(crate) fn run(console: &Console, globals: &Globals, command: &CollectionCommand) -> Outcome {
     match command {
@@ -197,6 +199,37 @@ fn searched(counts: &SearchCounts) -> String {
     }
 }
 
+/// How merges are doing.
+fn merges(status: &MaintenanceStatus) -> String {
+    let paused = if status.merges_paused { "paused; " } else { "" };
+    match &status.merge {
+        None => format!(
+            "{paused}none under way, {} since it was opened",
+            count(status.merges)
+        ),
+        Some(merge) => format!("{paused}{}", merging(merge)),
+    }
+}
+
+/// How far a merge is.
+fn merging(merge: &MergeProgress) -> String {
+    let doing = match merge.step {
+        MergeStep::Rows => "written",
+        MergeStep::Index => "in the index",
+        MergeStep::Check => "read back",
+    };
+    let left = merge.eta_seconds.map_or(String::new(), |left| {
+        format!(", about {} left", seconds(left))
+    });
+    format!(
+        "{} of {} from {} {doing}, begun {}{left}",
+        count(merge.rows_done),
+        plural(merge.rows, "row"),
+        plural(merge.segments, "segment"),
+        date_time(merge.started_at)
+    )
+}
+
 /// Runs maintenance `work` and shows on a bar how far the index is.
 pub(crate) fn with_build_bar<T: Send>(
     console: &Console,
@@ -269,6 +302,7 @@ fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
                 count(info.flushed_position)
             ),
         ),
+        ("Merges", merges(&info.maintenance)),
         ("Segments searched", searched(&info.searches)),
     ]))?;
     if !info.segments.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vecdb_backend::{Backend, Local, Remote, RemoteOptions, Selection};
 use vecdb_engine::{
-    Archive, CollectionInfo, Database, Env, Error, ErrorKind, FacetRequest, Facets, Filter,
+    Archive, CollectionInfo, Database, Error, ErrorKind, FacetRequest, Facets, Filter,
     MetadataUpdate, OnCorruption, Options, Point, PointId, Progress, RecommendRequest, Record,
     ScrollPage, ScrollRequest, SearchRequest, SearchResponse, Silent, StopSignal, WriteResult,
 };
@@ -326,7 +326,7 @@ fn open_observed(
     options: Options,
     progress: &dyn Progress,
 ) -> Outcome<Database> {
-    let opened = Database::open_observed(&Env::default(), &globals.path, options, progress);
+    let opened = Database::open_observed(&vecdb_remote::env(), &globals.path, options, progress);
     opened.map_err(|error| match error.kind() {
         ErrorKind::NotFound => Failure::Error(error).hint("make one with `vecdb collection create`, `vecdb import --create` or `vecdb quickstart`, or name another folder with --path"),
         _ => error.into(),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
-use vecdb_engine::{CollectionSummary, RestoreRequest, Restored, StopSignal};
+use vecdb_engine::{RestoreRequest, Restored, SnapshotContent, StopSignal};
 
 use super::session::{Intent, Session};
 use crate::args::{Globals, SnapshotCommand, StoreArgs};
@@ -50,7 +50,12 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &SnapshotComman
                     "Restored from {name}{} in {}: {}.",
                     reached(&restored),
                     seconds(time),
-                    names(&restored.collections)
+                    names(
+                        restored
+                            .collections
+                            .iter()
+                            .map(|c| (c.name.as_str(), c.points))
+                    )
                 ))
             })
         }
@@ -87,7 +92,7 @@ fn create(
         console.line(format_args!(
             "Snapshot {} of {}: {} ({} written, {} reused) in {}.",
             snapshot.name,
-            names(&snapshot.collections),
+            held(&snapshot.collections),
             bytes(snapshot.bytes),
             bytes(transfer.uploaded_bytes),
             bytes(transfer.reused_bytes),
@@ -107,6 +112,7 @@ fn list(console: &Console, globals: &Globals, store: &StoreArgs) -> Outcome {
             ("Snapshot", Align::Left),
             ("Made", Align::Left),
             ("Size", Align::Right),
+            ("Sequence number", Align::Right),
             ("Collections", Align::Left),
         ]);
         for snapshot in &snapshots {
@@ -114,7 +120,8 @@ fn list(console: &Console, globals: &Globals, store: &StoreArgs) -> Outcome {
                 snapshot.name.clone(),
                 date_time(snapshot.created_at),
                 bytes(snapshot.bytes),
-                shorten(&names(&snapshot.collections), 60),
+                sequences(&snapshot.collections),
+                shorten(&held(&snapshot.collections), 60),
             ]);
         }
         console.grid(&grid)
@@ -133,13 +140,28 @@ fn reached(restored: &Restored) -> String {
     }
 }
 
-fn names(collections: &[CollectionSummary]) -> String {
-    match collections {
+/// The collections of a snapshot with their points.
+fn held(collections: &[SnapshotContent]) -> String {
+    names(collections.iter().map(|c| (c.name.as_str(), c.points)))
+}
+
+/// Up to where in the log the collections of a snapshot have everything: a number, or the least and the largest.
+fn sequences(collections: &[SnapshotContent]) -> String {
+    let known = || collections.iter().filter_map(|content| content.sequence);
+    match (known().min(), known().max()) {
+        (Some(least), Some(most)) if least == most => count(most),
+        (Some(least), Some(most)) => format!("{} to {}", count(least), count(most)),
+        _ => "none".to_owned(),
+    }
+}
+
+fn names<'a>(collections: impl Iterator<Item = (&'a str, u64)>) -> String {
+    match collections.collect::<Vec<_>>()[..] {
         [] => "no collections".to_owned(),
-        [one] => format!("{} ({})", one.name, plural(one.points, "point")),
-        many => many
+        [(name, points)] => format!("{name} ({})", plural(points, "point")),
+        ref many => many
             .iter()
-            .map(|one| format!("{} ({})", one.name, count(one.points)))
+            .map(|(name, points)| format!("{name} ({})", count(*points)))
             .collect::<Vec<_>>()
             .join(", "),
     }

@@ -20,6 +20,7 @@ pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
             "memory_bytes_max": status.memory_bytes_max,
             "recovery": status.recovery,
             "archive": status.archive,
+            "merges_paused": status.merges_paused,
         }))?;
         let limit = status
             .memory_bytes_max
@@ -28,6 +29,10 @@ pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
             .archive
             .as_ref()
             .map_or("none".to_owned(), archive_line);
+        let merges = match status.merges_paused {
+            true => "paused: `vecdb storage resume-merges` lets them go on",
+            false => "as they are due",
+        };
         console.grid(&Grid::facts([
             ("Database", session.place().to_owned()),
             ("Version", status.version.clone()),
@@ -50,6 +55,7 @@ pub(crate) fn run(console: &Console, globals: &Globals) -> Outcome {
                 ),
             ),
             ("Archive of the log", archive),
+            ("Merges", merges.to_owned()),
         ]))
     })
 }

@@ -1,10 +1,10 @@
-//! The archive of the log: every log file, copied to a folder before the database would remove it. With a snapshot it
-//! leads to any later moment.
+//! The archive of the log: every log file, copied to a folder or an object store before the database would remove it. With
+//! a snapshot it leads to any later moment.
 //!
 //! ```text
-//! <archive>/ARCHIVE           document: makes the folder an archive
-//! <archive>/LOCK              held by the database that adds to it
-//! <archive>/<serial>.wal      a log file, as far as the file after it accepts it
+//! <archive>/ARCHIVE           document: makes the place an archive
+//! <archive>/LOCK              held by the database that adds to it; in folders only
+//! <archive>/<serial>.wal      a log file, as far as the file after it accepts it; elsewhere its name tells its content too
 //! <archive>/<serial>.piece    document: what that is; written last, once the copy was read back
 //! ```
 //! Invariants:
@@ -15,6 +15,8 @@
 
 mod piece;
 mod reader;
+mod store;
+mod verify;
 mod writer;
 
 use serde::Serialize;
@@ -22,13 +24,17 @@ use vecdb_storage::Position;
 
 pub(crate) use piece::{Change, Event};
 pub(crate) use reader::{ArchiveReader, shown};
+pub(crate) use store::ArchiveEnv;
+pub use store::{ArchiveOpener, ArchiveStore, FolderArchive};
+pub(crate) use verify::verify;
+pub use verify::{ArchiveRange, ArchiveReport};
 pub(crate) use writer::{Archiver, Source, set_up};
 
 /// How the archive of the log is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ArchiveStatus {
-    /// The folder.
-    pub folder: String,
+    /// The folder, or the URL of an object store.
+    pub location: String,
     /// Every entry of the log up to this position is in it; 0 when that is not known yet.
     pub position: Position,
     /// Everything acknowledged by then is in it: microseconds since 1970-01-01T00:00:00 UTC.

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use vecdb_storage::{Disk, LogPiece, PieceEnd, Position};
+use vecdb_storage::{LogPiece, PieceEnd, Position};
 
+use super::store::ArchiveStore;
 use crate::document;
 use crate::error::{Error, Result};
 use crate::hex::{from_hex, to_hex};
@@ -16,6 +17,9 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Piece {
     pub(crate) serial: u64,
+    /// Its name in the archive; missing: that of its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) file: Option<String>,
     /// Position of its first entry.
     pub(crate) first: Position,
     /// That of its last one; one less than `first` if it has none.
@@ -93,12 +97,21 @@ impl End {
 }
 
 impl Piece {
-    pub(crate) fn log_path(folder: &Path, serial: u64) -> PathBuf {
-        folder.join(format!("{serial:020}.wal"))
+    /// The name of the log file.
+    pub(crate) fn log_name(&self) -> String {
+        let named = self.file.clone();
+        named.unwrap_or_else(|| format!("{:020}.wal", self.serial))
     }
 
-    fn path(folder: &Path, serial: u64) -> PathBuf {
-        folder.join(format!("{serial:020}.piece"))
+    /// A name that no other content has, for a place that others may write to at the same time: one of them, who
+    /// archives another copy of the database, must not overwrite what is archived.
+    pub(crate) fn name_by_content(log: &LogPiece) -> String {
+        let LogPiece { serial, end, .. } = log;
+        format!("{serial:020}.{}-{:08x}.wal", end.bytes, end.crc)
+    }
+
+    fn name(serial: u64) -> String {
+        format!("{serial:020}.piece")
     }
 
     /// The serial number in the name of a piece's document.
@@ -108,26 +121,60 @@ impl Piece {
         fits.then(|| digits.parse().ok()).flatten()
     }
 
-    /// `None` when there is no piece of this number.
-    pub(crate) fn read(disk: &dyn Disk, folder: &Path, serial: u64) -> Result<Option<Self>> {
-        let path = Self::path(folder, serial);
-        let read: Option<Self> = document::read(disk, &path, VERSION)?;
-        match read {
-            Some(piece) if piece.serial != serial => Err(Error::corrupt(
-                &path,
-                format_args!("it is that of log file {}", piece.serial),
-            )),
-            read => Ok(read),
-        }
+    /// The pieces of these numbers; `None` for those that are not there.
+    pub(crate) fn read(store: &dyn ArchiveStore, serials: &[u64]) -> Result<Vec<Option<Self>>> {
+        let names: Vec<String> = serials.iter().map(|serial| Self::name(*serial)).collect();
+        let read = store.read(&names)?.into_iter().zip(&names);
+        let pieces = read.zip(serials).map(|((bytes, name), serial)| {
+            let path = place(store, name);
+            let Some(bytes) = bytes else {
+                return Ok(None);
+            };
+            let piece: Self = document::decode(&path, &bytes, VERSION)?;
+            if piece.serial != *serial {
+                let what = format_args!("it is that of log file {}", piece.serial);
+                return Err(Error::corrupt(&path, what));
+            }
+            if !is_log_name(&piece.log_name()) {
+                let what = format_args!("{:?} is no name of a log file", piece.log_name());
+                return Err(Error::corrupt(&path, what));
+            }
+            Ok(Some(piece))
+        });
+        pieces.collect()
     }
 
-    pub(crate) fn write(&self, disk: &dyn Disk, folder: &Path) -> Result<()> {
-        document::write(disk, &Self::path(folder, self.serial), VERSION, self)
+    /// The piece of this number.
+    pub(crate) fn read_one(store: &dyn ArchiveStore, serial: u64) -> Result<Option<Self>> {
+        Ok(Self::read(store, &[serial])?.pop().flatten())
+    }
+
+    /// Adds it to the archive.
+    ///
+    /// # Errors
+    /// `AlreadyExists` if the archive has one of this number.
+    pub(crate) fn create(&self, store: &dyn ArchiveStore) -> Result<()> {
+        let name = Self::name(self.serial);
+        let path = place(store, &name);
+        store.create(&name, &document::encode(&path, VERSION, self)?)
+    }
+
+    /// Replaces it in the archive.
+    pub(crate) fn write(&self, store: &dyn ArchiveStore) -> Result<()> {
+        let name = Self::name(self.serial);
+        let path = place(store, &name);
+        store.write(&name, &document::encode(&path, VERSION, self)?)
+    }
+
+    /// Where its log file is, for messages.
+    pub(crate) fn log_place(&self, store: &dyn ArchiveStore) -> PathBuf {
+        place(store, &self.log_name())
     }
 
     /// What the copy of the log file has to be.
-    pub(crate) fn of_log(&self, folder: &Path) -> Result<LogPiece> {
-        let corrupt = || Error::corrupt(&Self::path(folder, self.serial), "a uuid is no uuid");
+    pub(crate) fn of_log(&self, store: &dyn ArchiveStore) -> Result<LogPiece> {
+        let path = place(store, &Self::name(self.serial));
+        let corrupt = || Error::corrupt(&path, "a uuid is no uuid");
         let previous = self.previous.as_ref();
         let previous = previous.map(|end| end.of_log().ok_or_else(corrupt));
         Ok(LogPiece {
@@ -143,4 +190,15 @@ impl Piece {
         let events = self.events.iter().map(|event| event.time);
         events.fold(self.latest, u64::max)
     }
+}
+
+/// Where an object of an archive is, for messages.
+pub(super) fn place(store: &dyn ArchiveStore, name: &str) -> PathBuf {
+    Path::new(&store.location()).join(name)
+}
+
+/// Leads nowhere but into the archive.
+fn is_log_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    name.ends_with(".wal") && !name.starts_with('.') && name.bytes().all(plain)
 }

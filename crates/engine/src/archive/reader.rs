@@ -1,56 +1,46 @@
 //! Reading the archive: which positions and times it covers, and the log from one position to another.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use vecdb_filter::Value;
-use vecdb_storage::{Disk, Position, StorageError};
+use vecdb_storage::{Position, StorageError};
 
 use super::piece::{Event, Piece};
+use super::store::{ArchiveEnv, ArchiveStore};
 use crate::batch::WriteBatch;
 use crate::error::{Error, ErrorKind, Result};
 use crate::stop::StopSignal;
 
 /// An archive as it was when it was opened.
-pub(crate) struct ArchiveReader<'a> {
-    disk: &'a dyn Disk,
-    folder: PathBuf,
+#[derive(Debug)]
+pub(crate) struct ArchiveReader {
+    env: ArchiveEnv,
+    store: Arc<dyn ArchiveStore>,
     /// In the order of their serial numbers; at least one.
     pieces: Vec<Piece>,
 }
 
-impl<'a> ArchiveReader<'a> {
+impl ArchiveReader {
     /// # Errors
     /// `NotFound` where there is no archive.
-    pub(crate) fn open(disk: &'a dyn Disk, folder: &Path) -> Result<Self> {
+    pub(crate) fn open(env: ArchiveEnv, location: &str) -> Result<Self> {
+        let store = env.open(location)?;
         let none = || {
             Error::new(
                 ErrorKind::NotFound,
-                format!("there is no archive of the log in {}", folder.display()),
+                format!("there is no archive of the log in {}", store.location()),
             )
         };
-        if !disk
-            .exists(folder)
-            .map_err(|e| Error::io("look for", folder, e))?
-        {
-            return Err(none());
-        }
-        let inside = disk
-            .list(folder)
-            .map_err(|e| Error::io("list", folder, e))?;
-        let serials = inside.iter().filter_map(|e| Piece::serial_of(&e.name));
-        let pieces = serials.map(|serial| {
-            Piece::read(disk, folder, serial)
-                .and_then(|piece| piece.ok_or_else(|| none().context("a piece was removed")))
-        });
-        let mut pieces = pieces.collect::<Result<Vec<_>>>()?;
-        pieces.sort_by_key(|piece| piece.serial);
+        let inside = store.list()?;
+        let serials = inside.iter().filter_map(|name| Piece::serial_of(name));
+        let mut serials: Vec<u64> = serials.collect();
+        serials.sort_unstable();
+        let pieces = Piece::read(store.as_ref(), &serials)?.into_iter();
+        let pieces = pieces.map(|piece| piece.ok_or_else(|| none().context("a piece was removed")));
+        let pieces = pieces.collect::<Result<Vec<_>>>()?;
         match pieces.is_empty() {
             true => Err(none()),
-            false => Ok(Self {
-                disk,
-                folder: folder.to_owned(),
-                pieces,
-            }),
+            false => Ok(Self { env, store, pieces }),
         }
     }
 
@@ -65,7 +55,7 @@ impl<'a> ArchiveReader<'a> {
         let through = self.pieces.last().map_or(0, |piece| piece.through);
         format!(
             "the archive in {} covers the sequence numbers {first} to {} and goes up to {}",
-            self.folder.display(),
+            self.store.location(),
             self.last(),
             shown(through)
         )
@@ -83,7 +73,7 @@ impl<'a> ArchiveReader<'a> {
                 ErrorKind::NotFound,
                 format!(
                     "the sequence numbers {from} to {up_to} are missing in the archive in {}: {} and what is needed begins with {}",
-                    self.folder.display(),
+                    self.store.location(),
                     self.covered(),
                     after + 1
                 ),
@@ -106,7 +96,7 @@ impl<'a> ArchiveReader<'a> {
                     false => "the log file before it is missing",
                 };
                 return Err(Error::corrupt(
-                    &Piece::log_path(&self.folder, piece.serial),
+                    &piece.log_place(self.store.as_ref()),
                     format_args!("it does not follow log file {}: {why}", before.serial),
                 ));
             }
@@ -195,7 +185,9 @@ impl<'a> ArchiveReader<'a> {
         stop: &StopSignal,
         deliver: &mut dyn FnMut(Position, &[u8]) -> Result<()>,
     ) -> Result<()> {
-        let path = Piece::log_path(&self.folder, piece.serial);
+        let log = piece.of_log(self.store.as_ref())?;
+        let (name, bytes) = (piece.log_name(), log.end.bytes);
+        let file = self.env.at_hand(self.store.as_ref(), &name, bytes)?;
         let mut failed = None;
         let mut each = |position, bytes: &[u8]| {
             let delivered = stop.check().and_then(|()| match bytes.is_empty() {
@@ -208,14 +200,20 @@ impl<'a> ArchiveReader<'a> {
                 StorageError::Usage(message)
             })
         };
-        let log = piece.of_log(&self.folder)?;
-        match log.read(self.disk, &path, after, &mut each) {
+        match log.read(self.env.disk.as_ref(), &file.path, after, &mut each) {
             Ok(last) if last == piece.last => Ok(()),
             Ok(last) => Err(Error::corrupt(
-                &path,
+                &piece.log_place(self.store.as_ref()),
                 format_args!("it ends with position {last} instead of {}", piece.last),
             )),
-            Err(error) => Err(failed.unwrap_or_else(|| error.into())),
+            // Of a copy the name says little.
+            Err(error) => Err(failed.unwrap_or_else(|| match file.is_copy() {
+                true => {
+                    let place = piece.log_place(self.store.as_ref());
+                    Error::from(error).context(format_args!("fetched from {}", place.display()))
+                }
+                false => error.into(),
+            })),
         }
     }
 }

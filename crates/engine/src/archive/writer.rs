@@ -1,15 +1,16 @@
 //! Adding to the archive.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use vecdb_storage::disk::take_lock;
 use vecdb_storage::{Disk, Position, SealedFile};
 
 use super::ArchiveStatus;
-use super::piece::{Event, Piece};
+use super::piece::{Event, Piece, place};
+use super::store::{ArchiveEnv, ArchiveStore};
 use crate::batch::WriteBatch;
 use crate::document;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,32 +27,35 @@ struct Mark {
     created: u64,
 }
 
-/// Makes `folder` an archive, if it is none.
-pub(crate) fn set_up(disk: &dyn Disk, folder: &Path, now: u64) -> Result<()> {
-    disk.create_dir(folder)
-        .map_err(|e| Error::io("create folder", folder, e))?;
-    match is_archive(disk, folder)? {
-        true => Ok(()),
-        false => document::write(
-            disk,
-            &folder.join(MARK),
-            MARK_VERSION,
-            &Mark { created: now },
-        ),
+/// Makes a place an archive, if it is none.
+pub(crate) fn set_up(store: &dyn ArchiveStore, now: u64) -> Result<()> {
+    store.prepare()?;
+    if is_archive(store)? {
+        return Ok(());
     }
+    let mark = Mark { created: now };
+    store.write(
+        MARK,
+        &document::encode(&place(store, MARK), MARK_VERSION, &mark)?,
+    )
 }
 
-fn is_archive(disk: &dyn Disk, folder: &Path) -> Result<bool> {
-    let mark: Option<Mark> = document::read(disk, &folder.join(MARK), MARK_VERSION)?;
-    Ok(mark.is_some())
+fn is_archive(store: &dyn ArchiveStore) -> Result<bool> {
+    match store.read(&[MARK.to_owned()])?.pop().flatten() {
+        None => Ok(false),
+        Some(bytes) => {
+            document::decode::<Mark>(&place(store, MARK), &bytes, MARK_VERSION).map(|_| true)
+        }
+    }
 }
 
 /// The longest pause after attempts that failed.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// Copies log files to the folder of the archive, one after another.
+/// Copies log files to the archive, one after another.
 pub(crate) struct Archiver {
-    folder: PathBuf,
+    env: ArchiveEnv,
+    location: String,
     /// Held while files are copied.
     work: Mutex<Work>,
     /// Apart, so that nobody who asks waits for a copy.
@@ -60,6 +64,7 @@ pub(crate) struct Archiver {
 
 #[derive(Default)]
 struct Work {
+    store: Option<Arc<dyn ArchiveStore>>,
     lock: Option<Box<dyn Send + Sync>>,
     /// The archive was compared with the log.
     known: bool,
@@ -90,13 +95,14 @@ pub(crate) struct Source {
 
 impl Archiver {
     /// `resume_at`: damage in the log was left out, and the archive goes on with this file.
-    pub(crate) fn new(folder: PathBuf, resume_at: Option<u64>) -> Self {
+    pub(crate) fn new(env: ArchiveEnv, location: String, resume_at: Option<u64>) -> Self {
         let status = ArchiveStatus {
-            folder: folder.display().to_string(),
+            location: location.clone(),
             ..ArchiveStatus::default()
         };
         Self {
-            folder,
+            env,
+            location,
             work: Mutex::new(Work {
                 resume_at,
                 ..Work::default()
@@ -149,7 +155,6 @@ impl Archiver {
     /// Are kept for the status too. What was archived stays archived.
     pub(crate) fn run(
         &self,
-        disk: &dyn Disk,
         source: impl FnOnce() -> Result<Source>,
         mut keep_from: impl FnMut(u64),
     ) -> Result<()> {
@@ -158,8 +163,13 @@ impl Archiver {
             if let Some(why) = self.progress.lock().halted.clone() {
                 return Err(Error::new(ErrorKind::Poisoned, why));
             }
+            let store = match &work.store {
+                Some(store) => store.clone(),
+                None => work.store.insert(self.env.open(&self.location)?).clone(),
+            };
+            let store = store.as_ref();
             if !work.known {
-                work.compare(disk, &self.folder, &source)?;
+                work.compare(self.env.disk.as_ref(), store, &source)?;
                 work.known = true;
             }
             self.note_progress(&work, &mut keep_from);
@@ -168,7 +178,7 @@ impl Archiver {
                 if done || work.resume_at.is_some_and(|from| file.serial < from) {
                     continue;
                 }
-                let archived = work.add(disk, &self.folder, file, &source.events);
+                let archived = work.add(&self.env, store, file, &source.events);
                 archived.map_err(|e| {
                     e.context(format_args!(
                         "the log file {} cannot be archived",
@@ -181,7 +191,7 @@ impl Archiver {
                 && at > last.through
             {
                 last.through = at;
-                last.write(disk, &self.folder)?;
+                last.write(store)?;
                 self.note_progress(&work, &mut keep_from);
             }
             Ok(())
@@ -220,29 +230,31 @@ impl Archiver {
 
 impl Work {
     /// Takes the archive and sees to it that it is the one of this log.
-    fn compare(&mut self, disk: &dyn Disk, folder: &Path, source: &Source) -> Result<()> {
-        if !is_archive(disk, folder)? {
+    fn compare(
+        &mut self,
+        disk: &dyn Disk,
+        store: &dyn ArchiveStore,
+        source: &Source,
+    ) -> Result<()> {
+        if !is_archive(store)? {
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
                     "{} is not the archive that it was when it was set up ({MARK} is missing); if it lies on another disk, is that mounted?",
-                    folder.display()
+                    store.location()
                 ),
             ));
         }
         if self.lock.is_none() {
-            let lock = take_lock(disk, &folder.join("LOCK"));
-            self.lock = Some(lock.map_err(|e| {
-                Error::from(e).context("another database adds to the archive of the log")
-            })?);
+            let lock = store.lock();
+            self.lock =
+                lock.map_err(|e| e.context("another database adds to the archive of the log"))?;
         }
-        let inside = disk
-            .list(folder)
-            .map_err(|e| Error::io("list", folder, e))?;
-        let serials = || inside.iter().filter_map(|e| Piece::serial_of(&e.name));
+        let inside = store.list()?;
+        let serials = || inside.iter().filter_map(|name| Piece::serial_of(name));
         let first = serials().min().unwrap_or(0);
         self.last = match serials().max() {
-            Some(serial) => Piece::read(disk, folder, serial)?,
+            Some(serial) => Piece::read_one(store, serial)?,
             None => None,
         };
         let Some(last) = &self.last else {
@@ -250,26 +262,27 @@ impl Work {
         };
         // A file that the archive is said to have must be the very one.
         for file in source.files.iter().filter(|f| f.serial <= last.serial) {
-            let archived = Piece::read(disk, folder, file.serial)?;
+            let archived = Piece::read_one(store, file.serial)?;
             let uuid = to_hex(&file.uuid(disk)?);
             // Old ones may be removed from the front.
             if archived.map_or(file.serial >= first, |piece| piece.end.uuid != uuid) {
-                return Err(foreign(folder, last, &file.path));
+                return Err(foreign(store, last, &file.path));
             }
         }
         match source.newest {
             Some(newest) if newest > last.serial => Ok(()),
-            _ => Err(foreign(folder, last, Path::new("the log"))),
+            _ => Err(foreign(store, last, Path::new("the log"))),
         }
     }
 
     fn add(
         &mut self,
-        disk: &dyn Disk,
-        folder: &Path,
+        env: &ArchiveEnv,
+        store: &dyn ArchiveStore,
         file: &SealedFile,
         events: &[Event],
     ) -> Result<()> {
+        let disk = env.disk.as_ref();
         let log = file.piece(disk)?;
         let previous = log.previous.map(Into::into);
         let last = self.last.as_ref();
@@ -279,14 +292,27 @@ impl Work {
             && !follows
             && !after_gap
         {
-            return Err(foreign(folder, last, &file.path));
+            return Err(foreign(store, last, &file.path));
         }
-        let to = Piece::log_path(folder, file.serial);
-        file.copy(disk, &log, &to)?;
+        let mut piece = Piece {
+            serial: file.serial,
+            file: self.lock.is_none().then(|| Piece::name_by_content(&log)),
+            first: log.first,
+            last: 0,
+            end: log.end.into(),
+            previous,
+            latest: 0,
+            through: 0,
+            after_gap,
+            events: Vec::new(),
+        };
+        let name = piece.log_name();
+        store.store(disk, file, &log, &name)?;
+        let stored = env.at_hand(store, &name, log.end.bytes)?;
         // Read back: what it holds is taken from the copy.
         let mut latest = 0;
         let mut unreadable = None;
-        let read = log.read(disk, &to, 0, &mut |_, bytes| {
+        let read = log.read(disk, &stored.path, 0, &mut |_, bytes| {
             match WriteBatch::head(bytes) {
                 // An entry without content stands for something that is not a write.
                 _ if bytes.is_empty() => {}
@@ -298,35 +324,34 @@ impl Work {
         if let Some(error) = unreadable {
             return Err(error);
         }
-        let mut piece = Piece {
-            serial: file.serial,
-            first: log.first,
-            last: read,
-            end: log.end.into(),
-            previous,
-            latest,
-            through: 0,
-            after_gap,
-            events: events
-                .iter()
-                .filter(|event| (log.first..=read).contains(&event.position))
-                .cloned()
-                .collect(),
-        };
+        (piece.last, piece.latest) = (read, latest);
+        let inside = events.iter();
+        let inside = inside.filter(|event| (log.first..=read).contains(&event.position));
+        piece.events = inside.cloned().collect();
         let before = last.map_or(0, |last| last.through);
         piece.through = piece.latest_change().max(before);
-        piece.write(disk, folder)?;
+        match piece.create(store) {
+            // An attempt before this one may have got so far and not have heard of it.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                match Piece::read_one(store, piece.serial)? {
+                    Some(there) if there == piece => {}
+                    Some(there) => return Err(foreign(store, &there, &file.path)),
+                    None => return Err(error),
+                }
+            }
+            created => created?,
+        }
         self.last = Some(piece);
         Ok(())
     }
 }
 
-fn foreign(folder: &Path, last: &Piece, log: &Path) -> Error {
+fn foreign(store: &dyn ArchiveStore, last: &Piece, log: &Path) -> Error {
     Error::new(
         ErrorKind::AlreadyExists,
         format!(
-            "the archive in {} ends with log file {} (position {}), and {} does not go on from there: it is the archive of another database, or a part of the log was removed without being archived; archive to an empty folder and take a new snapshot",
-            folder.display(),
+            "the archive in {} ends with log file {} (position {}), and {} does not go on from there: it is the archive of another database, or a part of the log was removed without being archived; archive to an empty place and take a new snapshot",
+            store.location(),
             last.serial,
             last.last,
             log.display()

@@ -127,7 +127,15 @@ mod tests {
             background: false,
             ..Options::default()
         };
-        let db = Database::open_with(&Env { disk }, Path::new("/db"), options).unwrap();
+        let db = Database::open_with(
+            &Env {
+                disk,
+                ..Env::default()
+            },
+            Path::new("/db"),
+            options,
+        )
+        .unwrap();
         let config = CollectionConfig::new(1, Metric::L2);
         let collection = db.create_collection("c", config).unwrap();
         let points = |ids: std::ops::Range<u64>| ids.map(|id| Point::new(id, vec![id as f32]));

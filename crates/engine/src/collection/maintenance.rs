@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use vecdb_index::IndexSpec;
 use vecdb_storage::{Durability, Log, Position};
-use vecdb_vector::{RowId, RowMask};
 
+use super::pace::{MergeProgress, MergeRun, MergeStep};
 use super::policy::{SegmentStats, plan};
 use super::state::{Frozen, State};
+use super::survivors::Survivors;
 use super::{Collection, Inner, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Part, View};
@@ -32,6 +33,10 @@ pub struct MaintenanceStatus {
     pub building: Option<(u64, u64)>,
     /// Rows in the field indexes being built in segments that are there, and how many there will be.
     pub building_fields: Option<(u64, u64)>,
+    /// The merge under way.
+    pub merge: Option<MergeProgress>,
+    /// Merges in the background are paused, as [`crate::Database::pause_merges`] does.
+    pub merges_paused: bool,
     /// What the last flush or merge that failed said; tried again.
     pub last_error: Option<String>,
     /// Writes since the database was opened that had to wait because memtables were not flushed fast enough.
@@ -66,6 +71,17 @@ impl Pause {
 /// What making a segment holds for each of its rows, about: where it comes from, its place in the id map and in the
 /// field indexes.
 pub(super) const SEGMENT_BYTES_PER_ROW: u64 = 64;
+
+/// What a new segment is made of.
+pub(super) struct Making<'a> {
+    pub(super) parts: &'a [&'a dyn Part],
+    /// Its rows, ascending by part and row.
+    pub(super) order: &'a [SourceRow],
+    /// The merge that it is for, whose pace it keeps to.
+    pub(super) run: Option<&'a MergeRun>,
+    /// Its files, so far as an interrupted merge has finished them.
+    pub(super) begun: Option<SegmentEntry>,
+}
 
 /// Counts memory as held by background work for as long as it lives.
 pub(super) struct Held<'a> {
@@ -205,13 +221,23 @@ impl Inner {
     }
 
     /// A flush failed lately: the background waits before it tries again.
-    pub(crate) fn flushes_paused(&self) -> bool {
+    pub(crate) fn flushes_wait(&self) -> bool {
         self.flush_pause.lock().is_on()
     }
 
-    /// As [`Self::flushes_paused`], for merges.
-    pub(crate) fn merges_paused(&self) -> bool {
+    /// As [`Self::flushes_wait`], for merges.
+    pub(crate) fn merges_wait(&self) -> bool {
         self.merge_pause.lock().is_on()
+    }
+
+    /// What the background is doing and has done, as of now.
+    pub(super) fn maintenance(&self) -> MaintenanceStatus {
+        let paused = self.shared.pace.is_paused();
+        MaintenanceStatus {
+            merge: self.merge_gate.progress(paused),
+            merges_paused: paused,
+            ..self.status.lock().clone()
+        }
     }
 
     fn flush_one(&self, frozen: &Frozen) -> Result<()> {
@@ -234,52 +260,80 @@ impl Inner {
         let segment = match order.is_empty() {
             true => None,
             false => {
-                let mut segment =
-                    self.make_segment(&parts, &order, &StopSignal::default(), |_| Ok(()))?;
+                let making = Making {
+                    parts: &parts,
+                    order: &order,
+                    run: None,
+                    begun: None,
+                };
+                let mut segment = self.make_segment(making, |_| Ok(()))?;
                 segment.sketch(&self.sketching)?;
                 Some(Arc::new(segment))
             }
         };
+        let survivors = Survivors::new(&order);
         self.install_made(Some(frozen.position), segment.as_ref(), |next| {
             // Only flushes remove frozen memtables, one at a time: the first is still this one.
             let now = next.frozen.remove(0);
             if let Some(segment) = &segment {
-                let live = still_live(&order, |at| {
-                    now.blocks
-                        .get(at.part as usize)
-                        .is_some_and(|v| v.is_live(at.row))
-                });
+                let sources: Vec<_> = now.blocks.iter().map(View::live).collect();
+                let live = survivors.among(&sources);
                 next.segments.push(View::with_live(segment.clone(), live));
             }
         })
     }
 
-    /// Writes rows as a new segment, `finish`es it (with an index, say) and opens it. On failure nothing stays behind.
+    /// Writes rows as a new segment, `finish`es it (with an index, say) and opens it. On failure nothing stays behind but
+    /// what an interrupted merge is to go on from.
     pub(super) fn make_segment(
         &self,
-        parts: &[&dyn Part],
-        order: &[SourceRow],
-        stop: &StopSignal,
+        making: Making<'_>,
         finish: impl FnOnce(&mut SegmentEntry) -> Result<()>,
     ) -> Result<Segment> {
+        let Making {
+            parts,
+            order,
+            run,
+            begun,
+        } = making;
         let _held = Held::new(self, order.len() as u64 * SEGMENT_BYTES_PER_ROW);
-        let id = SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed));
+        let id = match &begun {
+            Some(begun) => begun.id,
+            None => SegmentId(self.next_segment.fetch_add(1, Ordering::Relaxed)),
+        };
+        let disk = match run {
+            Some(run) => run.disk(&self.shared.disk),
+            None => self.shared.disk.clone(),
+        };
         let writer = SegmentWriter {
-            disk: &self.shared.disk,
+            disk: &disk,
             folder: &self.folder,
             layout: self.layout,
             fields: &self.snapshot().fields,
             parts,
             order,
         };
-        let made = writer.write(id).and_then(|mut entry| {
+        let written = begun.map_or_else(|| writer.write(id), Ok);
+        let made = written.and_then(|mut entry| {
             finish(&mut entry)?;
             let segment = self.open_segment(entry)?;
             // Here rather than in its first search; and before anything that it replaces is given up.
-            segment.check_searched_bytes(stop)?;
-            self.with_missing_fields(segment, stop)
+            let never = StopSignal::default();
+            match run {
+                Some(run) => {
+                    run.enter(MergeStep::Check, segment.searched_bytes());
+                    segment.check_searched_bytes_by(&|bytes| run.advance(bytes))?;
+                }
+                None => segment.check_searched_bytes(&never)?,
+            }
+            self.with_missing_fields(segment, run.map_or(&never, MergeRun::stop))
         });
-        if made.is_err() {
+        // Of a merge that is to end the failure says why.
+        let made = made.map_err(|e| run.and_then(|run| run.over().err()).unwrap_or(e));
+        if let Err(error) = &made
+            && !self.goes_on(id, error.kind())
+        {
+            self.forget_job_of(id);
             for name in id.file_names() {
                 // What cannot be removed now is removed at the next open.
                 let _ = self.shared.disk.remove_file(&self.folder.join(name));
@@ -453,19 +507,4 @@ impl Inner {
         let since: Instant = *self.last_write.lock();
         since.elapsed() >= QUIET
     }
-}
-
-/// The mask of the new rows made from `order` whose sources are still alive; `None` when all are.
-pub(super) fn still_live(
-    order: &[SourceRow],
-    is_live: impl Fn(&SourceRow) -> bool,
-) -> Option<RowMask> {
-    let mut mask = None;
-    for (row, source) in order.iter().enumerate() {
-        if !is_live(source) {
-            mask.get_or_insert_with(|| RowMask::all(order.len() as u32))
-                .remove(RowId(row as u32));
-        }
-    }
-    mask
 }

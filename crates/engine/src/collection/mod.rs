@@ -10,6 +10,7 @@
 //! - Readers take one atomic load and no lock that a writer, a flush or a merge ever holds. What they hold stays valid as long as they hold it.
 //! - Locks are taken in the order flushing or merging, indexing, manifest, working state; never the other way round.
 //! - A flush or a merge takes effect once its manifest is written: one that fails for want of room changes nothing.
+//! - What is done under the lock of the working state does not grow with the rows of a segment: see `survivors`.
 //! - The manifest is written after every file it names is synced and after the log is synced as far as the delete
 //!   masks it names reach.
 
@@ -17,10 +18,12 @@ mod advise;
 mod copy;
 mod facets;
 mod field_index;
+mod job;
 mod maintenance;
 mod manifest;
 mod merge;
 mod order;
+mod pace;
 mod policy;
 mod read;
 mod recommend;
@@ -29,6 +32,7 @@ mod request;
 mod retired;
 mod search;
 mod state;
+mod survivors;
 mod verify;
 mod write;
 
@@ -37,6 +41,8 @@ pub use maintenance::MaintenanceStatus;
 use maintenance::Pause;
 pub(crate) use manifest::Manifest;
 pub use order::OrderBy;
+pub(crate) use pace::MergePace;
+pub use pace::{MergeProgress, MergeStep};
 pub use read::{READ_POINTS_MAX, ScrollPage, ScrollRequest};
 pub use recommend::{EXAMPLES_MAX, Example, RecommendRequest, RecommendStrategy};
 pub use request::{
@@ -65,6 +71,7 @@ use vecdb_filter::MetadataSchema;
 use vecdb_storage::{Disk, Log, Position, Wal};
 use vecdb_vector::Kernels;
 
+use crate::archive::ArchiveEnv;
 use crate::batch::WriteBatch;
 use crate::clock::LogClock;
 use crate::database::Signals;
@@ -73,6 +80,8 @@ use crate::options::Options;
 use crate::part::{Layout, Part, Sketching, View};
 use crate::schema::{CollectionConfig, VectorField};
 use crate::segment::{Segment, read_live};
+use job::MergeJob;
+use pace::MergeGate;
 use retired::Retired;
 use state::State;
 
@@ -90,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) pool: Arc<rayon::ThreadPool>,
     pub(crate) kernels: Kernels,
     pub(crate) signals: Arc<Signals>,
+    pub(crate) pace: Arc<MergePace>,
+    pub(crate) archives: ArchiveEnv,
     pub(crate) clock: Arc<LogClock>,
 }
 
@@ -113,6 +124,9 @@ pub(crate) struct Inner {
     next_segment: AtomicU64,
     flushing: Mutex<()>,
     merging: Mutex<()>,
+    merge_gate: Arc<MergeGate>,
+    /// What an interrupted merge has finished, as it stands in its file.
+    job: Mutex<Option<MergeJob>>,
     /// Held while field indexes are added to segments.
     indexing: Mutex<()>,
     poisoned: OnceLock<String>,
@@ -233,8 +247,17 @@ impl Inner {
             )?;
             segments.push(View::with_live(Arc::new(segment), live));
         }
-        remove_unnamed(disk.as_ref(), folder, &manifest);
-        Self::with_manifest(shared, name, id, folder, manifest, segments)
+        let job = MergeJob::open(disk.as_ref(), folder, &manifest);
+        remove_unnamed(disk.as_ref(), folder, &manifest, job.as_ref());
+        let inner = Self::with_manifest(shared, name, id, folder, manifest, segments)?;
+        if let Some(job) = job {
+            // Its number is taken, whether the manifest knows of it or not.
+            inner
+                .next_segment
+                .fetch_max(job.made.id.0.saturating_add(1), Ordering::Relaxed);
+            *inner.job.lock() = Some(job);
+        }
+        Ok(inner)
     }
 
     fn with_manifest(
@@ -271,6 +294,8 @@ impl Inner {
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
             merging: Mutex::new(()),
+            merge_gate: Arc::default(),
+            job: Mutex::new(None),
             indexing: Mutex::new(()),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
@@ -367,12 +392,14 @@ impl Inner {
     /// Writes are refused from now on; reads go on.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
+        self.merge_gate.end();
         self.flushed_some.notify_all();
     }
 
     /// The collection is no longer in the catalog: its files go as soon as nobody reads them.
     pub(crate) fn mark_dropped(&self) {
         self.dropped.store(true, Ordering::Release);
+        self.merge_gate.end();
         self.flushed_some.notify_all();
     }
 
@@ -495,7 +522,7 @@ impl Inner {
             fields: state.fields.as_ref().clone(),
             position: state.position,
             flushed_position: self.flushed(),
-            maintenance: self.status.lock().clone(),
+            maintenance: self.maintenance(),
             searches: self.searches.counts(),
         }
     }
@@ -530,13 +557,15 @@ fn closed() -> Error {
     Error::new(ErrorKind::Unavailable, "the database is closed")
 }
 
-/// Removes what an interrupted flush or merge left behind; files of unknown kinds stay.
-fn remove_unnamed(disk: &dyn Disk, folder: &Path, manifest: &Manifest) {
-    let named: HashSet<&str> = manifest.file_names().collect();
+/// Removes what an interrupted flush or merge left behind, but for what a merge goes on from; files of unknown kinds stay.
+fn remove_unnamed(disk: &dyn Disk, folder: &Path, manifest: &Manifest, job: Option<&MergeJob>) {
+    let mut named: HashSet<&str> = manifest.file_names().collect();
+    named.extend(job.into_iter().flat_map(MergeJob::file_names));
     let ours = |name: &str| {
-        [".rows", ".index", ".fields", ".live", ".tmp"]
-            .iter()
-            .any(|suffix| name.ends_with(suffix))
+        name == MergeJob::FILE
+            || [".rows", ".index", ".fields", ".live", ".tmp"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix))
     };
     for entry in disk.list(folder).unwrap_or_default() {
         if !entry.is_dir && ours(&entry.name) && !named.contains(entry.name.as_str()) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use vecdb_storage::Disk;
 
-use super::merge::lock_until;
+use super::merge::Replacement;
 use super::{Collection, Inner, Manifest, Shared, VerifyReport, remove_unnamed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::part::{Layout, View};
@@ -60,7 +60,7 @@ impl Collection {
 
 impl Inner {
     fn mend_segments(&self, done: &mut VerifyReport, stop: &StopSignal) -> Result<()> {
-        let _one = lock_until(&self.merging, stop)?;
+        let _one = self.lock_merging(stop)?;
         // Only merges, of which this is one, take segments away.
         for view in &self.snapshot().segments {
             let mut found = VerifyReport::default();
@@ -99,7 +99,13 @@ impl Inner {
             done.quarantined.push(format!("{}: {why}", kept.display()));
             done.lost += lost;
         }
-        self.replace_segments(&[view], &order, None, stop)?;
+        let replacement = Replacement {
+            inputs: &[view],
+            order: &order,
+            seed: None,
+            begun: None,
+        };
+        self.replace_segments(replacement, &self.asked_run(stop))?;
         done.repaired.push(format!(
             "collection {:?}: segment {:016x} written anew with {} rows ({why})",
             self.name(),
@@ -171,7 +177,7 @@ impl Inner {
             manifest.generation += 1;
             manifest.write(disk.as_ref(), folder)?;
         }
-        remove_unnamed(disk.as_ref(), folder, &manifest);
+        remove_unnamed(disk.as_ref(), folder, &manifest, None);
         let inner = Self::with_manifest(shared, name, id, folder, manifest, segments)?;
         done.merge(found);
         Ok(inner)

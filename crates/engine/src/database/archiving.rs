@@ -1,18 +1,19 @@
 //! The archive of the log, from the side of the database: what goes into it and when, and what it lets go.
 
-use std::path::Path;
-
-use vecdb_storage::{Disk, Durability, Log, Position};
+use vecdb_storage::{Durability, Log, Position};
 
 use super::Database;
 use super::catalog::Catalog;
 use super::registry::Registry;
-use crate::archive::{ArchiveStatus, Change, Event, Source, set_up};
+use crate::archive::{
+    ArchiveEnv, ArchiveReport, ArchiveStatus, Change, Event, Source, set_up, verify,
+};
 use crate::clock::LogClock;
 use crate::error::{Error, Result};
 use crate::hex::to_hex;
 use crate::options::Archive;
 use crate::snapshot::SnapshotLog;
+use crate::stop::StopSignal;
 
 impl Database {
     /// How the archive of the log is doing; `None` if there is none.
@@ -24,6 +25,32 @@ impl Database {
     /// is no archive.
     pub fn archive_log(&self) -> Result<()> {
         self.registry.archive_log(true)
+    }
+
+    /// Reads every byte of an archive, the one at `location` or the database's own, compares it with its checksums and
+    /// says which points of the log it leads to. Of its own what is archived by now is checked; more is not archived for it.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no archive, `InvalidArgument` where the database has none and none is named, and those of
+    /// reaching it. What is wrong in it is in the report.
+    pub fn verify_archive(
+        &self,
+        location: Option<&str>,
+        stop: &StopSignal,
+    ) -> Result<ArchiveReport> {
+        let location = self.archive_to_read(location)?;
+        verify(&self.registry.shared.archives, &location, stop)
+    }
+
+    /// The place of an archive that is to be read: the one named, or the database's own.
+    pub(crate) fn archive_to_read(&self, named: Option<&str>) -> Result<String> {
+        match (named, self.archive()) {
+            (Some(location), _) => Ok(location.to_owned()),
+            (None, Some(own)) => Ok(own.location),
+            (None, None) => Err(Error::invalid(
+                "this database does not archive its log; name the archive to read",
+            )),
+        }
     }
 
     /// All collections; and where the database stands in its log, if that is archived.
@@ -51,12 +78,13 @@ impl Database {
 pub(super) fn with_archive(
     catalog: Catalog,
     wanted: &Archive,
-    disk: &dyn Disk,
-    root: &Path,
+    env: &ArchiveEnv,
 ) -> Result<Catalog> {
     let archive = match wanted {
         Archive::Unchanged => return Ok(catalog),
         Archive::Off => None,
+        // As it is remembered: without what does not belong there.
+        Archive::Url(url) => Some(env.open(url)?.location()),
         Archive::Folder(folder) => {
             let absolute = std::path::absolute(folder)
                 .map_err(|e| Error::invalid(format!("the archive {folder:?} is no folder: {e}")))?;
@@ -71,14 +99,14 @@ pub(super) fn with_archive(
     if archive == catalog.archive {
         return Ok(catalog);
     }
-    if let Some(folder) = &archive {
-        set_up(disk, Path::new(folder), LogClock::default().now())?;
+    if let Some(location) = &archive {
+        set_up(env.open(location)?.as_ref(), LogClock::default().now())?;
     }
     let mut next = Catalog { archive, ..catalog };
     if next.archive.is_none() {
         next.events.clear();
     }
-    next.write(disk, root)?;
+    next.write(env.disk.as_ref(), &env.root)?;
     Ok(next)
 }
 
@@ -94,7 +122,6 @@ impl Registry {
         let Some(archiver) = &self.archiver else {
             return Ok(());
         };
-        let disk = self.shared.disk.as_ref();
         let source = || {
             let mut sealed_at = None;
             if seal {
@@ -113,7 +140,7 @@ impl Registry {
                 sealed_at,
             })
         };
-        let outcome = archiver.run(disk, source, |serial| self.log.hold_from(serial));
+        let outcome = archiver.run(source, |serial| self.log.hold_from(serial));
         let catalog = self.catalog.lock();
         // What is archived now and was kept for that.
         let _ = self.log.truncate_before(catalog.log_from + 1);

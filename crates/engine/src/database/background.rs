@@ -48,7 +48,7 @@ fn flush_loop(registry: &Registry) {
     while registry.shared.signals.wait_for_flush(FLUSH_PATIENCE) {
         for collection in registry.open_collections() {
             collection.sweep();
-            if collection.has_frozen() && !collection.flushes_paused() {
+            if collection.has_frozen() && !collection.flushes_wait() {
                 // The collection keeps the error for its status and its writers; the next round tries again.
                 let _ = collection.flush_frozen();
             }
@@ -75,13 +75,11 @@ fn merge_loop(registry: &Registry) {
     while registry.shared.signals.wait_for_merge(MERGE_PATIENCE) {
         for collection in registry.open_collections() {
             while !registry.shared.signals.is_stopped()
-                && !collection.merges_paused()
-                && matches!(
-                    collection.merge_next(collection.is_quiet(), &never),
-                    Ok(true)
-                )
+                && !registry.shared.pace.is_paused()
+                && !collection.merges_wait()
+                && matches!(collection.merge_in_background(), Ok(true))
             {}
-            if !registry.shared.signals.is_stopped() && !collection.merges_paused() {
+            if !registry.shared.signals.is_stopped() && !collection.merges_wait() {
                 // The collection keeps the error for its status; the next round tries again.
                 let _ = collection.index_missing_fields(&never);
             }

@@ -24,7 +24,7 @@ pub(crate) struct Catalog {
     pub(crate) next_id: u32,
     /// Every write up to here is in segments: the log may begin after it.
     pub(crate) log_from: Position,
-    /// The folder of the log's archive.
+    /// The folder or the URL of the log's archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) archive: Option<String>,
     /// With an archive: collections that came and went and are not in it yet, in order.

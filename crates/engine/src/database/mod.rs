@@ -31,9 +31,9 @@ use vecdb_index::{Progress, Silent};
 use vecdb_storage::{Log, StorageError};
 use vecdb_vector::Kernels;
 
-use crate::archive::ArchiveStatus;
+use crate::archive::{ArchiveEnv, ArchiveStatus};
 use crate::clock::LogClock;
-use crate::collection::{Collection, CollectionInfo, Inner, Shared, VerifyReport};
+use crate::collection::{Collection, CollectionInfo, Inner, MergePace, Shared, VerifyReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Env, Options};
 use crate::schema::CollectionConfig;
@@ -157,7 +157,12 @@ impl Database {
                 catalog
             }
         };
-        let catalog = with_archive(catalog, &options.archive, disk.as_ref(), &root)?;
+        let archives = ArchiveEnv {
+            disk: disk.clone(),
+            opener: env.archives.clone(),
+            root: root.clone(),
+        };
+        let catalog = with_archive(catalog, &options.archive, &archives)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(options.thread_count())
             .thread_name(|at| format!("vecdb-{at}"))
@@ -168,12 +173,15 @@ impl Database {
                     format!("cannot start threads: {e}"),
                 )
             })?;
+        let pace = MergePace::new(options.merge_bytes_per_second);
         let shared = Shared {
             disk,
             options: Arc::new(options),
             pool: Arc::new(pool),
             kernels: Kernels::from_env()?,
             signals: Arc::new(Signals::default()),
+            pace: Arc::new(pace),
+            archives,
             clock: Arc::new(LogClock::default()),
         };
         let registry = Arc::new(Registry::recover(root, shared, catalog, progress)?);
@@ -238,6 +246,30 @@ impl Database {
             memory.building_bytes += building;
         }
         memory
+    }
+
+    /// Begins no merge in the background any more, and lets the one under way stand still where it is, until
+    /// [`Self::resume_merges`] or the next opening. Flushes go on, and so does what a call asks for by itself:
+    /// [`Collection::compact`], [`Collection::wait_until_idle`] and repairs. Meanwhile segments gather, each of which
+    /// costs every search.
+    pub fn pause_merges(&self) {
+        self.registry.shared.pace.pause();
+    }
+
+    /// Lets merges go on from where they are.
+    pub fn resume_merges(&self) {
+        self.registry.shared.pace.resume();
+        self.registry.shared.signals.merge_wanted();
+    }
+
+    /// Whether merges in the background are paused.
+    pub fn merges_paused(&self) -> bool {
+        self.registry.shared.pace.is_paused()
+    }
+
+    /// Changes [`Options::merge_bytes_per_second`], for the merge under way too.
+    pub fn set_merge_bytes_per_second(&self, bytes: u64) {
+        self.registry.shared.pace.set(bytes);
     }
 
     /// Writes everything that is in memory to segments. Every collection is tried; the first error is given.

@@ -81,12 +81,12 @@ impl Registry {
             (None, _) => error.into(),
         })?;
         progress.advance(total, total);
-        let archiver = catalog.archive.as_ref().map(|folder| {
+        let archiver = catalog.archive.as_ref().map(|location| {
             // Until the archive was looked at nobody knows what it lacks.
             let newest = log.newest_file().map(|(serial, _)| serial);
             let resume_at = newest.filter(|_| recovery.skipped > 0);
             log.hold_from(resume_at.unwrap_or(0));
-            Archiver::new(PathBuf::from(folder), resume_at)
+            Archiver::new(shared.archives.clone(), location.clone(), resume_at)
         });
         let log_end = log.last();
         for inner in replayed.collections.values().flatten() {

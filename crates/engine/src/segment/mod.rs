@@ -239,10 +239,18 @@ impl Segment {
     /// # Errors
     /// Damage; or that of `stop`, and then the next call goes on from there.
     pub(crate) fn check_searched_bytes(&self, stop: &StopSignal) -> Result<()> {
+        self.check_searched_bytes_by(&|_| stop.check())
+    }
+
+    /// [`Self::check_searched_bytes`]; `before` is told how many bytes come next.
+    ///
+    /// # Errors
+    /// Damage; or that of `before`, and then the next call goes on from there.
+    pub(crate) fn check_searched_bytes_by(&self, before: &dyn Fn(u64) -> Result<()>) -> Result<()> {
         let outcome = match self.checked.get() {
             Some(outcome) => outcome,
             None => {
-                let outcome = self.check_all_searched(stop)?;
+                let outcome = self.check_all_searched(before)?;
                 self.checked.get_or_init(|| outcome)
             }
         };
@@ -257,18 +265,28 @@ impl Segment {
         self.checked.get().is_some()
     }
 
-    fn check_all_searched(&self, stop: &StopSignal) -> Result<Checked> {
-        let searched = [Some(&self.vectors), self.norms.as_ref()]
+    /// What searches read without checking.
+    fn searched(&self) -> impl Iterator<Item = &Column> {
+        [Some(&self.vectors), self.norms.as_ref()]
             .into_iter()
             .flatten()
-            .chain(&self.index_columns);
-        for column in searched {
+            .chain(&self.index_columns)
+    }
+
+    pub(crate) fn searched_bytes(&self) -> u64 {
+        self.searched()
+            .map(|column| column.bytes.len() as u64)
+            .sum()
+    }
+
+    fn check_all_searched(&self, before: &dyn Fn(u64) -> Result<()>) -> Result<Checked> {
+        for column in self.searched() {
             let bytes = column.bytes.len();
             for start in (0..bytes).step_by(CHECK_BYTES) {
-                stop.check()?;
+                let range = start..bytes.min(start + CHECK_BYTES);
+                before(range.len() as u64)?;
                 // One at a time: others find the blocks checked, which the section remembers.
                 let _one = self.checking.lock();
-                let range = start..bytes.min(start + CHECK_BYTES);
                 if let Err(error) = column.section.verify_range(range) {
                     let error = Error::from(error);
                     return Ok(Err((error.kind(), error.to_string())));

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::plan::{Along, Planned};
-use crate::archive::ArchiveReader;
 use crate::batch::WriteBatch;
 use crate::collection::{Inner, Manifest};
 use crate::database::Database;
@@ -48,20 +47,21 @@ impl Database {
             order.push(planned.id);
         }
         let mut last = None;
-        let archive = ArchiveReader::open(self.disk().as_ref(), &along.folder)?;
-        archive.replay(along.after, along.to, stop, &mut |position, bytes| {
-            let (id, time) = WriteBatch::head(bytes)?;
-            last = last.max(i64::try_from(time).ok());
-            let Some((inner, _, _)) = open.get(&id).filter(|(_, after, _)| position > *after)
-            else {
-                return Ok(());
-            };
-            inner.replay(position, bytes)?;
-            match inner.has_frozen() {
-                true => inner.flush_frozen(),
-                false => Ok(()),
-            }
-        })?;
+        along
+            .archive
+            .replay(along.after, along.to, stop, &mut |position, bytes| {
+                let (id, time) = WriteBatch::head(bytes)?;
+                last = last.max(i64::try_from(time).ok());
+                let Some((inner, _, _)) = open.get(&id).filter(|(_, after, _)| position > *after)
+                else {
+                    return Ok(());
+                };
+                inner.replay(position, bytes)?;
+                match inner.has_frozen() {
+                    true => inner.flush_frozen(),
+                    false => Ok(()),
+                }
+            })?;
         let mut points = Vec::with_capacity(order.len());
         for id in order {
             let Some((inner, _, folder)) = open.remove(&id) else {

@@ -10,7 +10,7 @@ use vecdb_storage::{Disk, FileDisk};
 
 use super::Transfer;
 use crate::collection::Manifest;
-use crate::database::{CollectionSummary, Database};
+use crate::database::Database;
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::check_collection_name;
 
@@ -25,14 +25,27 @@ const FORMAT: u32 = 2;
 pub struct SnapshotInfo {
     /// Its name in the store.
     pub name: String,
-    /// Microseconds since 1970-01-01T00:00:00 UTC.
+    /// When it was made, with all that was acknowledged by then: microseconds since 1970-01-01T00:00:00 UTC.
     pub created_at: i64,
     /// Bytes of all its files.
     pub bytes: u64,
     /// The collections in it.
-    pub collections: Vec<CollectionSummary>,
+    pub collections: Vec<SnapshotContent>,
     /// What making it took; `None` of one that was made before.
     pub transfer: Option<Transfer>,
+}
+
+/// A collection in a snapshot of a store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotContent {
+    /// Its name when it was copied.
+    pub name: String,
+    /// Live points; 0 if the snapshot cannot be read.
+    pub points: u64,
+    /// Every write to it up to this sequence number of the log is in it; `None` where the database did not archive its log.
+    pub sequence: Option<u64>,
+    /// Why the snapshot cannot be read, if so.
+    pub broken: Option<String>,
 }
 
 /// What is in a snapshot.
@@ -144,14 +157,15 @@ impl SnapshotManifest {
         files.fold(0, |sum, file| sum.saturating_add(file.bytes))
     }
 
-    /// The collections with their points.
-    pub fn summaries(&self) -> Vec<CollectionSummary> {
-        let summary = |collection: &SnapshotCollection| CollectionSummary {
+    /// The collections with their points and where they stand in the log.
+    pub fn contents(&self) -> Vec<SnapshotContent> {
+        let content = |collection: &SnapshotCollection| SnapshotContent {
             name: collection.name.clone(),
             points: collection.points,
+            sequence: collection.log.map(|log| log.position),
             broken: None,
         };
-        self.collections.iter().map(summary).collect()
+        self.collections.iter().map(content).collect()
     }
 
     /// Which collections a restore is about: their places, and the names they get.

@@ -25,10 +25,10 @@ mod staging;
 pub use files::{EarlierFiles, FILE_HEAD_BYTES, Transfer};
 pub(crate) use files::{Placed, PlacedFile, checksum_of, place};
 pub use manifest::{
-    CollectionLog, SNAPSHOT_FILE, SnapshotCollection, SnapshotFile, SnapshotInfo, SnapshotLog,
-    SnapshotManifest,
+    CollectionLog, SNAPSHOT_FILE, SnapshotCollection, SnapshotContent, SnapshotFile, SnapshotInfo,
+    SnapshotLog, SnapshotManifest,
 };
 pub use plan::RestorePlan;
 pub use request::{RestorePoint, RestoreRequest, Restored};
 pub use staging::Staging;
-pub(crate) use staging::remove_staging;
+pub(crate) use staging::{remove_staging, stage};

@@ -1,8 +1,7 @@
 //! Which collections a restore makes, and from what.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-
+use std::sync::Arc;
 use vecdb_storage::Position;
 
 use super::{RestorePoint, RestoreRequest, SnapshotManifest};
@@ -44,7 +43,7 @@ pub(super) enum Base {
 /// The stretch of the archived log that is followed.
 #[derive(Clone, Debug)]
 pub(super) struct Along {
-    pub(super) folder: PathBuf,
+    pub(super) archive: Arc<ArchiveReader>,
     pub(super) after: Position,
     pub(super) to: Position,
 }
@@ -94,8 +93,12 @@ impl Database {
                 log: None,
             },
             Some(until) => {
-                let folder = self.archive_to_read(request)?;
-                let (all, along) = self.follow_catalog(snapshot, &folder, until, stop)?;
+                let location = self.archive_to_read(request.archive.as_deref())?;
+                if request.archive.is_none() {
+                    // So that the newest writes can be asked for too. If it fails, what is there may do.
+                    let _ = self.archive_log();
+                }
+                let (all, along) = self.follow_catalog(snapshot, &location, until, stop)?;
                 let collections = choose(all, collection, restore_as, &along)?;
                 RestorePlan {
                     collections,
@@ -107,25 +110,11 @@ impl Database {
         Ok(plan)
     }
 
-    fn archive_to_read(&self, request: &RestoreRequest) -> Result<PathBuf> {
-        if let Some(folder) = &request.archive {
-            return Ok(folder.clone());
-        }
-        let own = self.archive().ok_or_else(|| {
-            Error::invalid(
-                "this database does not archive its log; name the folder of the archive to restore from",
-            )
-        })?;
-        // So that the newest writes can be asked for too. If it fails, what is there may do.
-        let _ = self.archive_log();
-        Ok(PathBuf::from(own.folder))
-    }
-
     /// The collections that there were at a point, and the way to there.
     fn follow_catalog(
         &self,
         snapshot: &SnapshotManifest,
-        folder: &Path,
+        location: &str,
         until: RestorePoint,
         stop: &StopSignal,
     ) -> Result<(BTreeMap<u32, Planned>, Along)> {
@@ -134,7 +123,7 @@ impl Database {
                 "the snapshot does not say where it stands in the log: its database did not archive the log when it was made; it can only be restored as it is",
             ));
         };
-        let archive = ArchiveReader::open(self.disk().as_ref(), folder)?;
+        let archive = ArchiveReader::open(self.shared().archives.clone(), location)?;
         if !archive.has(&log.file) {
             return Err(Error::new(
                 ErrorKind::NotFound,
@@ -209,7 +198,7 @@ impl Database {
             all.insert(event.id, planned);
         }
         let along = Along {
-            folder: folder.to_owned(),
+            archive: Arc::new(archive),
             after,
             to,
         };

@@ -1,7 +1,6 @@
 //! What a restore is asked for and what it gives.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use vecdb_filter::parse_date_time;
@@ -19,8 +18,8 @@ pub struct RestoreRequest {
     pub restore_as: Option<String>,
     /// How far to go on from the snapshot along the archived log; `None` leaves it as it is.
     pub until: Option<RestorePoint>,
-    /// The folder of the archive; `None` is the database's own.
-    pub archive: Option<PathBuf>,
+    /// The folder or the URL of the archive; `None` is the database's own.
+    pub archive: Option<String>,
 }
 
 /// A point of the archived log.

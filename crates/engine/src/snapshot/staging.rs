@@ -20,24 +20,28 @@ pub struct Staging {
 impl Database {
     /// A folder in the file system of the database for files on their way in or out.
     pub fn stage(&self) -> Result<Staging> {
-        let disk = self.disk().clone();
-        let parent = staging_folder(self.path());
-        disk.create_dir(&parent)
-            .map_err(|e| Error::io("create folder", &parent, e))?;
-        let mut number = 1u64;
-        loop {
-            let claim = parent.join(format!("{number}.claim"));
-            match disk.create(&claim) {
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(e) => return Err(Error::io("create", &claim, e)),
-                Ok(_) => {
-                    let folder = parent.join(number.to_string());
-                    return Ok(Staging {
-                        disk,
-                        folder,
-                        claim,
-                    });
-                }
+        stage(self.disk(), self.path())
+    }
+}
+
+/// [`Database::stage`] of the database in `root`.
+pub(crate) fn stage(disk: &Arc<dyn Disk>, root: &Path) -> Result<Staging> {
+    let parent = staging_folder(root);
+    disk.create_dir(&parent)
+        .map_err(|e| Error::io("create folder", &parent, e))?;
+    let mut number = 1u64;
+    loop {
+        let claim = parent.join(format!("{number}.claim"));
+        match disk.create(&claim) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(e) => return Err(Error::io("create", &claim, e)),
+            Ok(_) => {
+                let folder = parent.join(number.to_string());
+                return Ok(Staging {
+                    disk: disk.clone(),
+                    folder,
+                    claim,
+                });
             }
         }
     }

@@ -31,6 +31,7 @@ impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let env = Env {
             disk: Arc::new(MemoryDisk::default()),
+            ..Env::default()
         };
         let db = Database::open_with(&env, Path::new("/db"), options()).unwrap();
         let config = CollectionConfig::new(DIMENSION as u32, Metric::L2);

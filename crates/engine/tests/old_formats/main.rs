@@ -6,6 +6,7 @@
 //! due; `VECDB_REGENERATE=1 cargo test -p vecdb-engine --test old_formats` makes it.
 
 mod archive;
+mod backup;
 mod check;
 mod expected;
 mod make;
@@ -22,23 +23,30 @@ const EXPECTED: &str = "expected.json";
 
 /// All that are there, the newest last.
 static FIXTURES: LazyLock<Vec<(u32, PathBuf)>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let newest = folder.join(format!("format-{}", make::FORMAT));
+    let newest = folder().join(format!("format-{}", make::FORMAT));
     if std::env::var_os("VECDB_REGENERATE").is_some() && !newest.exists() {
         make::fixture(&newest);
     }
-    let entries = std::fs::read_dir(&folder).unwrap();
-    let mut found: Vec<_> = entries
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let name = path.file_name().unwrap().to_str().unwrap();
-            let number = name.strip_prefix("format-").and_then(|n| n.parse().ok());
-            (number.unwrap_or_else(|| panic!("{name}")), path)
-        })
-        .collect();
+    fixtures("format-")
+});
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The folders of this prefix with their numbers, the newest last.
+fn fixtures(prefix: &str) -> Vec<(u32, PathBuf)> {
+    let entries = std::fs::read_dir(folder()).unwrap();
+    let numbered = entries.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let number = name.strip_prefix(prefix)?.to_owned();
+        Some((number.parse().unwrap_or_else(|_| panic!("{name}")), path))
+    });
+    let mut found: Vec<_> = numbered.collect();
     found.sort();
     found
-});
+}
 
 #[test]
 fn every_folder_is_opened_asked_and_written_to() {

@@ -1,10 +1,11 @@
 //! What checks, recovery, the archive and snapshots report, and what a restore is asked for.
 
 use vecdb_engine::{
-    ArchiveStatus, CollectionSummary, Error, Recovery, RestorePoint, RestoreRequest, Restored,
-    SnapshotInfo, Transfer, VerifyReport,
+    ArchiveRange, ArchiveReport, ArchiveStatus, Error, Recovery, RestorePoint, RestoreRequest,
+    Restored, SnapshotContent, SnapshotInfo, Transfer, VerifyReport,
 };
 
+use super::optional_text;
 use crate::v1;
 
 impl From<v1::VerifyResponse> for VerifyReport {
@@ -68,7 +69,7 @@ impl From<Recovery> for v1::Recovery {
 impl From<v1::ArchiveStatus> for ArchiveStatus {
     fn from(message: v1::ArchiveStatus) -> Self {
         ArchiveStatus {
-            folder: message.folder,
+            location: message.location,
             position: message.position,
             time: message.time,
             waiting_bytes: message.waiting_bytes,
@@ -81,7 +82,7 @@ impl From<v1::ArchiveStatus> for ArchiveStatus {
 impl From<ArchiveStatus> for v1::ArchiveStatus {
     fn from(status: ArchiveStatus) -> Self {
         v1::ArchiveStatus {
-            folder: status.folder,
+            location: status.location,
             position: status.position,
             time: status.time,
             waiting_bytes: status.waiting_bytes,
@@ -91,7 +92,47 @@ impl From<ArchiveStatus> for v1::ArchiveStatus {
     }
 }
 
-/// The message that asks for a restore of the snapshot `name`. The folder of an archive has no place in it.
+impl From<v1::VerifyArchiveResponse> for ArchiveReport {
+    fn from(message: v1::VerifyArchiveResponse) -> Self {
+        let range = |range: v1::ArchiveRange| ArchiveRange {
+            first: range.first,
+            last: range.last,
+            from: range.from,
+            through: range.through,
+        };
+        ArchiveReport {
+            location: message.location,
+            pieces: message.pieces,
+            bytes: message.bytes,
+            entries: message.entries,
+            ranges: message.ranges.into_iter().map(range).collect(),
+            unlisted: message.unlisted,
+            problems: message.problems,
+        }
+    }
+}
+
+impl From<ArchiveReport> for v1::VerifyArchiveResponse {
+    fn from(report: ArchiveReport) -> Self {
+        let range = |range: ArchiveRange| v1::ArchiveRange {
+            first: range.first,
+            last: range.last,
+            from: range.from,
+            through: range.through,
+        };
+        v1::VerifyArchiveResponse {
+            location: report.location,
+            pieces: report.pieces,
+            bytes: report.bytes,
+            entries: report.entries,
+            ranges: report.ranges.into_iter().map(range).collect(),
+            unlisted: report.unlisted,
+            problems: report.problems,
+        }
+    }
+}
+
+/// The message that asks for a restore of the snapshot `name`. The place of an archive has no place in it.
 pub fn restore_request(name: &str, request: &RestoreRequest) -> v1::RestoreSnapshotRequest {
     let (mut to_sequence, mut to_time) = (None, None);
     match request.until {
@@ -143,6 +184,28 @@ impl From<Restored> for v1::RestoreSnapshotResponse {
     }
 }
 
+impl From<v1::SnapshotContent> for SnapshotContent {
+    fn from(message: v1::SnapshotContent) -> Self {
+        SnapshotContent {
+            name: message.name,
+            points: message.points,
+            sequence: message.sequence,
+            broken: optional_text(message.broken),
+        }
+    }
+}
+
+impl From<SnapshotContent> for v1::SnapshotContent {
+    fn from(content: SnapshotContent) -> Self {
+        v1::SnapshotContent {
+            name: content.name,
+            points: content.points,
+            sequence: content.sequence,
+            broken: content.broken.unwrap_or_default(),
+        }
+    }
+}
+
 impl From<v1::SnapshotInfo> for SnapshotInfo {
     fn from(message: v1::SnapshotInfo) -> Self {
         let collections = message.collections.into_iter();
@@ -150,7 +213,7 @@ impl From<v1::SnapshotInfo> for SnapshotInfo {
             name: message.name,
             created_at: message.created_at,
             bytes: message.bytes,
-            collections: collections.map(CollectionSummary::from).collect(),
+            collections: collections.map(SnapshotContent::from).collect(),
             transfer: message.transfer.map(|transfer| Transfer {
                 uploaded_bytes: transfer.uploaded_bytes,
                 reused_bytes: transfer.reused_bytes,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use vecdb_engine::{
     CollectionConfig, CollectionInfo, CollectionSummary, ElementType, Error, IndexSpec,
-    MaintenanceStatus, MetadataSchema, Metric, Result, SearchCounts, SegmentInfo,
+    MaintenanceStatus, MergeProgress, MergeStep, MetadataSchema, Metric, Result, SearchCounts,
+    SegmentInfo,
 };
 
 use super::{collection_name, durability, invalid, optional_text, required};
@@ -216,6 +217,8 @@ impl From<v1::MaintenanceStatus> for MaintenanceStatus {
                 .then_some((message.building_rows, message.building_of)),
             building_fields: (message.building_fields_of > 0)
                 .then_some((message.building_fields_rows, message.building_fields_of)),
+            merge: message.merge.map(Into::into),
+            merges_paused: message.merges_paused,
             last_error: optional_text(message.last_error),
             write_stalls: message.write_stalls,
             write_stall_micros: message.write_stall_micros,
@@ -234,9 +237,51 @@ impl From<MaintenanceStatus> for v1::MaintenanceStatus {
             building_of,
             building_fields_rows,
             building_fields_of,
+            merge: status.merge.map(Into::into),
+            merges_paused: status.merges_paused,
             last_error: status.last_error.unwrap_or_default(),
             write_stalls: status.write_stalls,
             write_stall_micros: status.write_stall_micros,
+        }
+    }
+}
+
+impl From<v1::MergeProgress> for MergeProgress {
+    fn from(message: v1::MergeProgress) -> Self {
+        use v1::merge_progress::Step;
+        MergeProgress {
+            segments: message.segments,
+            rows: message.rows,
+            step: match message.step() {
+                // A step that a newer server has before the check: something is written.
+                Step::Unspecified | Step::Rows => MergeStep::Rows,
+                Step::Index => MergeStep::Index,
+                Step::Check => MergeStep::Check,
+            },
+            rows_done: message.rows_done,
+            bytes: message.bytes,
+            started_at: message.started_at,
+            eta_seconds: message.eta_seconds,
+        }
+    }
+}
+
+impl From<MergeProgress> for v1::MergeProgress {
+    fn from(merge: MergeProgress) -> Self {
+        use v1::merge_progress::Step;
+        let step = match merge.step {
+            MergeStep::Rows => Step::Rows,
+            MergeStep::Index => Step::Index,
+            MergeStep::Check => Step::Check,
+        };
+        v1::MergeProgress {
+            segments: merge.segments,
+            rows: merge.rows,
+            step: step.into(),
+            rows_done: merge.rows_done,
+            bytes: merge.bytes,
+            started_at: merge.started_at,
+            eta_seconds: merge.eta_seconds,
         }
     }
 }

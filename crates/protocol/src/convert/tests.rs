@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use vecdb_engine::{
-    Advice, AdviceParams, Choice, CollectionConfig, CollectionInfo, CollectionSummary, Database,
-    Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets, Filter,
-    HitGroup, HnswParams, IndexSpec, Metric, Options, OrderBy, Point, PointId, RecommendRequest,
-    RecommendStrategy, Record, Recovery, RestorePoint, RestoreRequest, Restored, ScrollPage,
-    ScrollRequest, SearchParams, SearchRequest, SearchResponse, SnapshotInfo, StopSignal, Transfer,
-    Value, VerifyReport, WriteResult,
+    Advice, AdviceParams, ArchiveRange, ArchiveReport, Choice, CollectionConfig, CollectionInfo,
+    Database, Durability, ElementType, Error, ErrorKind, Example, Facet, FacetRequest, Facets,
+    Filter, HitGroup, HnswParams, IndexSpec, MergeProgress, MergeStep, Metric, Options, OrderBy,
+    Point, PointId, RecommendRequest, RecommendStrategy, Record, Recovery, RestorePoint,
+    RestoreRequest, Restored, ScrollPage, ScrollRequest, SearchParams, SearchRequest,
+    SearchResponse, SnapshotContent, SnapshotInfo, StopSignal, Transfer, Value, VerifyReport,
+    WriteResult,
 };
 
 use super::*;
@@ -105,12 +106,24 @@ fn settings_and_state_of_a_collection_round_trip() {
     let mut info = collection.info();
     info.maintenance.building = Some((0, 9));
     info.maintenance.building_fields = Some((5, 7));
+    info.maintenance.merges_paused = true;
     info.maintenance.last_error = Some("disk".to_owned());
     info.maintenance.write_stalls = 3;
     info.maintenance.write_stall_micros = 4;
-    let message = v1::CollectionInfo::try_from(info.clone()).unwrap();
-    let back = CollectionInfo::try_from(message).unwrap();
-    assert_eq!(format!("{back:?}"), format!("{info:?}"));
+    for step in MergeStep::ALL {
+        info.maintenance.merge = Some(MergeProgress {
+            segments: 2,
+            rows: 100,
+            step,
+            rows_done: 40,
+            bytes: 12_345,
+            started_at: 1_764_503_938_000_000,
+            eta_seconds: (step != MergeStep::Rows).then_some(2.5),
+        });
+        let message = v1::CollectionInfo::try_from(info.clone()).unwrap();
+        let back = CollectionInfo::try_from(message).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{info:?}"));
+    }
 }
 
 #[test]
@@ -383,11 +396,14 @@ fn reports_round_trip() {
         name: "s".to_owned(),
         created_at: -5,
         bytes: 9,
-        collections: vec![CollectionSummary {
-            name: "c".to_owned(),
-            points: 2,
-            broken: Some("torn".to_owned()),
-        }],
+        collections: [(Some(7), None), (None, Some("torn".to_owned()))]
+            .map(|(sequence, broken)| SnapshotContent {
+                name: "c".to_owned(),
+                points: 2,
+                sequence,
+                broken,
+            })
+            .into(),
         transfer: Some(Transfer {
             uploaded_bytes: 7,
             reused_bytes: 2,
@@ -395,6 +411,23 @@ fn reports_round_trip() {
     };
     let back = SnapshotInfo::from(v1::SnapshotInfo::from(snapshot.clone()));
     assert_eq!(back, snapshot);
+    let range = |from| ArchiveRange {
+        first: 1,
+        last: 2,
+        from,
+        through: 3,
+    };
+    let report = ArchiveReport {
+        location: "s3://bucket/log".to_owned(),
+        pieces: 4,
+        bytes: 5,
+        entries: 6,
+        ranges: vec![range(None), range(Some(7))],
+        unlisted: 8,
+        problems: vec!["torn".to_owned()],
+    };
+    let back = ArchiveReport::from(v1::VerifyArchiveResponse::from(report.clone()));
+    assert_eq!(back, report);
 }
 
 #[test]

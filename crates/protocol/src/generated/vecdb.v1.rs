@@ -273,7 +273,7 @@ pub struct SearchCounts {
     #[prost(uint64, tag = "10")]
     pub result_misses: u64,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MaintenanceStatus {
     #[prost(uint64, tag = "1")]
     pub flushes: u64,
@@ -297,6 +297,84 @@ pub struct MaintenanceStatus {
     pub building_fields_rows: u64,
     #[prost(uint64, tag = "9")]
     pub building_fields_of: u64,
+    /// The merge under way; unset when there is none.
+    #[prost(message, optional, tag = "10")]
+    pub merge: ::core::option::Option<MergeProgress>,
+    /// Merges in the background are paused.
+    #[prost(bool, tag = "11")]
+    pub merges_paused: bool,
+}
+/// A merge under way.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct MergeProgress {
+    /// Segments that become one.
+    #[prost(uint64, tag = "1")]
+    pub segments: u64,
+    /// Live rows of them.
+    #[prost(uint64, tag = "2")]
+    pub rows: u64,
+    #[prost(enumeration = "merge_progress::Step", tag = "3")]
+    pub step: i32,
+    /// Rows that are through this step, about.
+    #[prost(uint64, tag = "4")]
+    pub rows_done: u64,
+    /// Bytes written so far, and read back.
+    #[prost(uint64, tag = "5")]
+    pub bytes: u64,
+    /// When it began: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(int64, tag = "6")]
+    pub started_at: i64,
+    /// About how many seconds it still takes; unset while that cannot be told and while it stands still.
+    #[prost(double, optional, tag = "7")]
+    pub eta_seconds: ::core::option::Option<f64>,
+}
+/// Nested message and enum types in `MergeProgress`.
+pub mod merge_progress {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Step {
+        Unspecified = 0,
+        /// It writes the rows of the new segment.
+        Rows = 1,
+        /// It builds the index over them.
+        Index = 2,
+        /// It reads back what it wrote; then the new segment takes the place of the old ones.
+        Check = 3,
+    }
+    impl Step {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "UNSPECIFIED",
+                Self::Rows => "ROWS",
+                Self::Index => "INDEX",
+                Self::Check => "CHECK",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "UNSPECIFIED" => Some(Self::Unspecified),
+                "ROWS" => Some(Self::Rows),
+                "INDEX" => Some(Self::Index),
+                "CHECK" => Some(Self::Check),
+                _ => None,
+            }
+        }
+    }
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListCollectionsRequest {}
@@ -873,6 +951,14 @@ pub struct CompactCollectionResponse {
     #[prost(message, optional, tag = "1")]
     pub collection: ::core::option::Option<CollectionInfo>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseMergesRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PauseMergesResponse {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeMergesRequest {}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResumeMergesResponse {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct VerifyRequest {
     /// Empty: all.
@@ -917,6 +1003,46 @@ pub struct VerifyResponse {
     /// Points that a repair could not read.
     #[prost(uint64, tag = "12")]
     pub lost: u64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VerifyArchiveRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VerifyArchiveResponse {
+    /// A folder, or the URL of an object store.
+    #[prost(string, tag = "1")]
+    pub location: ::prost::alloc::string::String,
+    /// Log files in it.
+    #[prost(uint64, tag = "2")]
+    pub pieces: u64,
+    /// Their bytes, every one under a checksum that was compared.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    #[prost(uint64, tag = "4")]
+    pub entries: u64,
+    /// The stretches without a gap, oldest first. A snapshot that stands inside one leads to every later point of it.
+    #[prost(message, repeated, tag = "5")]
+    pub ranges: ::prost::alloc::vec::Vec<ArchiveRange>,
+    /// Log files that no piece names: what interrupted attempts left.
+    #[prost(uint64, tag = "6")]
+    pub unlisted: u64,
+    /// What is wrong, one line each; empty when all is well.
+    #[prost(string, repeated, tag = "7")]
+    pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A stretch of the archived log without a gap.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveRange {
+    /// The sequence numbers of its first and last entry.
+    #[prost(uint64, tag = "1")]
+    pub first: u64,
+    #[prost(uint64, tag = "2")]
+    pub last: u64,
+    /// When its first write was made; unset if there is none: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(uint64, optional, tag = "3")]
+    pub from: ::core::option::Option<u64>,
+    /// Everything acknowledged by then, since its beginning, is in it: microseconds since 1970-01-01T00:00:00 UTC.
+    #[prost(uint64, tag = "4")]
+    pub through: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AdviseRequest {
@@ -1000,16 +1126,30 @@ pub struct CreateSnapshotRequest {
 pub struct SnapshotInfo {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Microseconds since 1970-01-01T00:00:00 UTC.
+    /// When it was made, with all that was acknowledged by then: microseconds since 1970-01-01T00:00:00 UTC.
     #[prost(int64, tag = "2")]
     pub created_at: i64,
     #[prost(uint64, tag = "3")]
     pub bytes: u64,
     #[prost(message, repeated, tag = "4")]
-    pub collections: ::prost::alloc::vec::Vec<CollectionSummary>,
+    pub collections: ::prost::alloc::vec::Vec<SnapshotContent>,
     /// What making it took; unset of one that was made before.
     #[prost(message, optional, tag = "5")]
     pub transfer: ::core::option::Option<SnapshotTransfer>,
+}
+/// A collection in a snapshot.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SnapshotContent {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(uint64, tag = "2")]
+    pub points: u64,
+    /// Why the snapshot cannot be read; empty when it can.
+    #[prost(string, tag = "3")]
+    pub broken: ::prost::alloc::string::String,
+    /// Every write to it up to this sequence number of the log is in it; unset where the database did not archive its log.
+    #[prost(uint64, optional, tag = "4")]
+    pub sequence: ::core::option::Option<u64>,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotTransfer {
@@ -1095,12 +1235,16 @@ pub struct GetStatusResponse {
     /// Unset: the log is not archived.
     #[prost(message, optional, tag = "8")]
     pub archive: ::core::option::Option<ArchiveStatus>,
+    /// Merges in the background are paused.
+    #[prost(bool, tag = "9")]
+    pub merges_paused: bool,
 }
 /// How the archive of the log is doing.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ArchiveStatus {
+    /// A folder, or the URL of an object store.
     #[prost(string, tag = "1")]
-    pub folder: ::prost::alloc::string::String,
+    pub location: ::prost::alloc::string::String,
     /// Every entry of the log up to this position is in it.
     #[prost(uint64, tag = "2")]
     pub position: u64,
@@ -1653,6 +1797,57 @@ pub mod vec_db_client {
                 .insert(GrpcMethod::new("vecdb.v1.VecDB", "CompactCollection"));
             self.inner.unary(req, path, codec).await
         }
+        /// Begins no merge in the background any more, and lets the one under way stand still where it is, until they are
+        /// resumed or the server is started again. What a call asks for, such as CompactCollection, is done all the same.
+        pub async fn pause_merges(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PauseMergesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseMergesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vecdb.v1.VecDB/PauseMerges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vecdb.v1.VecDB", "PauseMerges"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lets merges go on from where they are.
+        pub async fn resume_merges(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ResumeMergesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeMergesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vecdb.v1.VecDB/ResumeMerges",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vecdb.v1.VecDB", "ResumeMerges"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Checks every file of the database.
         pub async fn verify(
             &mut self,
@@ -1670,6 +1865,31 @@ pub mod vec_db_client {
             let path = http::uri::PathAndQuery::from_static("/vecdb.v1.VecDB/Verify");
             let mut req = request.into_request();
             req.extensions_mut().insert(GrpcMethod::new("vecdb.v1.VecDB", "Verify"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Checks every byte of the server's archive of the log, and says which points it leads to.
+        pub async fn verify_archive(
+            &mut self,
+            request: impl tonic::IntoRequest<super::VerifyArchiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyArchiveResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/vecdb.v1.VecDB/VerifyArchive",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("vecdb.v1.VecDB", "VerifyArchive"));
             self.inner.unary(req, path, codec).await
         }
         /// Measures every kind of index on a sample of a collection's points and says which to take.
@@ -1966,11 +2186,36 @@ pub mod vec_db_server {
             tonic::Response<super::CompactCollectionResponse>,
             tonic::Status,
         >;
+        /// Begins no merge in the background any more, and lets the one under way stand still where it is, until they are
+        /// resumed or the server is started again. What a call asks for, such as CompactCollection, is done all the same.
+        async fn pause_merges(
+            &self,
+            request: tonic::Request<super::PauseMergesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PauseMergesResponse>,
+            tonic::Status,
+        >;
+        /// Lets merges go on from where they are.
+        async fn resume_merges(
+            &self,
+            request: tonic::Request<super::ResumeMergesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ResumeMergesResponse>,
+            tonic::Status,
+        >;
         /// Checks every file of the database.
         async fn verify(
             &self,
             request: tonic::Request<super::VerifyRequest>,
         ) -> std::result::Result<tonic::Response<super::VerifyResponse>, tonic::Status>;
+        /// Checks every byte of the server's archive of the log, and says which points it leads to.
+        async fn verify_archive(
+            &self,
+            request: tonic::Request<super::VerifyArchiveRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::VerifyArchiveResponse>,
+            tonic::Status,
+        >;
         /// Measures every kind of index on a sample of a collection's points and says which to take.
         async fn advise(
             &self,
@@ -2972,6 +3217,94 @@ pub mod vec_db_server {
                     };
                     Box::pin(fut)
                 }
+                "/vecdb.v1.VecDB/PauseMerges" => {
+                    #[allow(non_camel_case_types)]
+                    struct PauseMergesSvc<T: VecDb>(pub Arc<T>);
+                    impl<T: VecDb> tonic::server::UnaryService<super::PauseMergesRequest>
+                    for PauseMergesSvc<T> {
+                        type Response = super::PauseMergesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PauseMergesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::pause_merges(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PauseMergesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/ResumeMerges" => {
+                    #[allow(non_camel_case_types)]
+                    struct ResumeMergesSvc<T: VecDb>(pub Arc<T>);
+                    impl<
+                        T: VecDb,
+                    > tonic::server::UnaryService<super::ResumeMergesRequest>
+                    for ResumeMergesSvc<T> {
+                        type Response = super::ResumeMergesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ResumeMergesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::resume_merges(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ResumeMergesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/vecdb.v1.VecDB/Verify" => {
                     #[allow(non_camel_case_types)]
                     struct VerifySvc<T: VecDb>(pub Arc<T>);
@@ -3000,6 +3333,51 @@ pub mod vec_db_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = VerifySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/vecdb.v1.VecDB/VerifyArchive" => {
+                    #[allow(non_camel_case_types)]
+                    struct VerifyArchiveSvc<T: VecDb>(pub Arc<T>);
+                    impl<
+                        T: VecDb,
+                    > tonic::server::UnaryService<super::VerifyArchiveRequest>
+                    for VerifyArchiveSvc<T> {
+                        type Response = super::VerifyArchiveResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VerifyArchiveRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as VecDb>::verify_archive(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = VerifyArchiveSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

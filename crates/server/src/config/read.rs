@@ -111,6 +111,13 @@ fn storage(mut fields: Fields<'_>) -> Result<Storage> {
         &mut storage.wal_bytes_max,
         wal,
     )?;
+    if let Some(found) = fields.take("merge_bytes_per_second") {
+        let bytes = bytes_of(&found, 0..=1 << 50)?;
+        if (1..64 << 10).contains(&bytes) {
+            return Err(found.wrong("at least 64KiB, or 0 for no limit"));
+        }
+        storage.merge_bytes_per_second = bytes;
+    }
     if let Some(found) = fields.take("on_corruption") {
         let choice = found.value.as_str().and_then(|text| text.parse().ok());
         storage.on_corruption = choice.ok_or_else(|| found.wrong("stop or skip"))?;

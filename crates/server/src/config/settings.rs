@@ -44,9 +44,12 @@ pub struct Storage {
     /// Beyond this many bytes of log, collections are flushed so that a restart stays quick. Default: 512 MiB.
     #[serde(serialize_with = "as_bytes")]
     pub wal_bytes_max: u64,
+    /// Merges, all together, write and read back at no more bytes a second than this; 0 for no limit. Default: 0.
+    #[serde(serialize_with = "as_bytes")]
+    pub merge_bytes_per_second: u64,
     /// What opening does about damage in the middle of the log. Default: stop.
     pub on_corruption: OnCorruption,
-    /// Folder that log files are copied to before they are removed; `off` to do so no more. Default: as it was the last
+    /// Folder or URL that log files are copied to before they are removed; `off` to do so no more. Default: as it was the last
     /// time; a new database has none.
     pub archive: Option<String>,
     /// With an archive: what was written is in it at most so many seconds later. Default: 60 s.
@@ -60,6 +63,7 @@ impl Default for Storage {
             background_threads: 0,
             memtable_bytes_max: 64 << 20,
             wal_bytes_max: 512 << 20,
+            merge_bytes_per_second: 0,
             on_corruption: OnCorruption::Stop,
             archive: None,
             archive_interval_seconds: 60,

@@ -52,8 +52,14 @@ pub enum Operation {
     FlushCollection,
     /// Merges segments.
     CompactCollection,
+    /// Lets merges stand still.
+    PauseMerges,
+    /// Lets merges go on.
+    ResumeMerges,
     /// Checks files.
     Verify,
+    /// Checks the archive of the log.
+    VerifyArchive,
     /// Measures which index would suit a collection.
     Advise,
     /// Makes a snapshot.
@@ -83,7 +89,7 @@ pub(crate) enum Lane {
 
 impl Operation {
     /// All operations.
-    pub const ALL: [Operation; 26] = [
+    pub const ALL: [Operation; 29] = [
         Operation::CreateCollection,
         Operation::GetCollection,
         Operation::ListCollections,
@@ -103,7 +109,10 @@ impl Operation {
         Operation::DropFieldIndex,
         Operation::FlushCollection,
         Operation::CompactCollection,
+        Operation::PauseMerges,
+        Operation::ResumeMerges,
         Operation::Verify,
+        Operation::VerifyArchive,
         Operation::Advise,
         Operation::CreateSnapshot,
         Operation::ListSnapshots,
@@ -134,7 +143,10 @@ impl Operation {
             Operation::DropFieldIndex => "drop_field_index",
             Operation::FlushCollection => "flush_collection",
             Operation::CompactCollection => "compact_collection",
+            Operation::PauseMerges => "pause_merges",
+            Operation::ResumeMerges => "resume_merges",
             Operation::Verify => "verify",
+            Operation::VerifyArchive => "verify_archive",
             Operation::Advise => "advise",
             Operation::CreateSnapshot => "create_snapshot",
             Operation::ListSnapshots => "list_snapshots",
@@ -166,7 +178,10 @@ impl Operation {
             | Operation::DropFieldIndex
             | Operation::FlushCollection
             | Operation::CompactCollection
+            | Operation::PauseMerges
+            | Operation::ResumeMerges
             | Operation::Verify
+            | Operation::VerifyArchive
             | Operation::CreateSnapshot
             | Operation::ListSnapshots
             | Operation::RestoreSnapshot
@@ -177,6 +192,8 @@ impl Operation {
     pub(crate) fn lane(self) -> Lane {
         match (self, self.access()) {
             (Operation::CreateCollection | Operation::DropCollection, _) => Lane::Write,
+            // Must not wait behind what takes long.
+            (Operation::PauseMerges | Operation::ResumeMerges, _) => Lane::Write,
             (Operation::CompactCollection, _) => Lane::Compact,
             (Operation::Advise, _) => Lane::Admin,
             (_, Access::Read) => Lane::Read,

@@ -495,6 +495,40 @@ impl VecDb for Service {
         .await
     }
 
+    async fn pause_merges(
+        &self,
+        request: Request<v1::PauseMergesRequest>,
+    ) -> Answer<v1::PauseMergesResponse> {
+        let operation = Operation::PauseMerges;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, _| {
+                backend.pause_merges()?;
+                Ok(v1::PauseMergesResponse {})
+            },
+        )
+        .await
+    }
+
+    async fn resume_merges(
+        &self,
+        request: Request<v1::ResumeMergesRequest>,
+    ) -> Answer<v1::ResumeMergesResponse> {
+        let operation = Operation::ResumeMerges;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, _| {
+                backend.resume_merges()?;
+                Ok(v1::ResumeMergesResponse {})
+            },
+        )
+        .await
+    }
+
     async fn verify(&self, request: Request<v1::VerifyRequest>) -> Answer<v1::VerifyResponse> {
         let operation = Operation::Verify;
         self.run(
@@ -509,6 +543,20 @@ impl VecDb for Service {
                 };
                 Ok(report.into())
             },
+        )
+        .await
+    }
+
+    async fn verify_archive(
+        &self,
+        request: Request<v1::VerifyArchiveRequest>,
+    ) -> Answer<v1::VerifyArchiveResponse> {
+        let operation = Operation::VerifyArchive;
+        self.run(
+            operation,
+            request,
+            |_| String::new(),
+            |backend, _, stop| Ok(backend.verify_archive(None, stop)?.into()),
         )
         .await
     }

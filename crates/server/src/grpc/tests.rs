@@ -334,6 +334,23 @@ async fn collections_are_made_looked_at_and_removed() {
             .into_inner();
         assert_eq!(compacted.collection.unwrap().segments.len(), 1);
     }
+    let paused = async |mut client: VecDbClient<Router>| {
+        let status = client.get_status(v1::GetStatusRequest {}).await.unwrap();
+        let request = v1::GetCollectionRequest { name: name() };
+        let info = client.get_collection(request).await.unwrap().into_inner();
+        let maintenance = info.collection.unwrap().maintenance.unwrap();
+        (status.into_inner().merges_paused, maintenance.merges_paused)
+    };
+    client
+        .pause_merges(v1::PauseMergesRequest {})
+        .await
+        .unwrap();
+    assert_eq!(paused(client.clone()).await, (true, true));
+    client
+        .resume_merges(v1::ResumeMergesRequest {})
+        .await
+        .unwrap();
+    assert_eq!(paused(client.clone()).await, (false, false));
     let verify = v1::VerifyRequest {
         collection: name(),
         repair: true,

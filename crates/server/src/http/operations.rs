@@ -10,8 +10,8 @@ use super::json::{
     ListCollectionsResponse, ListSnapshotsResponse, RecommendRequest, Record,
     RestoreSnapshotRequest, RestoreSnapshotResponse, ScrollRequest, ScrollResponse,
     SearchBatchRequest, SearchBatchResponse, SearchRequest, SearchResponse, SnapshotInfo,
-    StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyRequest, VerifyResponse,
-    WriteResponse,
+    StatusResponse, UpdateMetadataRequest, UpsertRequest, VerifyArchiveResponse, VerifyRequest,
+    VerifyResponse, WriteResponse,
 };
 use super::query;
 use super::route::{Endpoint, Job, Route, Verb};
@@ -186,6 +186,22 @@ pub(super) fn all() -> Vec<Route> {
         )
         .route(),
         Endpoint::new(
+            Op::PauseMerges,
+            Verb::Post,
+            "/v1/merges/pause",
+            "Lets merges in the background stand still until they are resumed or the server is started again",
+            pause_merges,
+        )
+        .route(),
+        Endpoint::new(
+            Op::ResumeMerges,
+            Verb::Post,
+            "/v1/merges/resume",
+            "Lets merges go on from where they are",
+            resume_merges,
+        )
+        .route(),
+        Endpoint::new(
             Op::Verify,
             Verb::Post,
             "/v1/verify",
@@ -193,6 +209,14 @@ pub(super) fn all() -> Vec<Route> {
             verify,
         )
         .covering(|request| request.collection.as_deref().unwrap_or_default())
+        .route(),
+        Endpoint::new(
+            Op::VerifyArchive,
+            Verb::Post,
+            "/v1/archive/verify",
+            "Checks every byte of the archive of the log, and says which points it leads to",
+            verify_archive,
+        )
         .route(),
         Endpoint::new(
             Op::ListSnapshots,
@@ -421,6 +445,16 @@ fn advise(job: &Job<'_>, request: AdviseRequest) -> Result<AdviseResponse> {
     Ok(advice.into())
 }
 
+fn pause_merges(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.pause_merges()?;
+    Ok(Empty {})
+}
+
+fn resume_merges(job: &Job<'_>, _: Empty) -> Result<Empty> {
+    job.backend.resume_merges()?;
+    Ok(Empty {})
+}
+
 fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {
     let only = request.collection.as_deref();
     let report = match request.repair {
@@ -428,6 +462,10 @@ fn verify(job: &Job<'_>, request: VerifyRequest) -> Result<VerifyResponse> {
         false => job.backend.verify(only, job.stop)?,
     };
     Ok(report.into())
+}
+
+fn verify_archive(job: &Job<'_>, _: Empty) -> Result<VerifyArchiveResponse> {
+    Ok(job.backend.verify_archive(None, job.stop)?.into())
 }
 
 fn list_snapshots(job: &Job<'_>, _: Empty) -> Result<ListSnapshotsResponse> {

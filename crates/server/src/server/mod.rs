@@ -63,7 +63,7 @@ impl Server {
     /// `InvalidArgument` for settings that cannot be, `Unavailable` for a port in use, `PermissionDenied` for one this
     /// process may not have. An error of the database comes from [`Self::wait`].
     pub fn start(config: Config) -> Result<Self> {
-        Self::start_on(Env::default(), config)
+        Self::start_on(vecdb_remote::env(), config)
     }
 
     /// [`Self::start`] with the database on other components: tests put a disk that fails there. Snapshots and the audit

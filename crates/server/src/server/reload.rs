@@ -6,7 +6,7 @@ use vecdb_engine::Result;
 
 use super::run::Running;
 use crate::auth::Authority;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Storage};
 use crate::listen::exposure;
 use crate::observe::{Audit, check_level};
 
@@ -33,7 +33,7 @@ impl Running {
         self.gateway.reload(&config.limits);
         self.gateway.recorder().take_over(audit, &config.log);
         if let Some(backend) = &self.backend {
-            limit(backend, &config.limits);
+            limit(backend, &config);
         }
         self.config = config;
         Ok(later)
@@ -41,8 +41,11 @@ impl Running {
 }
 
 /// Tells a backend what it may use.
-pub(super) fn limit(backend: &Local, limits: &Limits) {
+pub(super) fn limit(backend: &Local, config: &Config) {
+    let limits = &config.limits;
     backend.set_limits(limits.memory_bytes_max, Some(answer_bytes_max(limits)));
+    let pace = config.storage.merge_bytes_per_second;
+    backend.database().set_merge_bytes_per_second(pace);
 }
 
 /// One answer may take as much memory as all requests together.
@@ -57,7 +60,11 @@ fn answer_bytes_max(limits: &Limits) -> u64 {
 fn merge(old: &Config, mut new: Config) -> (Config, Vec<&'static str>) {
     let mut later = Vec::new();
     let (a, b) = (&old.limits, &mut new.limits);
-    keep("storage", &old.storage, &mut new.storage, &mut later);
+    let storage = Storage {
+        merge_bytes_per_second: new.storage.merge_bytes_per_second,
+        ..old.storage.clone()
+    };
+    keep("storage", &storage, &mut new.storage, &mut later);
     keep("listen", &old.listen, &mut new.listen, &mut later);
     keep(
         "limits.search_threads",

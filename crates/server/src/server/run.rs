@@ -1,6 +1,6 @@
 //! What happens from the start of a server to its end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -176,7 +176,7 @@ impl Running {
     /// Serves `backend` from now on.
     fn attach(&mut self, backend: Arc<Local>) {
         // They may have changed since the opening began.
-        reload::limit(&backend, &self.config.limits);
+        reload::limit(&backend, &self.config);
         self.backend = Some(backend.clone());
         self.gateway.attach(backend);
     }
@@ -247,11 +247,11 @@ fn options(storage: &Storage) -> Options {
         threads: storage.background_threads,
         memtable_bytes_max: storage.memtable_bytes_max,
         wal_bytes_max: storage.wal_bytes_max,
+        merge_bytes_per_second: storage.merge_bytes_per_second,
         on_corruption: storage.on_corruption,
         archive: match storage.archive.as_deref() {
             None => Archive::Unchanged,
-            Some("off") => Archive::Off,
-            Some(folder) => Archive::Folder(PathBuf::from(folder)),
+            Some(place) => Archive::parse(place),
         },
         archive_interval: Duration::from_secs(storage.archive_interval_seconds),
         ..Options::default()

@@ -65,6 +65,7 @@ fn a_server_with_a_long_log_answers_at_once() {
     config.snapshots.location = Some(folder.path().display().to_string());
     let env = |disk: &SimDisk| Env {
         disk: disk.shared(),
+        ..Env::default()
     };
     let path = &config.storage.path;
     let database = Database::open_with(&env(&disk), path, Options::default()).unwrap();

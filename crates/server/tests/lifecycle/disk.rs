@@ -16,6 +16,7 @@ fn a_full_disk_refuses_writes_and_says_so_while_reads_go_on() {
     let start = || {
         let env = Env {
             disk: disk.shared(),
+            ..Env::default()
         };
         let server = Server::start_on(env, config.clone()).unwrap();
         assert!(server.wait_ready(PATIENCE), "{:?}", server.state());

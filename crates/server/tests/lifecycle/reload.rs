@@ -42,6 +42,7 @@ fn limits_change_and_what_cannot_change_is_told() {
     config.limits.connections_max = 1;
     config.limits.search_threads = 3;
     config.storage.wal_bytes_max = 64 << 20;
+    config.storage.merge_bytes_per_second = 1 << 20;
     // As often as it is asked: they still wait.
     for _ in 0..2 {
         let later = started.server.reload(config.clone()).unwrap();

@@ -13,7 +13,17 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ._client import VecDBClient
-from ._results import Advice, AttributeDict, CollectionInfo, Facets, QueryResult, Record, SearchResults, WriteResult
+from ._results import (
+    Advice,
+    AttributeDict,
+    CollectionInfo,
+    Facets,
+    QueryResult,
+    Record,
+    RestoredCollections,
+    SearchResults,
+    WriteResult,
+)
 from ._types import (
     Certificate,
     Durability,
@@ -56,6 +66,7 @@ class AsyncVecDBClient:
         snapshots: str | os.PathLike[str] | None = None,
         on_corruption: str = "stop",
         archive: str | os.PathLike[str] | None = None,
+        merge_bytes_per_second: int = 0,
         concurrency: int = 32,
     ) -> None:
         self._client = VecDBClient(
@@ -72,6 +83,7 @@ class AsyncVecDBClient:
             snapshots=snapshots,
             on_corruption=on_corruption,
             archive=archive,
+            merge_bytes_per_second=merge_bytes_per_second,
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="vecdb")
         self._process = os.getpid()
@@ -421,9 +433,23 @@ class AsyncVecDBClient:
         """See :meth:`VecDBClient.compact`."""
         await self._call(self._client.compact, collection)
 
+    async def pause_merges(self) -> None:
+        """See :meth:`VecDBClient.pause_merges`."""
+        await self._call(self._client.pause_merges)
+
+    async def resume_merges(self) -> None:
+        """See :meth:`VecDBClient.resume_merges`."""
+        await self._call(self._client.resume_merges)
+
     async def verify(self, collection: str | None = None, *, repair: bool = False) -> AttributeDict:
         """See :meth:`VecDBClient.verify`."""
         return await self._call(self._client.verify, collection, repair=repair)
+
+    async def verify_archive(
+        self, archive: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    ) -> AttributeDict:
+        """See :meth:`VecDBClient.verify_archive`."""
+        return await self._call(self._client.verify_archive, archive, timeout=timeout)
 
     async def advise(
         self,
@@ -471,7 +497,7 @@ class AsyncVecDBClient:
         to_latest: bool = False,
         archive: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
-    ) -> list[AttributeDict]:
+    ) -> RestoredCollections:
         """See :meth:`VecDBClient.restore_snapshot`."""
         return await self._call(
             self._client.restore_snapshot,

@@ -13,7 +13,18 @@ from typing import Any, cast
 
 from . import _batches
 from ._errors import InvalidArgumentError, VecDBError
-from ._results import Advice, AttributeDict, CollectionInfo, Facets, IndexChoice, QueryResult, Record, SearchResults, WriteResult
+from ._results import (
+    Advice,
+    AttributeDict,
+    CollectionInfo,
+    Facets,
+    IndexChoice,
+    QueryResult,
+    Record,
+    RestoredCollections,
+    SearchResults,
+    WriteResult,
+)
 from ._types import (
     Certificate,
     Durability,
@@ -52,8 +63,11 @@ class VecDBClient:
         on_corruption: What opening a folder does about damage in the middle of its log: ``"stop"`` raises a
             :class:`CorruptError` with file and offset, ``"skip"`` leaves it out and counts it in
             ``status().recovery["skipped"]``.
-        archive: Folder that the log of the folder is archived to from now on, by whoever opens it, so that
+        archive: Folder, or URL such as ``s3://bucket/prefix``, that the log of the folder is archived to from now on, by
+            whoever opens it, so that
             :meth:`restore_snapshot` can go to any later moment; ``"off"`` ends that. A server has its own setting for it.
+        merge_bytes_per_second: Merges in the folder write and read back at no more bytes a second; 0 means no limit. A
+            server has its own setting for it.
 
     Any thread may use a client at any time; searches run side by side. A process that was forked needs a client of its
     own. Every call that fails raises a :class:`VecDBError`. Close a client, or use it in a ``with`` statement.
@@ -75,6 +89,7 @@ class VecDBClient:
         snapshots: str | os.PathLike[str] | None = None,
         on_corruption: str = "stop",
         archive: str | os.PathLike[str] | None = None,
+        merge_bytes_per_second: int = 0,
     ) -> None:
         if (url is None) == (path is None):
             raise InvalidArgumentError(
@@ -86,6 +101,8 @@ class VecDBClient:
                 raise InvalidArgumentError("snapshots is a setting of the server; it goes with path only")
             if archive is not None:
                 raise InvalidArgumentError("archive is a setting of the server; it goes with path only")
+            if merge_bytes_per_second:
+                raise InvalidArgumentError("merge_bytes_per_second is a setting of the server; it goes with path only")
             self._place = url
             self._connection = Connection.connect(
                 url,
@@ -102,7 +119,10 @@ class VecDBClient:
                 raise InvalidArgumentError("keys and certificates are for servers; a folder needs none")
             self._place = os.fspath(path)
             location = None if snapshots is None else os.fspath(snapshots)
-            self._connection = Connection.open(path, create, threads, location, on_corruption, archive)
+            archived = None if archive is None else os.fspath(archive)
+            self._connection = Connection.open(
+                path, create, threads, location, on_corruption, archived, merge_bytes_per_second
+            )
             _open_folders.add(self)
 
     # Collections
@@ -501,6 +521,16 @@ class VecDBClient:
         """Merges all segments into one and drops what is dead."""
         self._connection.compact(collection)
 
+    def pause_merges(self) -> None:
+        """Begins no merge in the background any more, and lets the one under way stand still, until :meth:`resume_merges`
+        or the next opening. :meth:`compact` merges all the same. ``get_collection(...).maintenance`` has ``merges_paused``
+        and, in ``merge``, how far the merge under way is."""
+        self._connection.pause_merges()
+
+    def resume_merges(self) -> None:
+        """Lets merges go on from where they are."""
+        self._connection.resume_merges()
+
     def verify(self, collection: str | None = None, *, repair: bool = False) -> AttributeDict:
         """Checks every file of a collection, or of the whole database; what is wrong is in ``problems``.
 
@@ -508,6 +538,17 @@ class VecDBClient:
         that cannot be read are set aside (``quarantined``, with ``lost`` points), and ``problems`` is what is left.
         """
         return AttributeDict(self._connection.verify(collection, repair))
+
+    def verify_archive(
+        self, archive: str | os.PathLike[str] | None = None, *, timeout: float | None = None
+    ) -> AttributeDict:
+        """Checks every byte of an archive of the log, the one in a folder or at a URL or the database's own, without restoring
+        from it. ``ranges`` are the stretches without a gap (``first``, ``last``, and as microseconds since 1970 ``from``,
+        ``through``): a snapshot that stands inside one leads to every later point of it. What is wrong is in ``problems``.
+        Without ``timeout`` it takes as long as it takes.
+        """
+        location = None if archive is None else os.fspath(archive)
+        return AttributeDict(self._connection.verify_archive(location, timeout))
 
     def advise(
         self,
@@ -549,7 +590,9 @@ class VecDBClient:
         return AttributeDict(self._connection.create_snapshot(name, list(collections)))
 
     def list_snapshots(self) -> list[AttributeDict]:
-        """All snapshots, with ``name``, ``created_at`` (microseconds since 1970), ``bytes`` and ``collections``."""
+        """All snapshots, with ``name``, ``created_at`` (microseconds since 1970), ``bytes`` and ``collections``. These have
+        ``name``, ``points`` and, in ``sequence``, up to where in the log they have every write (``None`` where the database did
+        not archive its log)."""
         return [AttributeDict(info) for info in self._connection.list_snapshots()]
 
     def restore_snapshot(
@@ -563,18 +606,31 @@ class VecDBClient:
         to_latest: bool = False,
         archive: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
-    ) -> list[AttributeDict]:
+    ) -> RestoredCollections:
         """Makes collections from a snapshot: the one named, under the name ``restore_as`` if given, else all. The names
         must be free. Without ``timeout`` it takes as long as it takes.
 
         With one of ``to_sequence`` (the position of a write), ``to_time`` and ``to_latest`` the archived log is followed from
         the snapshot to there: to a time with all that was acknowledged by then and nothing later. The
-        time needs a time zone. ``archive`` is the folder of the archive where it is not the database's own; a server has its own only.
+        time needs a time zone. ``archive`` is the folder or the URL of the archive where it is not the database's own; a server
+        has its own only. The result has ``sequence`` and ``time``: what the log was followed to.
         """
         restored = self._connection.restore_snapshot(
-            name, collection, restore_as, to_sequence, to_time, to_latest, archive, timeout
+            name,
+            collection,
+            restore_as,
+            to_sequence,
+            to_time,
+            to_latest,
+            None if archive is None else os.fspath(archive),
+            timeout,
         )
-        return [AttributeDict(summary) for summary in restored["collections"]]
+        micros = restored["time"]
+        return RestoredCollections(
+            map(AttributeDict, restored["collections"]),
+            restored["sequence"],
+            None if micros is None else _EPOCH + datetime.timedelta(microseconds=micros),
+        )
 
     def delete_snapshot(self, name: str) -> None:
         """Removes a snapshot."""
@@ -615,6 +671,7 @@ class VecDBClient:
         return self._timeout if timeout is None else timeout
 
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _open_folders: weakref.WeakSet[VecDBClient] = weakref.WeakSet()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -96,6 +97,26 @@ class SearchStats(NamedTuple):
     segments: int
     matching: int | None
     unindexed: tuple[str, ...] = ()
+
+
+class RestoredCollections(list[AttributeDict]):
+    """The collections that a restore made, each with ``name`` and ``points``.
+
+    ``sequence``: the sequence number that the archived log was followed to, ``time``: when the last write up to there was made;
+    each ``None`` where there was none to follow.
+    """
+
+    __slots__ = ("sequence", "time")
+
+    def __init__(
+        self,
+        collections: Iterable[AttributeDict] = (),
+        sequence: int | None = None,
+        time: datetime.datetime | None = None,
+    ) -> None:
+        super().__init__(collections)
+        self.sequence = sequence
+        self.time = time
 
 
 class SearchResults(list[SearchResult]):

@@ -1,4 +1,4 @@
-//! `storage init|insert|recover|compact|archive|verify|inspect`: the files of a database, made, filled, recovered and checked.
+//! `storage init|insert|recover|compact|pause-merges|resume-merges|archive|verify|inspect`: the files of a database, made, filled, recovered and checked.
 
 mod acknowledged;
 mod archive;
@@ -6,6 +6,7 @@ mod compact;
 mod init;
 mod insert;
 mod inspect;
+mod merges;
 mod points;
 mod recover;
 mod verify;
@@ -22,6 +23,8 @@ pub(crate) fn run(console: &Console, globals: &Globals, command: &StorageCommand
         StorageCommand::Insert(args) => insert::run(console, globals, args),
         StorageCommand::Recover(args) => recover::run(console, globals, args),
         StorageCommand::Compact { name } => compact::run(console, globals, name.as_deref()),
+        StorageCommand::PauseMerges => merges::pause(console, globals),
+        StorageCommand::ResumeMerges => merges::resume(console, globals),
         StorageCommand::Archive(args) => archive::run(console, globals, args),
         StorageCommand::Verify(args) => verify::run(console, globals, args),
         StorageCommand::Inspect(args) => inspect::run(console, globals, args),

@@ -84,6 +84,57 @@ impl From<engine::VerifyReport> for VerifyResponse {
     }
 }
 
+/// What a check of the archive of the log found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct VerifyArchiveResponse {
+    /// A folder, or the URL of an object store.
+    location: String,
+    /// Log files in it.
+    pieces: u64,
+    /// Their bytes, every one under a checksum that was compared.
+    bytes: u64,
+    entries: u64,
+    /// The stretches without a gap, oldest first. A snapshot that stands inside one leads to every later point of it.
+    ranges: Vec<ArchiveRange>,
+    /// Log files that no piece names: what interrupted attempts left.
+    unlisted: u64,
+    /// What is wrong, one line each; empty when all is well.
+    problems: Vec<String>,
+}
+
+/// A stretch of the archived log without a gap.
+#[derive(Debug, Serialize, ToSchema)]
+struct ArchiveRange {
+    /// The sequence number of its first entry.
+    first: u64,
+    /// That of its last one.
+    last: u64,
+    /// When its first write was made: microseconds since 1970-01-01T00:00:00 UTC. Null if there is none.
+    from: Option<u64>,
+    /// Everything acknowledged by then, since its beginning, is in it: microseconds since 1970-01-01T00:00:00 UTC.
+    through: u64,
+}
+
+impl From<engine::ArchiveReport> for VerifyArchiveResponse {
+    fn from(report: engine::ArchiveReport) -> Self {
+        let range = |range: engine::ArchiveRange| ArchiveRange {
+            first: range.first,
+            last: range.last,
+            from: range.from,
+            through: range.through,
+        };
+        Self {
+            location: report.location,
+            pieces: report.pieces,
+            bytes: report.bytes,
+            entries: report.entries,
+            ranges: report.ranges.into_iter().map(range).collect(),
+            unlisted: report.unlisted,
+            problems: report.problems,
+        }
+    }
+}
+
 /// A snapshot to make.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -105,12 +156,35 @@ pub(in crate::http) struct CreateSnapshotRequest {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct SnapshotInfo {
     name: String,
-    /// Microseconds since 1970-01-01T00:00:00 UTC.
+    /// When it was made, with all that was acknowledged by then: microseconds since 1970-01-01T00:00:00 UTC.
     created_at: i64,
     bytes: u64,
-    collections: Vec<CollectionSummary>,
+    collections: Vec<SnapshotContent>,
     /// What making it took; null of one that was made before.
     transfer: Option<SnapshotTransfer>,
+}
+
+/// A collection in a snapshot.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::http) struct SnapshotContent {
+    name: String,
+    /// Live points; 0 if the snapshot cannot be read.
+    points: u64,
+    /// Every write to it up to this sequence number of the log is in it; null where the database did not archive its log.
+    sequence: Option<u64>,
+    /// Why the snapshot cannot be read; null when it can.
+    broken: Option<String>,
+}
+
+impl From<engine::SnapshotContent> for SnapshotContent {
+    fn from(content: engine::SnapshotContent) -> Self {
+        Self {
+            name: content.name,
+            points: content.points,
+            sequence: content.sequence,
+            broken: content.broken,
+        }
+    }
 }
 
 /// What a snapshot took to its store.
@@ -128,7 +202,7 @@ impl From<engine::SnapshotInfo> for SnapshotInfo {
             name: info.name,
             created_at: info.created_at,
             bytes: info.bytes,
-            collections: summaries(info.collections),
+            collections: info.collections.into_iter().map(Into::into).collect(),
             transfer: info.transfer.map(|transfer| SnapshotTransfer {
                 uploaded_bytes: transfer.uploaded_bytes,
                 reused_bytes: transfer.reused_bytes,
@@ -218,12 +292,15 @@ pub(in crate::http) struct StatusResponse {
     recovery: Recovery,
     /// Null where the log is not archived.
     archive: Option<ArchiveStatus>,
+    /// Merges in the background are paused.
+    merges_paused: bool,
 }
 
 /// How the archive of the log is doing.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::http) struct ArchiveStatus {
-    folder: String,
+    /// A folder, or the URL of an object store.
+    location: String,
     /// Every entry of the log up to this position is in it.
     position: u64,
     /// Everything acknowledged by then is in it: microseconds since 1970-01-01T00:00:00 UTC.
@@ -239,7 +316,7 @@ pub(in crate::http) struct ArchiveStatus {
 impl From<engine::ArchiveStatus> for ArchiveStatus {
     fn from(status: engine::ArchiveStatus) -> Self {
         Self {
-            folder: status.folder,
+            location: status.location,
             position: status.position,
             time: status.time,
             waiting_bytes: status.waiting_bytes,
@@ -275,6 +352,7 @@ impl From<backend::Status> for StatusResponse {
                 skipped: status.recovery.skipped,
             },
             archive: status.archive.map(Into::into),
+            merges_paused: status.merges_paused,
         }
     }
 }

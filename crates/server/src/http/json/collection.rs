@@ -152,11 +152,50 @@ struct MaintenanceStatus {
     building_fields_rows: u64,
     /// How many there will be.
     building_fields_of: u64,
+    /// The merge under way; null when there is none.
+    merge: Option<MergeProgress>,
+    /// Merges in the background are paused.
+    merges_paused: bool,
     /// What the last flush or merge that failed said; tried again.
     last_error: Option<String>,
     /// Writes that had to wait for a flush, and for how long in all.
     write_stalls: u64,
     write_stall_micros: u64,
+}
+
+/// A merge under way.
+#[derive(Debug, Serialize, ToSchema)]
+struct MergeProgress {
+    /// Segments that become one.
+    segments: u64,
+    /// Live rows of them.
+    rows: u64,
+    /// It writes the rows of the new segment (rows), builds the index over them (index), or reads back what it wrote
+    /// (check).
+    #[schema(examples("index"))]
+    step: &'static str,
+    /// Rows that are through this step, about.
+    rows_done: u64,
+    /// Bytes written so far, and read back.
+    bytes: u64,
+    /// When it began: microseconds since 1970-01-01T00:00:00 UTC.
+    started_at: i64,
+    /// About how many seconds it still takes; null while that cannot be told and while it stands still.
+    eta_seconds: Option<f64>,
+}
+
+impl From<engine::MergeProgress> for MergeProgress {
+    fn from(merge: engine::MergeProgress) -> Self {
+        Self {
+            segments: merge.segments,
+            rows: merge.rows,
+            step: merge.step.name(),
+            rows_done: merge.rows_done,
+            bytes: merge.bytes,
+            started_at: merge.started_at,
+            eta_seconds: merge.eta_seconds,
+        }
+    }
 }
 
 /// How the searches of a collection were answered since it was opened.
@@ -241,6 +280,8 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
                 building_of,
                 building_fields_rows,
                 building_fields_of,
+                merge: info.maintenance.merge.map(Into::into),
+                merges_paused: info.maintenance.merges_paused,
                 last_error: info.maintenance.last_error,
                 write_stalls: info.maintenance.write_stalls,
                 write_stall_micros: info.maintenance.write_stall_micros,

@@ -20,8 +20,8 @@ mod vector;
 
 pub(super) use admin::{
     CompactRequest, CreateSnapshotRequest, Empty, FieldIndexResponse, ListSnapshotsResponse,
-    RestoreSnapshotRequest, RestoreSnapshotResponse, SnapshotInfo, StatusResponse, VerifyRequest,
-    VerifyResponse,
+    RestoreSnapshotRequest, RestoreSnapshotResponse, SnapshotInfo, StatusResponse,
+    VerifyArchiveResponse, VerifyRequest, VerifyResponse,
 };
 pub(super) use advise::{AdviseRequest, AdviseResponse};
 pub(super) use collection::{CollectionInfo, CreateCollectionRequest, ListCollectionsResponse};

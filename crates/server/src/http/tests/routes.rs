@@ -406,6 +406,15 @@ async fn maintenance_snapshots_and_status() {
         )
         .await;
     assert_eq!(compacted.status, StatusCode::OK, "{}", compacted.body);
+    for (path, paused) in [("pause", true), ("resume", false)] {
+        let answer = face.post(&format!("/v1/merges/{path}"), json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let status = face.get("/v1/status").await.body;
+        assert_eq!(status["merges_paused"], paused);
+        let info = face.get("/v1/collections/products").await.body;
+        assert_eq!(info["maintenance"]["merges_paused"], paused);
+        assert_eq!(info["maintenance"]["merge"], json!(null));
+    }
     let compacted = face
         .post("/v1/collections/products/compact", json!({}))
         .await
@@ -432,7 +441,12 @@ async fn maintenance_snapshots_and_status() {
         (StatusCode::CREATED, &json!("one"))
     );
     let list = face.get("/v1/snapshots").await.body;
-    assert_eq!(list["snapshots"][0]["collections"][0]["points"], 3);
+    let held = &list["snapshots"][0]["collections"][0];
+    let expected = json!({"name": "products", "points": 3, "sequence": null, "broken": null});
+    assert_eq!(*held, expected);
+    let refused = face.post("/v1/archive/verify", json!({})).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
+    assert!(refused.message().contains("does not archive its log"));
     let restore = json!({"collection": "products", "restore_as": "copy"});
     let restored = face.post("/v1/snapshots/one/restore", restore).await;
     assert_eq!(restored.status, StatusCode::CREATED, "{}", restored.body);

@@ -73,7 +73,7 @@ struct OfCollection {
     value: fn(&CollectionInfo) -> f64,
 }
 
-const GAUGES: [OfCollection; 11] = [
+const GAUGES: [OfCollection; 14] = [
     OfCollection {
         name: "vectors_total",
         help: "Live points",
@@ -146,6 +146,27 @@ const GAUGES: [OfCollection; 11] = [
         name: "field_index_build_progress",
         help: "Share of the rows that are in the field indexes being built; 1 when none is built",
         value: |info| share(info.maintenance.building_fields),
+    },
+    OfCollection {
+        name: "merge_progress",
+        help: "Share of the rows that are through the step of the merge under way; 1 when there is none",
+        value: |info| {
+            let merge = info.maintenance.merge.as_ref();
+            share(merge.map(|merge| (merge.rows_done, merge.rows)))
+        },
+    },
+    OfCollection {
+        name: "merge_eta_seconds",
+        help: "About how long the merge under way still takes; 0 when there is none and while that is not known",
+        value: |info| {
+            let merge = info.maintenance.merge.as_ref();
+            merge.and_then(|merge| merge.eta_seconds).unwrap_or(0.0)
+        },
+    },
+    OfCollection {
+        name: "merges_paused",
+        help: "1 while merges in the background are paused",
+        value: |info| f64::from(info.maintenance.merges_paused),
     },
 ];
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use vecdb_engine::{
-    ArchiveStatus, Collection, CollectionConfig, Database, Metric, Options, Point, PointId,
-    SearchRequest,
+    ArchiveStatus, Collection, CollectionConfig, Database, MergeProgress, MergeStep, Metric,
+    Options, Point, PointId, SearchRequest,
 };
 
 use super::*;
@@ -181,6 +181,16 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
     );
     let mut info = collection.info();
     info.maintenance.building_fields = Some((1, 4));
+    info.maintenance.merges_paused = true;
+    info.maintenance.merge = Some(MergeProgress {
+        segments: 3,
+        rows: 10,
+        step: MergeStep::Index,
+        rows_done: 5,
+        bytes: 1,
+        started_at: 1,
+        eta_seconds: Some(12.5),
+    });
     metrics.observe_database(&Overview {
         open: vec![info],
         ..Overview::default()
@@ -190,6 +200,18 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
         meanwhile[r#"vecdb_field_index_build_progress{collection="docs"}"#],
         0.25
     );
+    for (name, none, under_way) in [
+        ("merge_progress", 1.0, 0.5),
+        ("merge_eta_seconds", 0.0, 12.5),
+        ("merges_paused", 0.0, 1.0),
+    ] {
+        let series = format!("vecdb_{name}{{collection=\"docs\"}}");
+        assert_eq!(
+            (after[&series], meanwhile[&series]),
+            (none, under_way),
+            "{name}"
+        );
+    }
     assert!(after[r#"vecdb_segment_bytes{collection="docs"}"#] > 0.0);
     for (series, count) in [
         (
