@@ -478,6 +478,22 @@ def test_a_filter_of_endless_depth_is_refused(client: VecDBClient, products: str
         client.count(products, endless)
 
 
+@pytest.mark.parametrize("levels", [65, 150, 1_000, 100_000])
+def test_filters_nested_too_deep_are_refused(client: VecDBClient, products: str, levels: int) -> None:
+    nested: dict[str, object] = {"price": 5}
+    for _ in range(levels):
+        nested = {"$not": nested}
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        client.search(products, [1.0, 0.0, 0.0], filter=nested)
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        client.count(products, {"$and": [nested]})
+    statement = f"SELECT id FROM {products} WHERE {'NOT (' * levels}price = 5{')' * levels}"
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        client.query(statement)
+    while "$not" in nested:     # Taken apart level by level, not by a recursion of the interpreter.
+        nested = nested["$not"]     # type: ignore[assignment]
+
+
 def test_unknown_collections_are_not_found(client: VecDBClient, products: str) -> None:
     for call in (
         lambda: client.search("nobody", [1.0]),

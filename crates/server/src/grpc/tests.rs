@@ -685,12 +685,17 @@ async fn requests_that_are_wrong_say_what_is_wrong() {
         "invalid_argument",
         "no collection",
     );
-    let mut wrong = search();
-    wrong.filter = Some(v1::Filter {
-        json: "{".to_owned(),
-    });
-    let refused = client.search(wrong).await.unwrap_err();
-    assert_error(&refused, Code::InvalidArgument, "invalid_argument", "");
+    let nested = |levels: usize| "{\"$not\":".repeat(levels) + "{}" + &"}".repeat(levels);
+    for (json, said) in [
+        ("{".to_owned(), ""),
+        (nested(1_000), "more than 64 levels deep"),
+        (nested(100_000), "more than 64 levels deep"),
+    ] {
+        let mut wrong = search();
+        wrong.filter = Some(v1::Filter { json });
+        let refused = client.search(wrong).await.unwrap_err();
+        assert_error(&refused, Code::InvalidArgument, "invalid_argument", said);
+    }
 }
 
 #[tokio::test]
