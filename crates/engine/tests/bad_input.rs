@@ -54,6 +54,7 @@ fn collection(disk: &SimDisk, metric: Metric) -> (Database, Collection) {
         FieldType {
             kind: FieldKind::Int,
             array: false,
+            stemmer: None,
         },
     );
     let collection = db.create_collection("c", config).unwrap();

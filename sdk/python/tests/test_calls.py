@@ -569,7 +569,7 @@ def test_recommendations(client: VecDBClient, products: str, strategy: Any) -> N
 
 
 def test_inner_fields_points_and_words(client: VecDBClient, name: str) -> None:
-    client.create_collection(name, 3, "cosine", fields={"body": "text", "key": "uuid"})
+    client.create_collection(name, 3, "cosine", fields={"body": "text(english)", "key": "uuid"})
     key = uuid.UUID("67e55044-10b1-426f-9247-bb680e5fe0c8")
     metadata = {
         "size": {"width": 5, "unit": {"name": "cm"}},
@@ -588,6 +588,7 @@ def test_inner_fields_points_and_words(client: VecDBClient, name: str) -> None:
         {"size.unit.name": "cm"},
         {"shop": {"$geoWithin": near}},
         {"body": {"$text": "engine chess"}},
+        {"body": {"$text": "engines"}},
         {"body": {"$phrase": "chess eng*"}},
         {"body": {"$startsWith": "A free c"}},
         {"body": {"$contains": "chess"}},
@@ -623,7 +624,11 @@ def test_a_search_explains_itself(client: VecDBClient, products: str) -> None:
     assert results.stats.unindexed == ()
     forced = client.search(products, [1.0, 0.0, 0.0], params={"plan": "scan"})
     assert len(forced) > 0
-    with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop"):
+    checked = {"plan": "check", "plan_costs": "counted"}
+    assert client.search(products, [1.0, 0.0, 0.0], params=checked).ids == forced.ids
+    with pytest.raises(InvalidArgumentError, match="counted"):
+        client.search(products, [1.0, 0.0, 0.0], params={"plan_costs": "guessed"})
+    with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop.*check"):
         client.search(products, [1.0, 0.0, 0.0], params={"plan": "jump"})
 
 
