@@ -472,7 +472,7 @@ fn words_of_a_field_with_a_stemmer_are_found_in_any_form() {
         assert_eq!(count(Filter::text("body", "runs ENGINES").unwrap()), 20);
         assert_eq!(count(Filter::phrase("body", "engines ran").unwrap()), 20);
         assert_eq!(count(Filter::phrase("body", "engine ran").unwrap()), 0);
-        assert!(collection.verify_strictly().unwrap().field_values > 0);
+        collection.verify_strictly().unwrap();
     };
     check(&collection);
     // Without the index the texts are read, and one made later has the stems too.

@@ -374,6 +374,7 @@ fn no_filter_without_index_costs_recall() {
         for (request, truth) in &cases {
             let mut request = request.clone().explain(true);
             request.params.plan = forced;
+            request.params.plan_costs = Some(vecdb_engine::PlanCosts::Counted);
             let answer = collection.search(&request).unwrap();
             assert_eq!(answer.hits.len(), truth.len(), "{:?}", request.filter);
             assert!(!answer.truncated && !answer.stats.unindexed.is_empty());
@@ -387,8 +388,9 @@ fn no_filter_without_index_costs_recall() {
         }
         let recall = found as f64 / expected as f64;
         assert!(recall >= 0.97, "{forced:?}: {recall}");
-        // Where half the points match it is the cheaper way by far, where none does it is given up.
-        assert!(checked > cases.len() / 4, "{forced:?}: {checked}");
+        // Where many points match it is the cheaper way by far, where none does it is given up. What filters of `rank` match
+        // is known since the same one came twice.
+        assert!(checked > cases.len() / 6, "{forced:?}: {checked}");
         assert!(forced.is_some() || checked < cases.len());
     }
 }

@@ -12,7 +12,7 @@ use vecdb_engine::{Archive, Database, Env, Error, ErrorKind, Options, Result};
 
 use super::{Addresses, Event, notify, reload, scrape, signals};
 use crate::auth::Authority;
-use crate::config::{Config, Storage};
+use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::listen::{Listeners, Stopper, by_protocol};
 use crate::observe::Metrics;
