@@ -157,15 +157,22 @@ class Ours:
             )
         self.client.compact("c")
 
-    def search(self, query: int, wanted: Range, plan: str | None = None, explain: bool = False) -> Any:
-        params = {"plan": plan} if plan else None
+    def search(
+        self,
+        query: int,
+        wanted: Range,
+        plan: str | None = None,
+        explain: bool = False,
+        plan_costs: str = "measured",
+    ) -> Any:
+        params = {"plan": plan} if plan else {"plan_costs": plan_costs}
         return self.client.search(
             "c", self.dataset.queries[query], K, wanted.to_mongo(), params, with_metadata=False, explain=explain
         )
 
     def work(self, query: int, wanted: Range, plan: str | None = None) -> tuple[float, str, set[int]]:
         """Modelled work of a search, the plan of its largest part, and what it found."""
-        found = self.search(query, wanted, plan, explain=True)
+        found = self.search(query, wanted, plan, explain=True, plan_costs="counted")
         parts = found.explanation["parts"]
         work = sum(part["distance_computations"] + part["rows_checked"] * CHECK_WORK for part in parts)
         return work, max(parts, key=lambda part: part["points"])["plan"], set(found.ids)

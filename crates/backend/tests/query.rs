@@ -510,13 +510,30 @@ fn collections_and_their_columns() {
             "{sql}"
         );
     }
-    world.run("CREATE COLLECTION notes (dimension 1, body text UNINDEXED, n int)");
+    world.run("CREATE COLLECTION notes (dimension 1, body text(english) UNINDEXED, n int)");
     let fields = world.rows("DESCRIBE notes");
     assert_eq!(
         fields[2],
-        json!({"name": "body", "type": "text", "declared": true, "indexed": false})
+        json!({"name": "body", "type": "text(english)", "declared": true, "indexed": false})
     );
     assert_eq!(fields[3]["indexed"], true);
+    world.run("CREATE INDEX ON notes (body)");
+    world.run("INSERT INTO notes (id, vector, body) VALUES (1, [1], 'Two engines')");
+    let found = "SELECT id FROM notes WHERE vector NEAR [1]";
+    assert_eq!(
+        world
+            .rows(&format!("{found} AND match(body, 'engine')"))
+            .len(),
+        1
+    );
+    assert_eq!(
+        world
+            .rows(&format!("{found} AND phrase(body, 'engine')"))
+            .len(),
+        0
+    );
+    let costs = format!("{found} AND n IS NULL WITH (plan = 'check', plan_costs = 'counted')");
+    assert_eq!(world.rows(&costs).len(), 1);
     world.run("DROP COLLECTION notes");
     let (kind, said) = world.refused("CREATE INDEX ON products (prise)");
     assert_eq!(kind, ErrorKind::InvalidArgument);

@@ -199,10 +199,51 @@ fn strategies_are_measured_on_the_collection_itself() {
     let filters = report["filters"].as_array().unwrap();
     assert!(filters.iter().any(|f| f["matching"] == 45));
     let shown = world.text(&["query", "--analyze-strategies", sql, "--queries", "2"]);
+    let grouped =
+        "SELECT kind, id, distance FROM c WHERE vector NEAR [1, 1, 1, 1, 1, 1, 1, 1] AND n < 700
+                   GROUP BY kind LIMIT 4 PER GROUP LIMIT 2";
+    let of_groups = ["query", "--analyze-strategies", grouped, "--queries", "2"];
+    let report = world.json(&of_groups);
+    assert_eq!(
+        (&report["limit"], &report["group_size"]),
+        (&json!(2), &json!(4))
+    );
+    let filters = report["filters"].as_array().unwrap();
+    let given = filters.iter().find(|f| f["matching"] == 700).unwrap();
+    assert!(given["chosen"]["recall"].as_f64().unwrap() > 0.9, "{given}");
+    assert!(
+        given["plans"][0]["work"].as_f64().unwrap() >= 700.0,
+        "{given}"
+    );
+    let told = world.text(&of_groups);
+    assert!(told.contains("for 2 groups of 4 hits under each"), "{told}");
     assert!(
         shown.contains("Best plan") && shown.contains("10% - 50%"),
         "{shown}"
     );
+
+    let vector = "[1, 1, 1, 1, 1, 1, 1, 1]";
+    let mut checked = vec![
+        "search",
+        "-c",
+        "c",
+        vector,
+        "--filter",
+        r#"{"n": {"$lt": 700}}"#,
+    ];
+    checked.extend(["--plan", "check", "--plan-costs", "counted", "--explain"]);
+    let answer = world.json(&checked);
+    assert_eq!(answer["hits"].as_array().map(Vec::len), Some(10));
+    let part = &answer["explanation"]["parts"][0];
+    assert_eq!(
+        (&part["plan"], &part["matching"]),
+        (&json!("check"), &json!(10))
+    );
+    assert!(
+        part["cost_us"].as_f64().unwrap() > 0.0 && answer["matching"].is_null(),
+        "{answer}"
+    );
+    assert!(world.text(&checked).contains("at least"));
 
     for (args, said) in [
         (vec!["SELECT COUNT(*) FROM c"], "takes a search"),

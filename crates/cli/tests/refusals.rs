@@ -29,6 +29,7 @@ fn bad_points_and_searches_are_named() {
         "flat",
     ]);
     let long_id = "x".repeat(100_000);
+    let nested = "{\"$not\":".repeat(10_000) + "{}" + &"}".repeat(10_000);
     check(
         &world,
         &[
@@ -128,6 +129,12 @@ fn bad_points_and_searches_are_named() {
                 2,
                 "invalid_argument",
                 &["$less"],
+            ),
+            (
+                &["search", "-c", "c", "[1, 2, 3]", "--filter", &nested],
+                2,
+                "invalid_argument",
+                &["more than 64 levels deep"],
             ),
             (
                 &["search", "-c", "c", "[1, 2, 3]", "--filter", "{"],

@@ -106,7 +106,7 @@ fn commands_say_the_same_of_a_server_as_of_a_folder() {
         "--field",
         "at:datetime",
         "--field",
-        "body:text",
+        "body:text(english)",
         "--unindexed",
         "body",
         "--m",

@@ -72,11 +72,11 @@ pub use stop::StopSignal;
 
 pub use vecdb_filter::{
     FIELD_NAME_BYTES_MAX, Field, FieldKind, FieldType, Filter, GeoArea, GeoPoint, Metadata,
-    MetadataNode, MetadataSchema, SortValue, TextQuery, Value, did_you_mean, metadata_from_json,
-    metadata_to_json, nest_metadata,
+    MetadataNode, MetadataSchema, SortValue, Stemmer, TextQuery, Value, did_you_mean,
+    metadata_from_json, metadata_to_json, nest_metadata,
 };
 pub use vecdb_index::{
     Advice, AdviceParams, Choice, DiskAnnParams, HnswParams, IndexSpec, IvfCode, IvfParams,
-    LshParams, Plan, Progress, Quantization, SearchParams, Silent,
+    LshParams, Plan, PlanCosts, Progress, Quantization, SearchParams, Silent,
 };
 pub use vecdb_vector::{ElementType, Metric};

@@ -133,6 +133,9 @@ pub struct Options {
     pub index_rows_min: u32,
     /// Merges never make a segment of more bytes than this. Default: 16 GiB.
     pub segment_bytes_max: u64,
+    /// Field indexes that are made of segments that are there may hold so many bytes of memory, for one segment at a time;
+    /// one that takes more is refused, and the filters on its field go on reading points. Default: no limit.
+    pub field_index_bytes_max: u64,
     /// A segment is rewritten once this share of its rows is dead. Default: 0.2.
     pub dead_share_max: f64,
     /// Merges, all together, write files and read them back at no more bytes a second than this, asked for or not; 0 means
@@ -162,6 +165,7 @@ impl Default for Options {
             wal_bytes_max: 512 << 20,
             index_rows_min: 1_000,
             segment_bytes_max: 16 << 30,
+            field_index_bytes_max: u64::MAX,
             dead_share_max: 0.2,
             merge_bytes_per_second: 0,
             background: true,

@@ -55,6 +55,7 @@ fn collection(disk: &SimDisk, metric: Metric) -> (Database, Collection) {
         FieldType {
             kind: FieldKind::Int,
             array: false,
+            stemmer: None,
         },
     );
     let collection = db.create_collection("c", config).unwrap();

@@ -412,3 +412,81 @@ fn check(image: &SimDisk, outcome: &Outcome, context: &str) {
         "{context}"
     );
 }
+
+#[test]
+fn an_index_that_takes_more_memory_than_it_may_is_refused_and_nothing_changes() {
+    let disk = SimDisk::new();
+    let allowing = |field_index_bytes_max| Options {
+        field_index_bytes_max,
+        ..options()
+    };
+    let db = open(&disk, allowing(100_000)).unwrap();
+    let config = CollectionConfig::new(2, Metric::L2);
+    let collection = db.create_collection("c", config).unwrap();
+    upsert(&collection, 0..5_000).unwrap();
+    collection.drop_field_index("name").unwrap();
+    collection.flush().unwrap();
+    let error = collection.create_field_index("name").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ResourceExhausted);
+    let message = error.to_string();
+    for said in [
+        "index of name",
+        "100000 may be used",
+        "of the 5000 points",
+        "field_index_bytes_max",
+    ] {
+        assert!(message.contains(said), "{message}");
+    }
+    assert_eq!(db.memory().building_bytes, 0);
+    assert_eq!(files(&disk, ".fields"), 0);
+    assert!(collection.info().fields.field("name").unwrap().unindexed);
+    // Where nobody waits for it neither.
+    collection.wait_until_idle().unwrap();
+    assert_eq!(cheap(&collection, 3).0, cheap_ids(3, 5_000));
+    drop((collection, db));
+
+    let db = open(&disk, allowing(10_000_000)).unwrap();
+    let collection = db.collection("c").unwrap();
+    assert!(collection.create_field_index("name").unwrap());
+    assert_eq!(files(&disk, ".fields"), 1);
+}
+
+#[test]
+fn words_of_a_field_with_a_stemmer_are_found_in_any_form() {
+    let disk = SimDisk::new();
+    let db = open(&disk, options()).unwrap();
+    let stemmed = "text(english)".parse().unwrap();
+    let config = CollectionConfig::new(2, Metric::L2).field("body", stemmed);
+    let collection = db.create_collection("c", config).unwrap();
+    let texts = ["A running engine", "Engines ran", "An editor"];
+    let write = |ids: std::ops::Range<u64>| {
+        let point =
+            |id: u64| Point::new(id, vec![id as f32, 1.0]).with("body", texts[id as usize % 3]);
+        collection.upsert(ids.map(point).collect()).unwrap();
+    };
+    write(0..30);
+    collection.flush().unwrap();
+    write(30..60);
+    let check = |collection: &Collection| {
+        let count = |filter| collection.count(Some(&filter)).unwrap();
+        assert_eq!(count(Filter::text("body", "engine").unwrap()), 40);
+        assert_eq!(count(Filter::text("body", "runs ENGINES").unwrap()), 20);
+        assert_eq!(count(Filter::phrase("body", "engines ran").unwrap()), 20);
+        assert_eq!(count(Filter::phrase("body", "engine ran").unwrap()), 0);
+        collection.verify_strictly().unwrap();
+    };
+    check(&collection);
+    // Without the index the texts are read, and one made later has the stems too.
+    for change in [Collection::drop_field_index, Collection::create_field_index] {
+        assert!(change(&collection, "body").unwrap());
+        check(&collection);
+    }
+    collection.compact().unwrap();
+    check(&collection);
+    drop((collection, db));
+    let db = open(&disk, options()).unwrap();
+    let collection = db.collection("c").unwrap();
+    check(&collection);
+    let field = *collection.info().fields.field("body").unwrap();
+    assert_eq!(field.to_string(), "text(english)");
+}

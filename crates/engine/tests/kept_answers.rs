@@ -2,8 +2,8 @@
 //! is counted.
 
 use vecdb_engine::{
-    Collection, CollectionConfig, Database, Example, Filter, Metric, Options, Point,
-    RecommendRequest, SearchRequest,
+    Collection, CollectionConfig, Database, Example, Filter, Metric, Options, PlanCosts, Point,
+    RecommendRequest, SearchParams, SearchRequest,
 };
 
 fn points(ids: std::ops::Range<u64>) -> Vec<Point> {
@@ -103,8 +103,13 @@ fn searches_are_counted_by_how_they_were_answered() {
         collection.upsert(points(0..2_000)).unwrap();
         collection.compact().unwrap();
         assert_eq!(collection.info().searches, Default::default());
-        let few = SearchRequest::new(vec![7.0, 1.0]).filter(Filter::lt("n", 20));
-        let many = SearchRequest::new(vec![7.0, 1.0]).filter(Filter::gte("n", 20));
+        let counted = SearchParams {
+            plan_costs: Some(PlanCosts::Counted),
+            ..SearchParams::default()
+        };
+        let request = SearchRequest::new(vec![7.0, 1.0]).params(counted);
+        let few = request.clone().filter(Filter::lt("n", 20));
+        let many = request.filter(Filter::gte("n", 20));
         for _ in 0..4 {
             collection.search(&few).unwrap();
             collection.search(&many).unwrap();

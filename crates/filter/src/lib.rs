@@ -35,6 +35,7 @@ pub mod fuzz;
 mod geo;
 mod nearest;
 mod schema;
+mod stemmer;
 mod text;
 mod value;
 
@@ -46,6 +47,7 @@ pub use field_index::{
 pub use geo::{GeoArea, GeoPoint};
 pub use nearest::did_you_mean;
 pub use schema::{FIELDS_MAX, Field, FieldKind, FieldType, MetadataSchema};
+pub use stemmer::Stemmer;
 pub use text::TextQuery;
 pub use value::{
     FIELD_NAME_BYTES_MAX, Metadata, MetadataNode, SortValue, Value, decode_field, decode_metadata,

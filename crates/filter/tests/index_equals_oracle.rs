@@ -5,6 +5,7 @@ mod generate;
 
 use generate::{
     Shape, evaluate, random_filter, random_metadata, write_and_open, write_and_open_fields,
+    write_and_open_schema,
 };
 use vecdb_filter::{FieldKind, Filter, Metadata, MetadataSchema, Value};
 use vecdb_vector::RowId;
@@ -27,6 +28,18 @@ fn check(
             filter.matches(point),
             "{context}: row {row} {point:?} filter {filter:?}"
         );
+    }
+    // What is known without reading a row holds wherever the filter does.
+    match indexes.known_of(filter) {
+        None => assert_eq!(evaluation.rows_read, 0, "{context}: {filter:?}"),
+        Some(known) => {
+            let told = evaluate(indexes, points, &known).unwrap();
+            assert_eq!(told.rows_read, 0, "{context}: {known:?} of {filter:?}");
+            assert!(
+                mask.and_not(&told.mask).is_none(),
+                "{context}: {known:?} of {filter:?}"
+            );
+        }
     }
     let estimate = indexes.estimate(filter);
     assert!(
@@ -281,4 +294,80 @@ fn values_and_fields_equal_counting() {
         }
         assert!(indexes.values("no such field", 5).unwrap().is_empty());
     }
+}
+
+/// A field with a stemmer finds all forms of a word, by its index as by its texts; without stems in the index they are read.
+#[test]
+fn stems_equal_the_oracle() {
+    let schema: MetadataSchema = serde_json::from_value(serde_json::json!({"fields": {
+        "body": {"kind": "text", "array": false, "declared": true, "stemmer": "english"},
+    }}))
+    .unwrap();
+    let texts = [
+        "A chess engine",
+        "Engines, running fast",
+        "he runs; she ran",
+        "engraved",
+        "ENGINE",
+        "?",
+        "run",
+    ];
+    let points: Vec<Metadata> = (0..300)
+        .map(|row| match row % 8 {
+            7 => Metadata::new(),
+            at => Metadata::from([("body".to_owned(), Value::from(texts[at]))]),
+        })
+        .collect();
+    let stemmed = write_and_open_schema(&points, &schema);
+    let unstemmed = write_and_open_schema(
+        &points,
+        &serde_json::from_value(serde_json::json!({"fields": {
+            "body": {"kind": "text", "array": false, "declared": true},
+        }}))
+        .unwrap(),
+    );
+    for (filter, matching) in [
+        (Filter::text("body", "engines"), vec![0, 1, 4]),
+        (Filter::text("body", "Engine running"), vec![1]),
+        (Filter::text("body", "runs"), vec![1, 2, 6]),
+        (Filter::text("body", "engin*"), vec![0, 1, 4]),
+        (Filter::text("body", "runni*"), vec![1]),
+        (Filter::phrase("body", "engines running"), vec![1]),
+        (Filter::phrase("body", "engine running"), vec![]),
+        (Filter::phrase("body", "run"), vec![6]),
+    ] {
+        let filter = filter.unwrap().check(&schema).unwrap();
+        let rows = (0..300).filter(|row| matching.contains(&(row % 8))).count();
+        for indexes in [&stemmed, &unstemmed] {
+            assert_eq!(
+                check(indexes, &points, &filter, "stems") as usize,
+                rows,
+                "{filter}"
+            );
+        }
+        let negated = !filter.clone();
+        check(&stemmed, &points, &negated, "stems");
+        // Asked for as they are, words are found as they are.
+        let as_it_is = Filter::text("body", "engines").unwrap();
+        assert_eq!(check(&stemmed, &points, &as_it_is, "words"), 38);
+    }
+    assert_eq!(
+        evaluate(
+            &stemmed,
+            &points,
+            &Filter::text("body", "runs")
+                .unwrap()
+                .check(&schema)
+                .unwrap()
+        )
+        .unwrap()
+        .rows_read,
+        0
+    );
+    let words = stemmed.values("body", usize::MAX).unwrap();
+    assert_eq!(
+        words,
+        unstemmed.values("body", usize::MAX).unwrap(),
+        "stems are no values"
+    );
 }

@@ -7,7 +7,7 @@ use std::ops::AddAssign;
 use vecdb_storage::SectionWriter;
 use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 
-use crate::{Budget, IndexError, Plan, PlanCost, Scratch, SearchParams};
+use crate::{Budget, IndexError, Plan, PlanCost, Scratch, SearchParams, UnitCosts};
 
 /// Search over the rows of one segment.
 ///
@@ -46,10 +46,21 @@ pub trait AnnIndex: Send + Sync + Debug {
         out: &mut Vec<Neighbor>,
     ) -> Result<SearchStats, IndexError>;
 
-    /// The ways to the nearest `k` of `allowed` rows and their expected work, the cheapest first; empty where the kind
-    /// knows one way only.
-    fn plans(&self, _allowed: u32, _k: usize, _params: &SearchParams) -> Vec<PlanCost> {
+    /// The ways to the nearest `k` of `allowed` rows and their expected cost, the cheapest by `costs` first; empty where
+    /// the kind knows one way only.
+    fn plans(
+        &self,
+        _allowed: u32,
+        _k: usize,
+        _params: &SearchParams,
+        _costs: &UnitCosts,
+    ) -> Vec<PlanCost> {
         Vec::new()
+    }
+
+    /// What a unit of the work of plans typically takes over these rows; none where the kind knows one way only.
+    fn unit_costs(&self, _rows: &VectorRows<'_>) -> Option<UnitCosts> {
+        None
     }
 
     /// Bytes of the structure, without the vectors: in memory, or mapped.
@@ -124,6 +135,9 @@ pub struct SearchStats {
     pub share_near: Option<f32>,
     /// The plan turned out dearer than expected, or did not find enough, and was given up for another.
     pub switched: bool,
+    /// The time that the work was expected to take by the costs given ([`Budget::costs`]), in nanoseconds, where the kind
+    /// knows several plans: what plans are compared by.
+    pub modelled_ns: f64,
 }
 
 /// What [`AnnIndex::verify`] found.

@@ -54,7 +54,7 @@ pub use ivf::{Ivf, IvfCode, IvfParams};
 pub use lsh::{BucketTrace, Lsh, LshParams};
 pub use options::{BuildOptions, Progress, Silent};
 pub use params::{Budget, SearchParams};
-pub use plan::{Plan, PlanCost};
+pub use plan::{Plan, PlanCost, PlanCosts, UnitCosts};
 pub use quantizer::{Quantizer, QuantizerSpec};
 pub use registry::{build, build_extending, open};
 pub use scratch::{DiskTrace, LayerTrace, ListTrace, Scratch};

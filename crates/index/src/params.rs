@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{IndexError, Plan};
+use crate::{IndexError, Plan, PlanCosts, UnitCosts};
 
 const PLAN: &str = "plan";
 const TARGET_RECALL: &str = "target_recall";
@@ -40,10 +40,13 @@ pub struct SearchParams {
     /// 0.999.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_recall: Option<f32>,
-    /// How a search under a mask is to be answered, in place of the cheapest way by estimate: for experiments. `hop` and
-    /// `walk` are known to `hnsw`, `scan` to every kind. Never given up for another while it goes on.
+    /// How a search under a mask is to be answered, in place of the cheapest way by estimate: for experiments. `hop`,
+    /// `walk` and `check` are known to `hnsw`, `scan` to every kind. Never given up for another while it goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// What plans are compared by where none is asked for. Means nothing to kinds that know one way only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan_costs: Option<PlanCosts>,
     /// Compare every (allowed) row instead of using the structure. Known to every kind.
     pub exact: bool,
 }
@@ -99,15 +102,18 @@ impl SearchParams {
                 });
             }
         }
-        if let Some(plan @ (Plan::Walk | Plan::Hop)) = self.plan
+        let unknown_plan = match self.plan {
+            Some(Plan::Walk) => Some("plan: walk"),
+            Some(Plan::Hop) => Some("plan: hop"),
+            Some(Plan::Check) => Some("plan: check"),
+            Some(Plan::Scan) | None => None,
+        };
+        if let Some(knob) = unknown_plan
             && !known.contains(&PLAN)
         {
             return Err(IndexError::UnknownKnob {
                 kind,
-                knob: match plan {
-                    Plan::Hop => "plan: hop",
-                    _ => "plan: walk",
-                },
+                knob,
                 known: known.join(", "),
             });
         }
@@ -138,7 +144,8 @@ impl SearchParams {
     }
 }
 
-/// When a search must stop early and return what it has, marked as truncated. The default never stops.
+/// What a search may take, and what its work takes: when it must stop early and return what it has, marked as truncated.
+/// The default never stops.
 ///
 /// It is looked at every few hundred rows or every few steps, so that a search ends well within a millisecond.
 #[derive(Copy, Clone, Debug, Default)]
@@ -149,6 +156,8 @@ pub struct Budget<'a> {
     pub max_distances: Option<u64>,
     /// Stop once somebody sets this.
     pub stop: Option<&'a AtomicBool>,
+    /// What the work of plans takes, for the choice between them.
+    pub costs: UnitCosts,
 }
 
 impl Budget<'_> {
@@ -157,6 +166,11 @@ impl Budget<'_> {
         deadline: None,
         max_distances: None,
         stop: None,
+        costs: UnitCosts {
+            scan: 1.0,
+            walk: 1.0,
+            hop: 1.0,
+        },
     };
 
     /// Whether this budget never stops a search.

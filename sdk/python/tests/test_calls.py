@@ -496,6 +496,22 @@ def test_a_filter_of_endless_depth_is_refused(client: VecDBClient, products: str
         client.count(products, endless)
 
 
+@pytest.mark.parametrize("levels", [65, 150, 1_000, 100_000])
+def test_filters_nested_too_deep_are_refused(client: VecDBClient, products: str, levels: int) -> None:
+    nested: dict[str, object] = {"price": 5}
+    for _ in range(levels):
+        nested = {"$not": nested}
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        client.search(products, [1.0, 0.0, 0.0], filter=nested)
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        client.count(products, {"$and": [nested]})
+    statement = f"SELECT id FROM {products} WHERE {'NOT (' * levels}price = 5{')' * levels}"
+    with pytest.raises(InvalidArgumentError, match="levels deep"):
+        client.query(statement)
+    while "$not" in nested:     # Taken apart level by level, not by a recursion of the interpreter.
+        nested = nested["$not"]     # type: ignore[assignment]
+
+
 def test_unknown_collections_are_not_found(client: VecDBClient, products: str) -> None:
     for call in (
         lambda: client.search("nobody", [1.0]),
@@ -571,7 +587,7 @@ def test_recommendations(client: VecDBClient, products: str, strategy: Any) -> N
 
 
 def test_inner_fields_points_and_words(client: VecDBClient, name: str) -> None:
-    client.create_collection(name, 3, "cosine", fields={"body": "text", "key": "uuid"})
+    client.create_collection(name, 3, "cosine", fields={"body": "text(english)", "key": "uuid"})
     key = uuid.UUID("67e55044-10b1-426f-9247-bb680e5fe0c8")
     metadata = {
         "size": {"width": 5, "unit": {"name": "cm"}},
@@ -590,6 +606,7 @@ def test_inner_fields_points_and_words(client: VecDBClient, name: str) -> None:
         {"size.unit.name": "cm"},
         {"shop": {"$geoWithin": near}},
         {"body": {"$text": "engine chess"}},
+        {"body": {"$text": "engines"}},
         {"body": {"$phrase": "chess eng*"}},
         {"body": {"$startsWith": "A free c"}},
         {"body": {"$contains": "chess"}},
@@ -625,7 +642,11 @@ def test_a_search_explains_itself(client: VecDBClient, products: str) -> None:
     assert results.stats.unindexed == ()
     forced = client.search(products, [1.0, 0.0, 0.0], params={"plan": "scan"})
     assert len(forced) > 0
-    with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop"):
+    checked = {"plan": "check", "plan_costs": "counted"}
+    assert client.search(products, [1.0, 0.0, 0.0], params=checked).ids == forced.ids
+    with pytest.raises(InvalidArgumentError, match="counted"):
+        client.search(products, [1.0, 0.0, 0.0], params={"plan_costs": "guessed"})
+    with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop.*check"):
         client.search(products, [1.0, 0.0, 0.0], params={"plan": "jump"})
 
 

@@ -1,6 +1,6 @@
 //! `CREATE`, `DROP`, `SHOW`, `DESCRIBE`.
 
-use vecdb_engine::{ErrorKind, Result};
+use vecdb_engine::{ErrorKind, Field, FieldType, Result};
 use vecdb_sql::{Cell, CreateCollection, DropCollection, FieldIndex, QueryResult, ResultColumn};
 
 use super::select::field_kind;
@@ -103,7 +103,7 @@ impl Run<'_> {
             let (declared, indexed) = (field.declared, !field.unindexed);
             vec![
                 name.into(),
-                field_kind(field).into(),
+                described(field).into(),
                 declared.into(),
                 indexed.into(),
             ]
@@ -119,6 +119,19 @@ impl Run<'_> {
             rows: rows.collect(),
             ..QueryResult::default()
         })
+    }
+}
+
+/// The type of a field as it is declared.
+fn described(field: &Field) -> String {
+    match (field.kind, field.stemmer) {
+        (Some(kind), stemmer @ Some(_)) => FieldType {
+            kind,
+            array: field.array == Some(true),
+            stemmer,
+        }
+        .to_string(),
+        _ => field_kind(field),
     }
 }
 

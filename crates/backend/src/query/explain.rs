@@ -88,7 +88,7 @@ fn condition(condition: &ConditionExplanation) -> [Cell; COLUMNS.len()] {
 /// A segment, or the memtable.
 fn part(part: &PartExplanation) -> [Cell; COLUMNS.len()] {
     let plans = part.plans.iter();
-    let plans = plans.map(|plan| format!("{} {:.0}", plan.plan, plan.work));
+    let plans = plans.map(|plan| format!("{} {:.0}, {:.0} us", plan.plan, plan.work, plan.time_us));
     let plans: Vec<String> = plans.collect();
     let plan = match part.switched {
         true => format!("{}, given up on the way", part.plan),
@@ -102,7 +102,7 @@ fn part(part: &PartExplanation) -> [Cell; COLUMNS.len()] {
         Cell::NULL,
         match plans.is_empty() {
             true => Cell::NULL,
-            false => plans.join(", ").into(),
+            false => plans.join("; ").into(),
         },
         number(part.matching),
         number(part.distance_computations),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use vecdb_engine::{Plan, SearchParams};
+use vecdb_engine::{Plan, PlanCosts, SearchParams};
 
 use super::{HitArgs, VectorArgs};
 
@@ -225,10 +225,14 @@ pub(crate) struct KnobArgs {
     /// Recall to look for, in place of --ef, --nprobe or --probes: 0.5 to 0.999.
     #[arg(long, value_name = "R")]
     target_recall: Option<f32>,
-    /// hnsw: how a search under a filter is to be answered, for experiments: scan, walk or hop. Default: the cheapest by
-    /// estimate.
+    /// hnsw: how a search under a filter is to be answered, for experiments: scan, walk, hop or check. Default: the
+    /// cheapest by estimate.
     #[arg(long, value_name = "PLAN")]
     plan: Option<Plan>,
+    /// hnsw: what plans are compared by: measured (the time that they are expected to take) or counted (distances).
+    /// Default: measured.
+    #[arg(long, value_name = "COSTS")]
+    plan_costs: Option<PlanCosts>,
     /// Compare every (matching) point instead of using the index.
     #[arg(long)]
     exact: bool,
@@ -245,6 +249,7 @@ impl KnobArgs {
             candidates: self.candidates,
             target_recall: self.target_recall,
             plan: self.plan,
+            plan_costs: self.plan_costs,
             exact: self.exact,
         }
     }

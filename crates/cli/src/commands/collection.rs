@@ -185,9 +185,10 @@ fn searched(counts: &SearchCounts) -> String {
         ("scan", counts.scan),
         ("walk", counts.walk),
         ("hop", counts.hop),
+        ("check", counts.check),
         ("index", counts.index),
         ("sketches", counts.sketches),
-        ("given up for a scan", counts.switched),
+        ("given up for another", counts.switched),
     ];
     let plans = plans.into_iter().filter(|(_, number)| *number > 0);
     let plans: Vec<String> = plans

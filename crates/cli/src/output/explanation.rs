@@ -11,8 +11,14 @@ pub(crate) fn print(console: &Console, explanation: &Explanation) -> Outcome {
     let points: u64 = parts.iter().map(|part| part.points).sum();
     let matching: u64 = parts.iter().map(|part| part.matching).sum();
     if parts.iter().any(|part| part.estimate.is_some()) {
+        // A check ends when it has found enough.
+        let checked = |part: &PartExplanation| part.plan == "check" && !part.switched;
+        let least = match parts.iter().any(checked) {
+            true => "at least ",
+            false => "",
+        };
         console.line(format_args!(
-            "Selectivity: {} ({} of {} points match)",
+            "Selectivity: {least}{} ({} of {} points match)",
             share(matching, points),
             count(matching),
             count(points)
@@ -41,7 +47,7 @@ pub(crate) fn print(console: &Console, explanation: &Explanation) -> Outcome {
         ("Matching".to_owned(), Align::Right),
         ("Near".to_owned(), Align::Right),
         ("Plan".to_owned(), Align::Left),
-        ("Expected work".to_owned(), Align::Left),
+        ("Expected work, time us".to_owned(), Align::Left),
         ("Distances".to_owned(), Align::Right),
         ("Checked".to_owned(), Align::Right),
         ("Read".to_owned(), Align::Right),
@@ -84,13 +90,13 @@ fn expected(estimate: MatchEstimate) -> String {
 
 fn plan(part: &PartExplanation) -> String {
     match part.switched {
-        true => format!("{}, then scan", part.plan),
+        true => format!("{}, given up", part.plan),
         false => part.plan.clone(),
     }
 }
 
 fn works(part: &PartExplanation) -> String {
     let works = part.plans.iter();
-    let works = works.map(|plan| format!("{} {:.0}", plan.plan, plan.work));
-    works.collect::<Vec<_>>().join(", ")
+    let works = works.map(|plan| format!("{} {:.0}, {:.0}", plan.plan, plan.work, plan.time_us));
+    works.collect::<Vec<_>>().join("; ")
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 
 use super::merge::lock_until;
 use super::{Collection, Inner};
-use crate::collection::maintenance::{Held, SEGMENT_BYTES_PER_ROW};
-use crate::error::Result;
+use crate::collection::maintenance::Held;
+use crate::error::{Error, ErrorKind, Result};
 use crate::part::Part;
 use crate::segment::Segment;
 use crate::stop::StopSignal;
@@ -23,7 +23,7 @@ impl Collection {
     /// is dropped.
     ///
     /// # Errors
-    /// A field that no point ever had and that was not declared.
+    /// A field that no point ever had and that was not declared; more memory than [`crate::Options::field_index_bytes_max`].
     pub fn create_field_index(&self, field: &str) -> Result<bool> {
         self.create_field_index_with(field, &StopSignal::default())
     }
@@ -37,7 +37,12 @@ impl Collection {
             let changed = inner.set_field_indexed(field, true)?;
             // A flush under way may have begun before.
             drop(lock_until(&inner.flushing, stop)?);
-            inner.index_missing_fields(stop)?;
+            let made = inner.index_missing_fields(stop);
+            if changed && made.as_ref().is_err_and(is_over_memory) {
+                // The background would meet the same limit again and again.
+                inner.set_field_indexed(field, false)?;
+            }
+            made?;
             Ok(changed)
         };
         create().map_err(|e| inner.or_dropped(e))
@@ -124,11 +129,14 @@ impl Inner {
         progress: &dyn Fn(u32),
     ) -> Result<()> {
         let fields = self.snapshot().fields.clone();
-        let _held = Held::new(self, u64::from(segment.rows()) * SEGMENT_BYTES_PER_ROW);
+        let held = RefCell::new(Held::new(self, 0));
         let missing = segment.missing_fields(&fields);
-        let check = |rows| {
+        let names: Vec<String> = missing.iter().cloned().collect();
+        let check = |rows: u32, bytes: u64| {
             progress(rows);
-            self.check_going_on(stop)
+            held.borrow_mut().grow_to(bytes);
+            self.check_going_on(stop)?;
+            self.check_build_memory(&names, segment, rows, bytes)
         };
         let indexed = Arc::new(segment.add_fields(missing, &fields, &check)?);
         let replaced = RefCell::new(indexed.clone());
@@ -148,6 +156,29 @@ impl Inner {
         outcome
     }
 
+    /// Refuses to go on with field indexes that take more memory than they may.
+    fn check_build_memory(
+        &self,
+        fields: &[String],
+        segment: &Segment,
+        rows: u32,
+        bytes: u64,
+    ) -> Result<()> {
+        let most = self.shared.options.field_index_bytes_max;
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::ResourceExhausted,
+            format!(
+                "the index of {} takes {bytes} bytes of memory for {rows} of the {} points of a segment, and {most} may be used \
+                 (field_index_bytes_max): it is not made, and filters go on reading the points",
+                fields.join(", "),
+                segment.rows(),
+            ),
+        ))
+    }
+
     /// Whether work in the background may go on.
     fn check_going_on(&self, stop: &StopSignal) -> Result<()> {
         stop.check()?;
@@ -164,7 +195,12 @@ impl Inner {
         let missing = segment.missing_fields(&fields);
         match missing.is_empty() {
             true => Ok(segment),
-            false => segment.add_fields(missing, &fields, &|_| self.check_going_on(stop)),
+            false => segment.add_fields(missing, &fields, &|_, _| self.check_going_on(stop)),
         }
     }
+}
+
+/// Refused for [`crate::Options::field_index_bytes_max`]: a disk that is full may have room later.
+fn is_over_memory(error: &Error) -> bool {
+    error.kind() == ErrorKind::ResourceExhausted && !error.is_disk_full()
 }

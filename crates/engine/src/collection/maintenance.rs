@@ -95,6 +95,13 @@ impl<'a> Held<'a> {
         total.fetch_add(bytes, Ordering::Relaxed);
         Self { total, bytes }
     }
+
+    /// Counts so many bytes from now on, if they are more.
+    pub(super) fn grow_to(&mut self, bytes: u64) {
+        let more = bytes.saturating_sub(self.bytes);
+        self.total.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+    }
 }
 
 impl Drop for Held<'_> {

@@ -65,7 +65,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::{Condvar, Mutex};
-use search::{MaskCache, ResultCache, SearchCounters, SearchScratch};
+use search::{LearnedCosts, MaskCache, ResultCache, SearchCounters, SearchScratch};
 use serde::Serialize;
 use vecdb_filter::MetadataSchema;
 use vecdb_storage::{Disk, Log, Position, Wal};
@@ -145,6 +145,7 @@ pub(crate) struct Inner {
     retired: Retired,
     scratches: Mutex<Vec<SearchScratch>>,
     masks: MaskCache,
+    costs: LearnedCosts,
     results: ResultCache,
     searches: SearchCounters,
     sketching: Sketching,
@@ -309,6 +310,7 @@ impl Inner {
             retired: Retired::default(),
             scratches: Mutex::new(Vec::new()),
             masks: MaskCache::default(),
+            costs: LearnedCosts::default(),
             results: ResultCache::default(),
             searches: SearchCounters::default(),
             sketching,

@@ -207,7 +207,7 @@ pub struct SearchStats {
     pub searched_vectors: u64,
     /// Sealed segments searched.
     pub segments: u32,
-    /// Points that match the filter, where one was given.
+    /// Points that match the filter, where one was given and every point was looked at.
     pub matching: Option<u64>,
     /// Fields of the filter that are not indexed, so that points had to be read: an index of them would help.
     pub unindexed: Vec<String>,

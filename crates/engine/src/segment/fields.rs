@@ -126,17 +126,22 @@ impl Segment {
         self.fields.unindexed_of(filter)
     }
 
+    /// What the indexes in use tell of a filter without reading rows; see [`FieldIndexes::known_of`].
+    pub(crate) fn known_of(&self, filter: &Filter) -> Option<Filter> {
+        self.fields.known_of(filter)
+    }
+
     /// Builds the indexes of `missing` fields over the rows and writes them, with those added before, as a file beside the
     /// segment. It is synced; its folder is not yet. Gives the segment as it is with them.
     ///
     /// # Errors
-    /// Those of reading and writing, and that of `check`, which is told the rows that are done now and then; no file is left
-    /// then.
+    /// Those of reading and writing, and that of `check`, which is told now and then the rows that are done and the bytes of
+    /// memory that are held; no file is left then.
     pub(crate) fn add_fields(
         &self,
         missing: BTreeSet<String>,
         schema: &MetadataSchema,
-        check: &dyn Fn(u32) -> Result<()>,
+        check: &dyn Fn(u32, u64) -> Result<()>,
     ) -> Result<Self> {
         let mut entry = self.entry.clone();
         entry.fields_version += 1;
@@ -164,7 +169,7 @@ impl Segment {
         name: &str,
         mut fields: BTreeSet<String>,
         schema: &MetadataSchema,
-        check: &dyn Fn(u32) -> Result<()>,
+        check: &dyn Fn(u32, u64) -> Result<()>,
     ) -> Result<u64> {
         let before = self.added.iter().flat_map(|added| added.indexes.fields());
         fields.extend(
@@ -177,7 +182,7 @@ impl Segment {
         let mut metadata = Metadata::new();
         for row in 0..rows {
             if row.is_multiple_of(ROWS_PER_CHECK) {
-                check(row)?;
+                check(row, builder.memory_bytes())?;
             }
             let bytes = self.metadata_bytes(RowId(row))?;
             metadata.clear();
@@ -188,6 +193,7 @@ impl Segment {
             }
             builder.add(RowId(row), &metadata)?;
         }
+        check(rows, builder.memory_bytes())?;
         let mut out = create(self.disk.as_ref(), &self.folder, name, FIELDS_KIND)?;
         builder.finish(&mut out)?;
         Ok(out.finish()?.len)

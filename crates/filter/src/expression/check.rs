@@ -8,7 +8,7 @@ use crate::value::{Value, datetime};
 
 impl Filter {
     /// Checks the filter against a schema and returns it ready for evaluation: texts compared with a
-    /// date-time field are read as RFC 3339. Numbers are left as they are, since integers and floats
+    /// date-time field are read as RFC 3339, words of a field with a stemmer are stemmed. Numbers are left as they are, since integers and floats
     /// compare exactly.
     ///
     /// A schema without any field (a collection that never saw metadata) cannot tell a slip from a
@@ -70,7 +70,11 @@ impl Filter {
             }
             Filter::StartsWith(field, _) => of_text(field, "$startsWith")?,
             Filter::Contains(field, _) => of_text(field, "$contains")?,
-            Filter::Text(field, _) => of_text(field, "$text")?,
+            Filter::Text(field, query) => {
+                of_text(field, "$text")?;
+                let stemmer = lookup(schema, field)?.field.stemmer;
+                Filter::Text(field.clone(), query.clone().stemmed(stemmer))
+            }
             Filter::Phrase(field, _) => of_text(field, "$phrase")?,
             Filter::GeoWithin(field, _) => {
                 lookup(schema, field)?.fit_kind("$geoWithin", "points on the earth", |kind| {

@@ -3,15 +3,45 @@
 //! JSON readers commonly keep the last of equal keys. `{"price": {"$gt": 5}, "price": {"$lt": 9}}` would
 //! silently lose a condition, so a filter written like that is refused.
 
+use super::DEPTH_MAX;
 use crate::error::{FilterError, quoted};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json};
 use std::fmt;
 
+/// JSON of a filter of [`DEPTH_MAX`] levels is no deeper: a list and an object for each, and a condition.
+const JSON_DEPTH_MAX: usize = 2 * DEPTH_MAX + 4;
+
 pub(super) fn read(text: &str) -> Result<Json, FilterError> {
-    let UniqueKeys(json) =
-        serde_json::from_str(text).map_err(|error| FilterError::NotJson(error.to_string()))?;
+    if depth(text) > JSON_DEPTH_MAX {
+        return Err(FilterError::TooDeep { limit: DEPTH_MAX });
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    // Its limit is a little lower; the stack holds ours.
+    reader.disable_recursion_limit();
+    let read = UniqueKeys::deserialize(&mut reader).and_then(|json| reader.end().map(|()| json));
+    let UniqueKeys(json) = read.map_err(|error| FilterError::NotJson(error.to_string()))?;
     Ok(json)
+}
+
+/// How deep lists and objects are nested.
+fn depth(text: &str) -> usize {
+    let (mut now, mut most) = (0usize, 0);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                now += 1;
+                most = most.max(now);
+            }
+            b']' | b'}' if !in_text => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 struct UniqueKeys(Json);
@@ -97,6 +127,19 @@ mod tests {
         );
         for bad in ["", "{", "{} {}", "{\"a\": 1e999}", "[1,]"] {
             assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn depth_is_that_of_lists_and_objects_outside_of_texts() {
+        for (text, expected) in [
+            ("", 0),
+            ("[]", 1),
+            (r#"{"a": [{}], "b": [[]]}"#, 3),
+            (r#"{"[[[": "{{{\"[["}"#, 1),
+            ("]]]][", 1),
+        ] {
+            assert_eq!(depth(text), expected, "{text}");
         }
     }
 

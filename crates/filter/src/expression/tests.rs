@@ -96,9 +96,40 @@ fn limits() {
     );
     let error = nested(65).check(&schema).unwrap_err();
     assert!(matches!(error, FilterError::TooDeep { limit: 64 }));
-    for text in ["{\"$not\":".repeat(100_000), "{\"$or\":[".repeat(100_000)] {
-        let error = Filter::parse_str(&text).unwrap_err().to_string();
-        assert!(error.contains("recursion limit"), "{error}");
+    // As text: what is allowed is read however it is written, what is deeper is refused by its depth, and never by a stack
+    // that is used up.
+    let text = |levels: usize, open: &str, close: &str| {
+        format!(
+            "{}{{\"a\": {{\"$lt\": 1}}}}{}",
+            open.repeat(levels - 1),
+            close.repeat(levels - 1)
+        )
+    };
+    for (open, close) in [
+        ("{\"$not\":", "}"),
+        ("{\"$and\":[", "]}"),
+        ("{\"$or\": [{}, ", "]}"),
+    ] {
+        assert!(Filter::parse_str(&text(64, open, close)).is_ok(), "{open}");
+        for levels in [65, 1_000, 100_000] {
+            // Not only where it is JSON to the end.
+            for close in [close, if levels > 100 { "" } else { close }] {
+                let error = Filter::parse_str(&text(levels, open, close)).unwrap_err();
+                assert!(
+                    matches!(error, FilterError::TooDeep { limit: 64 }),
+                    "{open}: {error}"
+                );
+            }
+        }
+    }
+    for levels in [1_000, 100_000] {
+        let list = format!(
+            "{{\"a\": {{\"$in\": {}{}}}}}",
+            "[".repeat(levels),
+            "]".repeat(levels)
+        );
+        let error = Filter::parse_str(&list).unwrap_err();
+        assert!(matches!(error, FilterError::TooDeep { .. }), "{error}");
     }
     let full = Filter::is_in("a", 0..100_000);
     assert_eq!(parse(full.to_json()), Ok(full.clone()));

@@ -5,10 +5,11 @@
 use super::directory::{self, FieldEntry, Run};
 use super::numbers::{NumberRun, key_of};
 use super::posting::Posting;
-use super::terms::{TermRun, term_of};
+use super::terms::{TermRun, stem_term, term_of};
 use super::{DIRECTORY_SECTION, misuse, section_name};
 use crate::error::FilterError;
 use crate::schema::{FieldKind, MetadataSchema};
+use crate::stemmer::Stemmer;
 use crate::text::words;
 use crate::value::{Metadata, Value, validate_name};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,6 +39,8 @@ struct FieldRows {
     elements_max: u32,
     /// Index the words of texts, not the texts.
     words: bool,
+    /// And the stems of words.
+    stemmer: Option<Stemmer>,
     numbers: BTreeMap<FieldKind, Vec<(u64, u32)>>,
     terms: BTreeMap<FieldKind, Terms>,
 }
@@ -47,6 +50,8 @@ struct FieldRows {
 struct Terms {
     numbers: HashMap<Box<[u8]>, u32>,
     pairs: Vec<(u32, u32)>,
+    /// Of all terms together.
+    term_bytes: usize,
 }
 
 impl FieldIndexBuilder {
@@ -107,6 +112,7 @@ impl FieldIndexBuilder {
                 }
                 let mut field = FieldRows {
                     words: known.kind == Some(FieldKind::Text),
+                    stemmer: known.stemmer,
                     ..FieldRows::default()
                 };
                 field.add(row, value);
@@ -114,6 +120,11 @@ impl FieldIndexBuilder {
             }
         }
         Ok(())
+    }
+
+    /// About how many bytes of memory it holds.
+    pub fn memory_bytes(&self) -> u64 {
+        self.fields.values().map(FieldRows::memory_bytes).sum()
     }
 
     /// Writes the indexes: a section per field and the directory.
@@ -140,6 +151,16 @@ impl FieldIndexBuilder {
 }
 
 impl FieldRows {
+    fn memory_bytes(&self) -> u64 {
+        let rows = (self.present.capacity() + self.nulls.capacity()) * size_of::<u32>();
+        let numbers = self.numbers.values();
+        let numbers: usize = numbers
+            .map(|pairs| pairs.capacity() * size_of::<(u64, u32)>())
+            .sum();
+        let terms: usize = self.terms.values().map(Terms::memory_bytes).sum();
+        (rows + numbers + terms) as u64
+    }
+
     fn add(&mut self, row: u32, value: &Value) {
         self.present.push(row);
         let mut elements = 0;
@@ -155,7 +176,12 @@ impl FieldRows {
             && let Value::String(text) = element
         {
             let terms = self.terms.entry(FieldKind::Text).or_default();
-            words(text).for_each(|word| terms.add(row, word.as_bytes()));
+            for word in words(text) {
+                terms.add(row, word.as_bytes());
+                if let Some(stemmer) = self.stemmer {
+                    terms.add(row, stem_term(&stemmer.stem(&word)).as_bytes());
+                }
+            }
             true
         } else if let Some((kind, key)) = key_of(element) {
             self.numbers.entry(kind).or_default().push((key, row));
@@ -195,6 +221,7 @@ impl FieldRows {
             name,
             elements_max: self.elements_max.max(1),
             words: self.words,
+            stemmer: self.stemmer,
             present,
             nulls,
             runs,
@@ -225,12 +252,21 @@ fn write_numbers(
 }
 
 impl Terms {
+    fn memory_bytes(&self) -> usize {
+        // An entry of the map has a byte of its own beside key and number.
+        let entry = size_of::<(Box<[u8]>, u32)>() + 1;
+        self.pairs.capacity() * size_of::<(u32, u32)>()
+            + self.numbers.capacity() * entry
+            + self.term_bytes
+    }
+
     fn add(&mut self, row: u32, term: &[u8]) {
         let number = match self.numbers.get(term) {
             Some(number) => *number,
             None => {
                 let number = self.numbers.len() as u32;
                 self.numbers.insert(term.into(), number);
+                self.term_bytes += term.len();
                 number
             }
         };
@@ -243,7 +279,9 @@ impl Terms {
         rows: u32,
         out: &mut FieldWriter<'_>,
     ) -> Result<TermRun, FilterError> {
-        let Terms { numbers, mut pairs } = self;
+        let Terms {
+            numbers, mut pairs, ..
+        } = self;
         let mut sorted: Vec<(Box<[u8]>, u32)> = numbers.into_iter().collect();
         sorted.sort_unstable();
         let mut ranks = vec![0u32; sorted.len()];

@@ -1,7 +1,8 @@
 //! The directory of field indexes: what each field has and where it lies.
 //!
-//! `format` (u8, 1 or 2), `rows` (u32), count of fields, then per field in ascending order of names: name,
-//! most elements of one row, from format 2 on whether its words are indexed instead of its values (u8, 0 or 1),
+//! `format` (u8, 1 to 3), `rows` (u32), count of fields, then per field in ascending order of names: name,
+//! most elements of one row, from format 2 on whether its words are indexed instead of its values (u8, 0 or 1; from
+//! format 3 on 2 and more where stems are indexed as well: the number of the stemmer and 2),
 //! the postings of present and null rows (count, offset each), count of runs,
 //! and per run in order of kinds: kind (u8: 0 bool, 1 int, 2 float, 3 date-time, 4 string, 5 word, 6 point on the
 //! earth), pairs, different values, offset of the keys or of the terms, and for terms the offset of the table.
@@ -14,10 +15,16 @@ use super::posting::Posting;
 use super::terms::TermRun;
 use crate::error::FilterError;
 use crate::schema::FieldKind;
+use crate::stemmer::Stemmer;
 use std::collections::BTreeSet;
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
+/// What is written where no field has a stemmer.
+const FORMAT_WITHOUT_STEMS: u8 = 2;
+
+/// Where stems are indexed, the number of the stemmer stands this much higher.
+const STEMS: u8 = 2;
 
 /// What the directory says of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +34,8 @@ pub(super) struct FieldEntry {
     pub(super) elements_max: u32,
     /// The words of its texts are indexed, not the texts.
     pub(super) words: bool,
+    /// The stems of words are indexed as well.
+    pub(super) stemmer: Option<Stemmer>,
     pub(super) present: Posting,
     pub(super) nulls: Posting,
     pub(super) runs: Vec<Run>,
@@ -70,10 +79,18 @@ pub(super) fn encode<'a>(
     unindexed: impl ExactSizeIterator<Item = &'a String>,
 ) -> Vec<u8> {
     let mut writer = Writer::new();
-    writer.u8(FORMAT).u32(rows).varint(entries.len() as u64);
+    let stemmed = entries.iter().any(|entry| entry.stemmer.is_some());
+    let format = match stemmed {
+        true => FORMAT,
+        false => FORMAT_WITHOUT_STEMS,
+    };
+    writer.u8(format).u32(rows).varint(entries.len() as u64);
     for entry in entries {
         writer.str(&entry.name).varint(entry.elements_max.into());
-        writer.u8(entry.words.into());
+        writer.u8(match entry.stemmer {
+            Some(stemmer) => STEMS + stemmer.number(),
+            None => entry.words.into(),
+        });
         for posting in [entry.present, entry.nulls] {
             writer.varint(posting.count.into()).varint(posting.offset);
         }
@@ -156,9 +173,17 @@ fn decode_entry(reader: &mut Reader<'_>, format: u8, rows: u32) -> Result<FieldE
         1 => 0,
         _ => reader.u8()?,
     };
-    if words > 1 {
-        return Err(reader.error(format!("{words} where 0 or 1 belongs")));
-    }
+    let stemmer = match words.checked_sub(STEMS) {
+        None => None,
+        Some(number) => {
+            match Stemmer::of_number(number).filter(|_| format > FORMAT_WITHOUT_STEMS) {
+                Some(stemmer) => Some(stemmer),
+                None => {
+                    return Err(reader.error(format!("{words} where 0 or 1 belongs, or a stemmer")));
+                }
+            }
+        }
+    };
     let present = decode_posting(reader, rows)?;
     let nulls = decode_posting(reader, present.count)?;
     let mut runs: Vec<Run> = Vec::new();
@@ -172,7 +197,8 @@ fn decode_entry(reader: &mut Reader<'_>, format: u8, rows: u32) -> Result<FieldE
     Ok(FieldEntry {
         name,
         elements_max,
-        words: words == 1,
+        words: words > 0,
+        stemmer,
         present,
         nulls,
         runs,

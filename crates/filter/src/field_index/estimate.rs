@@ -171,6 +171,7 @@ impl FieldIndexes {
                     ..some_of(most)
                 })
             }
+            Filter::Text(_, query) if field.lacks_stems(query) => Some(some_of(present)),
             Filter::Text(_, query) | Filter::Phrase(_, query) if field.entry.words => {
                 let most = field.words_count_max(query.words()).unwrap_or(present);
                 Some(Estimate {

@@ -166,21 +166,16 @@ impl<E: From<FilterError>> Evaluator<'_, '_, E> {
         within: Option<&RowMask>,
     ) -> Result<RowMask, E> {
         let rows = self.indexes.rows;
-        let one_text_a_row = field.entry.elements_max == 1;
-        let (candidates, exact) = match condition {
-            Filter::Text(_, query) => (
-                Some(field.rows_of_words(query.words(), rows)?),
-                one_text_a_row,
-            ),
-            Filter::Phrase(_, query) => {
-                let exact = one_text_a_row && query.words().len() == 1;
-                (Some(field.rows_of_words(query.words(), rows)?), exact)
+        let candidates = match condition {
+            Filter::Text(_, query) if field.lacks_stems(query) => Some(field.present(rows)?),
+            Filter::Text(_, query) | Filter::Phrase(_, query) => {
+                Some(field.rows_of_words(query.words(), rows)?)
             }
-            Filter::StartsWith(..) | Filter::Contains(..) => (Some(field.present(rows)?), false),
-            _ => (None, false),
+            Filter::StartsWith(..) | Filter::Contains(..) => Some(field.present(rows)?),
+            _ => None,
         };
         let candidates = match (candidates, within) {
-            (Some(candidates), _) if exact => return Ok(candidates),
+            (Some(candidates), _) if field.tells(condition) => return Ok(candidates),
             (Some(candidates), Some(within)) => candidates.and(within),
             (Some(candidates), None) => candidates,
             (None, within) => within.cloned().unwrap_or_else(|| RowMask::all(rows)),
@@ -204,10 +199,53 @@ impl<E: From<FilterError>> Evaluator<'_, '_, E> {
 }
 
 impl FieldIndexes {
+    /// What can be told of a filter without reading rows: a filter that holds wherever this one does. None where all of it
+    /// can be told.
+    pub fn known_of(&self, filter: &Filter) -> Option<Filter> {
+        self.reads_rows(filter).then(|| self.loosened(filter))
+    }
+
+    fn loosened(&self, filter: &Filter) -> Filter {
+        match filter {
+            known if !self.reads_rows(known) => known.clone(),
+            Filter::And(parts) => {
+                let parts = parts.iter().map(|part| self.loosened(part));
+                parts.fold(Filter::All, Filter::and)
+            }
+            Filter::Or(parts) => {
+                let parts: Vec<Filter> = parts.iter().map(|part| self.loosened(part)).collect();
+                match parts.contains(&Filter::All) {
+                    true => Filter::All,
+                    false => Filter::Or(parts),
+                }
+            }
+            condition => {
+                let field = condition
+                    .field()
+                    .and_then(|name| self.fields.get_key_value(name));
+                match (condition, field) {
+                    (Filter::Phrase(_, query), Some((name, field)))
+                        if field.entry.words && field.has_one_text_a_row() =>
+                    {
+                        Filter::Text(name.clone(), query.clone())
+                    }
+                    (
+                        Filter::Phrase(..)
+                        | Filter::Text(..)
+                        | Filter::StartsWith(..)
+                        | Filter::Contains(..),
+                        Some((name, _)),
+                    ) => Filter::Exists(name.clone(), true),
+                    _ => Filter::All,
+                }
+            }
+        }
+    }
+
     /// Whether the evaluation of a filter will read rows.
     fn reads_rows(&self, filter: &Filter) -> bool {
         match filter {
-            Filter::All | Filter::Exists(..) => false,
+            Filter::All => false,
             Filter::And(parts) | Filter::Or(parts) => {
                 parts.iter().any(|part| self.reads_rows(part))
             }
@@ -215,10 +253,27 @@ impl FieldIndexes {
             condition => {
                 let name = condition.field().unwrap_or_default();
                 self.unindexed.contains(name)
-                    || self.fields.get(name).is_some_and(|field| {
-                        field.entry.words && !matches!(condition, Filter::Text(..))
-                    })
+                    || self
+                        .fields
+                        .get(name)
+                        .is_some_and(|field| field.entry.words && !field.tells(condition))
             }
+        }
+    }
+}
+
+impl FieldIndex {
+    fn has_one_text_a_row(&self) -> bool {
+        self.entry.elements_max == 1
+    }
+
+    /// Whether words tell which rows satisfy a condition, so that none is to be read.
+    fn tells(&self, condition: &Filter) -> bool {
+        match condition {
+            Filter::Exists(..) => true,
+            Filter::Text(_, query) => self.has_one_text_a_row() && !self.lacks_stems(query),
+            Filter::Phrase(_, query) => self.has_one_text_a_row() && query.words().len() == 1,
+            _ => false,
         }
     }
 }

@@ -7,7 +7,7 @@
 //!   null element;
 //! - per kind of value that occurs a run: for integers, floats, date-times and points on the earth sorted
 //!   (value, row) pairs ([`numbers`]), for texts and truth values a sorted dictionary with postings ([`terms`]).
-//!   Of a field declared as text the dictionary holds the words.
+//!   Of a field declared as text the dictionary holds the words, and their stems where it has a stemmer.
 //!
 //! A field that was widened from integer to float has both runs, so no value is ever rounded.
 //!
@@ -40,6 +40,7 @@ use field_bytes::FieldBytes;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
+use terms::STEM_MARK;
 use vecdb_storage::SectionFile;
 
 pub use builder::FieldIndexBuilder;
@@ -180,7 +181,16 @@ impl FieldIndexes {
         let mut frequent = BinaryHeap::new();
         let mut met = 0u64;
         for (at, run) in field.entry.runs.iter().enumerate() {
+            let stems = match run {
+                Run::Terms(run) if field.entry.stemmer.is_some() => {
+                    run.prefix_range(&field.bytes, STEM_MARK.as_bytes())?
+                }
+                _ => (0, 0),
+            };
             run.for_each_value(&field.bytes, |count, place| {
+                if (stems.0..stems.1).contains(&place) {
+                    return;
+                }
                 frequent.push((Reverse(count), met, at, place));
                 met += 1;
                 if frequent.len() > limit {

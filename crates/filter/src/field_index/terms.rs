@@ -3,7 +3,7 @@
 //! Terms in ascending byte order, their bytes end to end; their postings; then a table of 24 bytes per
 //! term: end of its bytes (relative to the first term's), offset of its [`Posting`], and the number of
 //! (term, row) pairs up to and with this term, so that ranges are counted without reading postings.
-//! Truth values are the terms `00` and `01`.
+//! Truth values are the terms `00` and `01`. Stems are terms that begin with a byte which no word begins with.
 
 use super::collector::RowCollector;
 use super::field_bytes::{FieldBytes, partition_point};
@@ -37,6 +37,14 @@ pub(super) fn term_of(value: &Value) -> Option<(FieldKind, &[u8])> {
         Value::String(text) => Some((FieldKind::String, text.as_bytes())),
         _ => None,
     }
+}
+
+/// What the term of a stem begins with.
+pub(super) const STEM_MARK: &str = "\u{1}";
+
+/// The term of a stem.
+pub(super) fn stem_term(stem: &str) -> String {
+    format!("{STEM_MARK}{stem}")
 }
 
 /// One line of the table.

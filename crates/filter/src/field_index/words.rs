@@ -3,14 +3,19 @@
 use super::FieldIndex;
 use super::directory::Run;
 use super::spans::Span;
-use super::terms::TermRun;
+use super::terms::{TermRun, stem_term};
 use crate::error::FilterError;
 use crate::schema::FieldKind;
-use crate::text::Word;
+use crate::text::{TextQuery, Word};
 use vecdb_vector::RowMask;
 
 impl FieldIndex {
-    /// The rows that have all the words, in whichever of their texts.
+    /// Whether stems are asked for that are not indexed.
+    pub(super) fn lacks_stems(&self, query: &TextQuery) -> bool {
+        self.entry.words && query.stemmer().is_some() && query.stemmer() != self.entry.stemmer
+    }
+
+    /// The rows that have all the words, in whichever of their texts; those with a stem in any of its forms.
     pub(super) fn rows_of_words(&self, words: &[Word], rows: u32) -> Result<RowMask, FilterError> {
         let mut spans = self.spans_of_words(words)?;
         spans.sort_by_key(|(count, _)| *count);
@@ -64,9 +69,10 @@ impl FieldIndex {
         run: &TermRun,
         word: &Word,
     ) -> Result<(u64, Span), FilterError> {
-        let (first, last) = match word.prefix {
-            true => run.prefix_range(&self.bytes, word.text.as_bytes())?,
-            false => run.term_range(&self.bytes, word.text.as_bytes())?,
+        let (first, last) = match (&word.stem, word.prefix) {
+            (_, true) => run.prefix_range(&self.bytes, word.text.as_bytes())?,
+            (Some(stem), false) => run.term_range(&self.bytes, stem_term(stem).as_bytes())?,
+            (None, false) => run.term_range(&self.bytes, word.text.as_bytes())?,
         };
         let span = Span {
             run: at,

@@ -1,8 +1,9 @@
-//! Types of metadata fields and their written form: `int`, `datetime`, `string[]`.
+//! Types of metadata fields and their written form: `int`, `datetime`, `string[]`, `text(english)`.
 
 use super::Field;
 use crate::error::{FilterError, quoted};
 use crate::nearest::did_you_mean;
+use crate::stemmer::Stemmer;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -71,6 +72,21 @@ pub struct FieldType {
     /// Whether the field holds arrays.
     #[serde(default)]
     pub array: bool,
+    /// Of a text: by which rules its words are stemmed, if at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stemmer: Option<Stemmer>,
+}
+
+/// A kind as it is written with its stemmer.
+struct Written(FieldKind, Option<Stemmer>);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Written(kind, Some(stemmer)) => write!(f, "{kind}({stemmer})"),
+            Written(kind, None) => write!(f, "{kind}"),
+        }
+    }
 }
 
 impl fmt::Display for FieldKind {
@@ -82,17 +98,17 @@ impl fmt::Display for FieldKind {
 impl fmt::Display for FieldType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let array = if self.array { "[]" } else { "" };
-        write!(f, "{}{array}", self.kind)
+        write!(f, "{}{array}", Written(self.kind, self.stemmer))
     }
 }
 
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = self.kind.map_or("null", FieldKind::name);
         match (self.kind, self.array) {
             (None, Some(true)) => f.write_str("array"),
-            (_, Some(true)) => write!(f, "array of {kind}"),
-            _ => f.write_str(kind),
+            (None, _) => f.write_str("null"),
+            (Some(kind), Some(true)) => write!(f, "array of {}", Written(kind, self.stemmer)),
+            (Some(kind), _) => write!(f, "{}", Written(kind, self.stemmer)),
         }
     }
 }
@@ -100,19 +116,30 @@ impl fmt::Display for Field {
 impl FromStr for FieldType {
     type Err = FilterError;
 
-    /// Reads `int`, `datetime`, `string[]` and the like.
+    /// Reads `int`, `datetime`, `string[]`, `text(english)` and the like.
     fn from_str(text: &str) -> Result<Self, FilterError> {
         let (name, array) = match text.strip_suffix("[]") {
             Some(name) => (name, true),
             None => (text, false),
         };
+        let stemmed = name.strip_suffix(')').and_then(|name| name.split_once('('));
+        let (name, stemmer) = match stemmed {
+            Some((name, stemmer)) if name == FieldKind::Text.name() => {
+                (name, Some(stemmer.parse()?))
+            }
+            _ => (name, None),
+        };
         let names = FieldKind::ALL.map(FieldKind::name);
         match FieldKind::ALL.into_iter().find(|kind| kind.name() == name) {
-            Some(kind) => Ok(FieldType { kind, array }),
+            Some(kind) => Ok(FieldType {
+                kind,
+                array,
+                stemmer,
+            }),
             None => Err(FilterError::BadMetadata {
                 path: "type".to_owned(),
                 what: format!(
-                    "unknown type {}{}; known: {}, each also with [] for arrays",
+                    "unknown type {}{}; known: {}, each also with [] for arrays, and text with a stemmer such as text(english)",
                     quoted(text),
                     did_you_mean(name, names),
                     names.join(", ")

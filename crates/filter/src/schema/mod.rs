@@ -11,6 +11,7 @@ mod tests;
 
 use crate::error::{FilterError, quoted};
 use crate::nearest::nearest;
+use crate::stemmer::Stemmer;
 use crate::value::{Metadata, Value, compare, datetime, validate_name};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -46,6 +47,9 @@ pub struct Field {
     /// Whether no index is kept of it: filters on it read the rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unindexed: bool,
+    /// Of a text: by which rules its words are stemmed, if at all. By declaration only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stemmer: Option<Stemmer>,
 }
 
 impl MetadataSchema {
@@ -85,7 +89,9 @@ impl MetadataSchema {
             Some(FieldKind::Int) => field_type.kind == FieldKind::Float && !known.declared,
             Some(_) => false,
         };
-        if !kind_fits || known.array.is_some_and(|array| array != field_type.array) {
+        let stems_fit = known.kind.is_none() || known.stemmer == field_type.stemmer;
+        let array_fits = known.array.is_none_or(|array| array == field_type.array);
+        if !kind_fits || !stems_fit || !array_fits {
             return Err(FilterError::Redeclared {
                 field: name.to_owned(),
                 declared: field_type,
@@ -97,6 +103,7 @@ impl MetadataSchema {
             array: Some(field_type.array),
             declared: true,
             unindexed: known.unindexed,
+            stemmer: field_type.stemmer,
         };
         self.put(BTreeMap::from([(name, field)]))
     }

@@ -154,6 +154,41 @@ fn serialised_form() {
 }
 
 #[test]
+fn texts_can_be_stemmed_by_declaration() {
+    let mut schema = MetadataSchema::new();
+    for written in ["text(english)", "text(german)[]", "text"] {
+        let read: FieldType = written.parse().unwrap();
+        assert_eq!(read.to_string(), written);
+    }
+    schema
+        .declare("body", "text(english)".parse().unwrap())
+        .unwrap();
+    assert_eq!(shown(&schema), ["body: text(english)"]);
+    let json = serde_json::to_value(&schema).unwrap();
+    assert_eq!(json["fields"]["body"]["stemmer"], "english");
+    assert_eq!(
+        serde_json::from_value::<MetadataSchema>(json).unwrap(),
+        schema
+    );
+    // Its words are indexed as they were declared: another stemmer is another type.
+    for other in ["text", "text(german)", "text(english)[]"] {
+        assert!(
+            schema.declare("body", other.parse().unwrap()).is_err(),
+            "{other}"
+        );
+    }
+    for (wrong, said) in [
+        ("text(englisch)", "did you mean english?"),
+        ("string(english)", "unknown type"),
+        ("text(", "unknown type"),
+        ("text()", "no stemmer"),
+    ] {
+        let error = wrong.parse::<FieldType>().unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+}
+
+#[test]
 fn fields_are_indexed_unless_somebody_says_otherwise() {
     let mut schema = MetadataSchema::new();
     observe(&mut schema, json!({"price": 1, "name": "a"})).unwrap();

@@ -250,6 +250,11 @@ pub(crate) fn write_and_open(points: &[Metadata]) -> FieldIndexes {
     )
 }
 
+/// The indexes that another schema wants.
+pub(crate) fn write_and_open_schema(points: &[Metadata], schema: &MetadataSchema) -> FieldIndexes {
+    write_and_open_with(FieldIndexBuilder::new(points.len() as u32, schema), points)
+}
+
 /// The indexes of these fields alone.
 #[allow(dead_code, reason = "not every test that generates needs it")]
 pub(crate) fn write_and_open_fields(points: &[Metadata], fields: &[&str]) -> FieldIndexes {

@@ -16,7 +16,7 @@ use vecdb_vector::{Metric, Neighbor, RowId, RowMask};
 use super::links::Links;
 use super::pool::Key;
 use super::search::{Measure, STEPS_PER_CHECK, Walk};
-use crate::{Budget, Counters, IndexError, Plan, PlanCost, Scratch};
+use crate::{Budget, Counters, IndexError, Plan, PlanCost, Scratch, UnitCosts};
 
 /// The part of a row's links that a walk has not seen before, about.
 const NEW_LINKS: f64 = 0.5;
@@ -78,11 +78,13 @@ pub(super) struct Outlook {
     pub(super) elsewhere: bool,
     /// Distances tell whether a hop into another region came to the right place.
     pub(super) tells: bool,
+    /// What a unit of work takes.
+    pub(super) costs: UnitCosts,
 }
 
 impl Outlook {
     /// What is known without a query.
-    pub(super) fn of(metric: Metric, rows: u32, allowed: u32) -> Self {
+    pub(super) fn of(metric: Metric, rows: u32, allowed: u32, costs: UnitCosts) -> Self {
         Self {
             allowed,
             share: f64::from(allowed) / f64::from(rows.max(1)),
@@ -90,6 +92,7 @@ impl Outlook {
             degree: DEGREE,
             elsewhere: false,
             tells: matches!(metric, Metric::L2 | Metric::Cosine),
+            costs,
         }
     }
 
@@ -139,9 +142,9 @@ impl Outlook {
         })
     }
 
-    /// Less work than any walk takes with a pool of `ef`.
-    pub(super) fn work_min(&self, ef: usize) -> f64 {
-        ef as f64 * 11.0
+    /// Less than any walk costs with a pool of `ef`.
+    pub(super) fn cost_min(&self, ef: usize) -> f64 {
+        ef as f64 * 11.0 * self.costs.walk.min(self.costs.hop)
     }
 
     /// The expected work of a plan.
@@ -151,7 +154,7 @@ impl Outlook {
         let unmasked = ef * (self.degree * NEW_LINKS + STEP_WORK);
         match plan {
             Plan::Scan => f64::from(self.allowed),
-            Plan::Walk => {
+            Plan::Walk | Plan::Check => {
                 // Away from the query more and more of what is walked through is excluded.
                 let growth = if self.elsewhere { 2.0 } else { 1.0 } * WALK_GROWTH;
                 unmasked * share.powf(-growth)
@@ -174,22 +177,28 @@ impl Outlook {
         }
     }
 
-    /// The plans that will do for a pool of `ef` and their expected work, the cheapest first.
+    /// The time that the work of a plan is expected to take, in nanoseconds.
+    pub(super) fn cost(&self, plan: Plan, ef: usize) -> f64 {
+        self.work(plan, ef) * self.costs.of(plan)
+    }
+
+    /// The plans that will do for a pool of `ef` and their expected cost, the cheapest first.
     pub(super) fn plans(&self, ef: usize) -> Vec<PlanCost> {
-        let plans = Plan::ALL.into_iter().map(|plan| PlanCost {
+        let plans = Plan::MASKED.into_iter().map(|plan| PlanCost {
             plan,
             work: self.work(plan, ef),
+            time_ns: self.cost(plan, ef),
         });
         // Infinite work has no form in JSON either.
         let mut plans: Vec<PlanCost> = plans.filter(|plan| plan.work.is_finite()).collect();
-        plans.sort_by(|a, b| a.work.total_cmp(&b.work));
+        plans.sort_by(|a, b| a.time_ns.total_cmp(&b.time_ns));
         plans
     }
 
     /// The first of [`Self::plans`].
     pub(super) fn cheapest(&self, ef: usize) -> Plan {
-        let cheapest = Plan::ALL.into_iter();
-        let cheapest = cheapest.min_by(|a, b| self.work(*a, ef).total_cmp(&self.work(*b, ef)));
+        let cheapest = Plan::MASKED.into_iter();
+        let cheapest = cheapest.min_by(|a, b| self.cost(*a, ef).total_cmp(&self.cost(*b, ef)));
         cheapest.unwrap_or(Plan::Scan)
     }
 }
@@ -199,7 +208,7 @@ pub(super) struct Masked<'a, 'w, L, M> {
     pub(super) walk: &'a Walk<'w, L, M>,
     pub(super) mask: &'a RowMask,
     pub(super) ef: usize,
-    /// A walk that costs more is given up; without end for a plan that was asked for.
+    /// A walk that takes more work is given up; without end for a plan that was asked for.
     pub(super) work_max: f64,
     /// See [`Outlook::tells`].
     pub(super) tells: bool,
@@ -397,16 +406,40 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
 mod tests {
     use super::*;
 
+    fn outlook(rows: u32, allowed: u32, costs: UnitCosts) -> Outlook {
+        Outlook::of(Metric::L2, rows, allowed, costs)
+    }
+
     #[test]
     fn the_narrower_the_mask_the_fewer_rows_a_plan_touches() {
-        let cheapest = |rows, allowed| Outlook::of(Metric::L2, rows, allowed).cheapest(64);
+        let counted = UnitCosts::default();
+        let cheapest = |rows, allowed| outlook(rows, allowed, counted).cheapest(64);
         assert_eq!(cheapest(60_000, 60), Plan::Scan);
         assert_eq!(cheapest(60_000, 700), Plan::Scan);
         assert_eq!(cheapest(60_000, 9_000), Plan::Hop);
         assert_eq!(cheapest(60_000, 55_000), Plan::Walk);
         assert_eq!(cheapest(10_000_000, 1_000_000), Plan::Hop);
         assert_eq!(cheapest(0, 0), Plan::Scan);
-        let plans = Outlook::of(Metric::L2, 60_000, 9_000).plans(64);
+        let plans = outlook(60_000, 9_000, counted).plans(64);
         assert!(plans.is_sorted_by(|a, b| a.work <= b.work));
+    }
+
+    #[test]
+    fn what_a_unit_of_work_takes_moves_the_choice() {
+        let dear = |walk: f64, hop: f64| UnitCosts {
+            scan: 10.0,
+            walk,
+            hop,
+        };
+        let cheapest = |allowed, costs| outlook(60_000, allowed, costs).cheapest(64);
+        assert_eq!(cheapest(3_000, dear(10.0, 10.0)), Plan::Hop);
+        assert_eq!(cheapest(3_000, dear(40.0, 40.0)), Plan::Scan);
+        assert_eq!(cheapest(30_000, dear(20.0, 10.0)), Plan::Hop);
+        assert_eq!(cheapest(30_000, dear(10.0, 20.0)), Plan::Walk);
+        let plans = outlook(60_000, 3_000, dear(40.0, 40.0)).plans(64);
+        assert_eq!(plans[0].plan, Plan::Scan);
+        assert_eq!((plans[0].work, plans[0].time_ns), (3_000.0, 30_000.0));
+        assert!(plans.is_sorted_by(|a, b| a.time_ns <= b.time_ns));
+        assert!(!plans.is_sorted_by(|a, b| a.work <= b.work));
     }
 }

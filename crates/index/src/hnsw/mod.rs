@@ -39,7 +39,7 @@ use crate::calibration::KnobForRecall;
 use crate::sq4::Sq4Codes;
 use crate::{
     AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, PlanCost, Scratch, SearchParams,
-    SearchStats, VerifyReport,
+    SearchStats, UnitCosts, VerifyReport,
 };
 use insert::InsertScratch;
 pub(crate) use links::build_bytes;
@@ -268,8 +268,18 @@ macro_rules! graph_index {
                 self.graph().search(&request, scratch, out)
             }
 
-            fn plans(&self, allowed: u32, k: usize, params: &SearchParams) -> Vec<PlanCost> {
-                self.graph().plans(allowed, k, params)
+            fn plans(
+                &self,
+                allowed: u32,
+                k: usize,
+                params: &SearchParams,
+                costs: &UnitCosts,
+            ) -> Vec<PlanCost> {
+                self.graph().plans(allowed, k, params, costs)
+            }
+
+            fn unit_costs(&self, rows: &VectorRows<'_>) -> Option<UnitCosts> {
+                Some(self.graph().unit_costs(rows))
             }
 
             fn memory_bytes(&self) -> u64 {

@@ -18,6 +18,7 @@ use crate::exact::{check_request, search_exact};
 use crate::sq4::{self, Reranker, Sq4Codes};
 use crate::{
     Budget, Counters, IndexError, LayerTrace, Plan, PlanCost, Scratch, SearchParams, SearchStats,
+    UnitCosts,
 };
 
 /// Pool size of a search that names none.
@@ -245,9 +246,7 @@ pub(super) struct Request<'a> {
 struct Course<'a> {
     entry: Entry,
     ef: usize,
-    /// Rows allowed.
-    allowed: u32,
-    /// Unless all are.
+    /// The rows allowed, unless all are.
     mask: Option<&'a RowMask>,
     outlook: Outlook,
     plan: Plan,
@@ -287,12 +286,13 @@ impl<L: Links> Graph<'_, L> {
         };
         let ef = self.pool_size(params, k);
         let mask = mask.filter(|mask| mask.count() < mask.rows());
-        let outlook = Outlook::of(self.metric, live, allowed);
+        let outlook = Outlook::of(self.metric, live, allowed, budget.costs);
         let plan = match (mask, params.plan) {
             _ if params.is_exact() || ef >= allowed as usize => Plan::Scan,
             (None, _) => Plan::Walk,
+            (Some(_), Some(Plan::Check)) => Plan::Walk,
             (Some(_), Some(plan)) => plan,
-            (Some(_), None) if f64::from(allowed) <= outlook.work_min(ef) => Plan::Scan,
+            (Some(_), None) if outlook.cost(Plan::Scan, ef) <= outlook.cost_min(ef) => Plan::Scan,
             (Some(_), None) => Plan::Walk,
         };
         if plan == Plan::Scan {
@@ -304,7 +304,6 @@ impl<L: Links> Graph<'_, L> {
         let course = Course {
             entry,
             ef,
-            allowed,
             mask,
             outlook,
             plan,
@@ -334,7 +333,9 @@ impl<L: Links> Graph<'_, L> {
                             query: &prepared,
                             count: params.rerank.map(|count| count as usize),
                         };
-                        stats.counters.distance_computations += reranker.run(k, scratch);
+                        let measured = reranker.run(k, scratch);
+                        stats.counters.distance_computations += measured;
+                        stats.modelled_ns += measured as f64 * budget.costs.walk;
                         scratch.top.drain_sorted_into(out);
                     }
                     (end, stats)
@@ -349,6 +350,7 @@ impl<L: Links> Graph<'_, L> {
             let walked = stats;
             stats = self.scan(request, scratch, out)?;
             stats.counters += walked.counters;
+            stats.modelled_ns += walked.modelled_ns;
             stats.switched = walked.plan != Some(Plan::Scan);
             (stats.plan, stats.share_near) = (walked.plan, walked.share_near);
         }
@@ -381,8 +383,9 @@ impl<L: Links> Graph<'_, L> {
         }
         let mut plan = course.plan;
         let mut share_near = None;
+        let costs = &course.budget.costs;
         // What a hop in place of a walk that proves dear would cost.
-        let mut hop_work = f64::INFINITY;
+        let mut hop_cost = f64::INFINITY;
         let mut switched = false;
         if let (Some(mask), false) = (course.mask, course.forced) {
             let near =
@@ -390,9 +393,11 @@ impl<L: Links> Graph<'_, L> {
                     .outlook
                     .near(self.links, nearest.row, mask, scratch, &mut counters)?;
             plan = near.cheapest(course.ef);
-            hop_work = near.work(Plan::Hop, course.ef);
+            hop_cost = near.cost(Plan::Hop, course.ef);
             share_near = Some(near.share as f32);
         }
+        // The descent and the walk; a hop may follow.
+        let mut walk_work = None;
         let end = match course.mask {
             _ if plan == Plan::Scan => End::GivenUp,
             None => {
@@ -403,15 +408,15 @@ impl<L: Links> Graph<'_, L> {
                 }
             }
             Some(mask) => {
-                let scan_work = match course.forced {
+                let scan_cost = match course.forced {
                     true => f64::INFINITY,
-                    false => f64::from(course.allowed),
+                    false => course.outlook.cost(Plan::Scan, course.ef),
                 };
                 let mut under = Masked {
                     walk: &walk,
                     mask,
                     ef: course.ef,
-                    work_max: scan_work.min(hop_work * WALK_PATIENCE),
+                    work_max: scan_cost.min(hop_cost * WALK_PATIENCE) / costs.walk,
                     tells: course.outlook.tells,
                     budget: course.budget,
                     counters: &mut counters,
@@ -419,15 +424,18 @@ impl<L: Links> Graph<'_, L> {
                 let mut end = End::GivenUp;
                 if plan == Plan::Walk {
                     end = under.walk(nearest, scratch)?;
-                    switched = end == End::GivenUp && hop_work < scan_work;
+                    switched = end == End::GivenUp && hop_cost < scan_cost;
                 }
+                walk_work = Some(under.counters.work());
                 if plan == Plan::Hop || switched {
-                    under.work_max = scan_work;
+                    under.work_max = scan_cost / costs.hop;
                     end = under.hop(nearest, scratch)?;
                 }
                 end
             }
         };
+        let work = counters.work();
+        let walk_work = walk_work.unwrap_or(work);
         let stats = SearchStats {
             counters,
             truncated: end == End::Truncated,
@@ -435,15 +443,28 @@ impl<L: Links> Graph<'_, L> {
             plan: course.mask.map(|_| plan),
             switched,
             share_near,
+            modelled_ns: walk_work * costs.walk + (work - walk_work) * costs.hop,
         };
         Ok((end, stats))
     }
 
-    /// The plans for `k` of `allowed` rows, the cheapest first.
-    pub(super) fn plans(&self, allowed: u32, k: usize, params: &SearchParams) -> Vec<PlanCost> {
+    /// See [`AnnIndex::plans`](crate::AnnIndex::plans).
+    pub(super) fn plans(
+        &self,
+        allowed: u32,
+        k: usize,
+        params: &SearchParams,
+        costs: &UnitCosts,
+    ) -> Vec<PlanCost> {
         let live = self.present.map_or(self.links.rows(), RowMask::count);
-        Outlook::of(self.metric, live, allowed)
+        Outlook::of(self.metric, live, allowed, *costs)
             .plans(self.pool_size(params, k.min(allowed as usize)))
+    }
+
+    /// See [`AnnIndex::unit_costs`](crate::AnnIndex::unit_costs).
+    pub(super) fn unit_costs(&self, rows: &VectorRows<'_>) -> UnitCosts {
+        let of_codes = self.codes.map(Sq4Codes::row_bytes);
+        UnitCosts::typical(of_codes.unwrap_or(rows.stride()))
     }
 
     fn pool_size(&self, params: &SearchParams, k: usize) -> usize {
@@ -492,6 +513,9 @@ impl<L: Links> Graph<'_, L> {
             }
         };
         scratch.top.drain_sorted_into(out);
-        Ok(stats)
+        Ok(SearchStats {
+            modelled_ns: stats.counters.work() * budget.costs.scan,
+            ..stats
+        })
     }
 }

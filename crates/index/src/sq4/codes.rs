@@ -240,6 +240,11 @@ impl Sq4Codes {
         }
     }
 
+    /// Bytes of the code of a row.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.bytes().len() / self.rows.max(1) as usize
+    }
+
     pub(crate) fn memory_bytes(&self) -> u64 {
         (self.bytes().len() + self.rows as usize * size_of::<f32>() + self.grid.bytes()) as u64
     }

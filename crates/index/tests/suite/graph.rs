@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use vecdb_index::Plan;
 use vecdb_index::{
     AnnIndex, Budget, BuildOptions, Counters, Hnsw, HnswParams, IndexError, IndexSpec, Progress,
-    Scratch, SearchParams,
+    Scratch, SearchParams, UnitCosts,
 };
 use vecdb_testkit::random::SeededRandom;
 use vecdb_vector::{ElementType, Metric, RowId, RowMask};
@@ -299,11 +299,21 @@ fn a_wide_mask_is_walked_and_a_narrow_one_scanned() {
     let index = build(&rows, 2);
     for (share, plan) in [(0.9, Plan::Walk), (0.15, Plan::Hop), (0.01, Plan::Scan)] {
         let mask = random_mask(rows.count, share, 2);
-        let plans = index.plans(mask.count(), 10, &SearchParams::default());
+        let plans = index.plans(
+            mask.count(),
+            10,
+            &SearchParams::default(),
+            &UnitCosts::default(),
+        );
         assert_eq!(plans.first().map(|plan| plan.plan), Some(plan), "{plans:?}");
         let (_, stats) = rows.search(&index, &rows.queries[0], 10, Some(&mask));
         assert_eq!(stats.plan, Some(plan));
         assert_eq!(stats.exact, plan == Plan::Scan);
+        // Every unit of work counts the same.
+        assert!(
+            (stats.modelled_ns - stats.counters.work()).abs() < 1e-3,
+            "{stats:?}"
+        );
         let distances = stats.counters.distance_computations;
         assert!(
             distances <= u64::from(mask.count()),

@@ -218,6 +218,7 @@ pub(crate) fn stops_when_the_budget_is_spent(spec: &IndexSpec) {
         max_distances: Some(1 << 40),
         deadline: Some(Instant::now() + Duration::from_secs(3600)),
         stop: Some(&unset),
+        ..Budget::UNLIMITED
     };
     let half = random_mask(rows.count, 0.5, 9);
     for mask in [None, Some(&half)] {

@@ -127,6 +127,7 @@ fn schema(fields: BTreeMap<String, v1::FieldInfo>) -> Result<MetadataSchema> {
                 "array": field.array,
                 "declared": field.declared,
                 "unindexed": field.unindexed,
+                "stemmer": optional_text(field.stemmer),
             });
             (name, field)
         })
@@ -142,6 +143,9 @@ fn schema_message(schema: &MetadataSchema) -> BTreeMap<String, v1::FieldInfo> {
             array: field.array,
             declared: field.declared,
             unindexed: field.unindexed,
+            stemmer: field
+                .stemmer
+                .map_or_else(String::new, |stemmer| stemmer.to_string()),
         };
         (name.to_owned(), info)
     });
@@ -180,6 +184,7 @@ impl From<v1::SearchCounts> for SearchCounts {
             scan: message.scan,
             walk: message.walk,
             hop: message.hop,
+            check: message.check,
             index: message.index,
             sketches: message.sketches,
             switched: message.switched,
@@ -197,6 +202,7 @@ impl From<SearchCounts> for v1::SearchCounts {
             scan: counts.scan,
             walk: counts.walk,
             hop: counts.hop,
+            check: counts.check,
             index: counts.index,
             sketches: counts.sketches,
             switched: counts.switched,

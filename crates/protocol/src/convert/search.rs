@@ -18,6 +18,10 @@ impl TryFrom<v1::SearchParams> for SearchParams {
             "" => None,
             plan => Some(plan.parse().map_err(invalid)?),
         };
+        let plan_costs = match message.plan_costs.as_str() {
+            "" => None,
+            costs => Some(costs.parse().map_err(invalid)?),
+        };
         Ok(SearchParams {
             ef: message.ef,
             nprobe: message.nprobe,
@@ -27,6 +31,7 @@ impl TryFrom<v1::SearchParams> for SearchParams {
             candidates: message.candidates,
             target_recall: message.target_recall,
             plan,
+            plan_costs,
             exact: message.exact,
         })
     }
@@ -46,6 +51,9 @@ impl From<SearchParams> for v1::SearchParams {
             plan: params
                 .plan
                 .map_or_else(String::new, |plan| plan.to_string()),
+            plan_costs: params
+                .plan_costs
+                .map_or_else(String::new, |costs| costs.to_string()),
         }
     }
 }

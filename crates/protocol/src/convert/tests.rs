@@ -164,6 +164,8 @@ fn searches_and_scrolls_round_trip() {
             probes: Some(30),
             candidates: Some(40),
             target_recall: Some(0.9),
+            plan: Some(vecdb_engine::Plan::Check),
+            plan_costs: Some(vecdb_engine::PlanCosts::Counted),
             exact: true,
             ..SearchParams::default()
         })

@@ -226,6 +226,9 @@ pub struct FieldInfo {
     /// No index is kept of it: filters on it read the points.
     #[prost(bool, tag = "4")]
     pub unindexed: bool,
+    /// Of a text the stemmer of its words, such as english; empty without one.
+    #[prost(string, tag = "5")]
+    pub stemmer: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SegmentInfo {
@@ -259,7 +262,7 @@ pub struct SearchCounts {
     pub index: u64,
     #[prost(uint64, tag = "5")]
     pub sketches: u64,
-    /// A plan was given up for a scan.
+    /// A plan was given up for another.
     #[prost(uint64, tag = "6")]
     pub switched: u64,
     /// What a filter matches in a segment was known from an earlier search, was not.
@@ -272,6 +275,9 @@ pub struct SearchCounts {
     pub result_hits: u64,
     #[prost(uint64, tag = "10")]
     pub result_misses: u64,
+    /// Segments of which the nearest points were read to see whether they match.
+    #[prost(uint64, tag = "11")]
+    pub check: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MaintenanceStatus {
@@ -633,9 +639,13 @@ pub struct SearchParams {
     /// Recall at 10 to look for, in place of ef, nprobe or probes: 0.5 to 0.999.
     #[prost(float, optional, tag = "8")]
     pub target_recall: ::core::option::Option<f32>,
-    /// How a search under a filter is to be answered, for experiments: scan, walk or hop. Empty: the cheapest by estimate.
+    /// How a search under a filter is to be answered, for experiments: scan, walk, hop or check. Empty: the cheapest by estimate.
     #[prost(string, tag = "9")]
     pub plan: ::prost::alloc::string::String,
+    /// What plans are compared by where none is asked for: measured (the time that they are expected to take) or counted (their
+    /// work in distance computations). Empty: measured.
+    #[prost(string, tag = "10")]
+    pub plan_costs: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchRequest {
@@ -791,7 +801,7 @@ pub struct SearchStats {
     pub nodes_visited: u64,
     #[prost(uint32, tag = "4")]
     pub segments: u32,
-    /// Points that match the filter, where one was given.
+    /// Points that match the filter, where one was given and every point was looked at.
     #[prost(uint64, optional, tag = "5")]
     pub matching: ::core::option::Option<u64>,
     /// Fields of the filter that are not indexed, so that points had to be read.

@@ -172,7 +172,7 @@ async fn field_indexes_are_dropped_and_created() {
     let create_collection = v1::CreateCollectionRequest {
         name: "notes".to_owned(),
         config: config(2).map(|config| v1::CollectionConfig {
-            fields: [("body".to_owned(), "text".to_owned())].into(),
+            fields: [("body".to_owned(), "text(english)".to_owned())].into(),
             unindexed: vec!["body".to_owned()],
             ..config
         }),
@@ -180,6 +180,7 @@ async fn field_indexes_are_dropped_and_created() {
     let made = client.create_collection(create_collection).await.unwrap();
     let made = made.into_inner().collection.unwrap();
     assert!(made.fields["body"].unindexed);
+    assert_eq!(made.fields["body"].stemmer, "english");
     assert_eq!(made.config.unwrap().unindexed, ["body"]);
     let refused = client.drop_field_index(drop("nothing")).await.unwrap_err();
     assert_error(
@@ -702,12 +703,17 @@ async fn requests_that_are_wrong_say_what_is_wrong() {
         "invalid_argument",
         "no collection",
     );
-    let mut wrong = search();
-    wrong.filter = Some(v1::Filter {
-        json: "{".to_owned(),
-    });
-    let refused = client.search(wrong).await.unwrap_err();
-    assert_error(&refused, Code::InvalidArgument, "invalid_argument", "");
+    let nested = |levels: usize| "{\"$not\":".repeat(levels) + "{}" + &"}".repeat(levels);
+    for (json, said) in [
+        ("{".to_owned(), ""),
+        (nested(1_000), "more than 64 levels deep"),
+        (nested(100_000), "more than 64 levels deep"),
+    ] {
+        let mut wrong = search();
+        wrong.filter = Some(v1::Filter { json });
+        let refused = client.search(wrong).await.unwrap_err();
+        assert_error(&refused, Code::InvalidArgument, "invalid_argument", said);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use vecdb_engine::{Archive, Database, Env, Error, ErrorKind, Options, Result};
 
 use super::{Addresses, Event, notify, reload, scrape, signals};
 use crate::auth::Authority;
-use crate::config::{Config, Storage};
+use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::listen::{Listeners, Stopper, by_protocol};
 use crate::observe::Metrics;
@@ -216,7 +216,7 @@ fn open(env: Env, config: Config) -> oneshot::Receiver<Opened> {
 
 fn open_now(env: &Env, config: &Config) -> Opened {
     let path = &config.storage.path;
-    let database = Database::open_with(env, path, options(&config.storage))
+    let database = Database::open_with(env, path, options(config))
         .map_err(|error| error.context(format_args!("storage.path {}", path.display())))?;
     let location = match &config.snapshots.location {
         Some(location) => location.clone(),
@@ -242,7 +242,12 @@ fn default_snapshots(storage: &Path) -> Result<String> {
     })
 }
 
-fn options(storage: &Storage) -> Options {
+/// Building field indexes may hold this share of the memory that the process may use.
+const FIELD_INDEX_SHARE: u64 = 4;
+
+fn options(config: &Config) -> Options {
+    let storage = &config.storage;
+    let limit = config.limits.memory_bytes_max;
     Options {
         threads: storage.background_threads,
         memtable_bytes_max: storage.memtable_bytes_max,
@@ -254,6 +259,7 @@ fn options(storage: &Storage) -> Options {
             Some(place) => Archive::parse(place),
         },
         archive_interval: Duration::from_secs(storage.archive_interval_seconds),
+        field_index_bytes_max: limit.map_or(u64::MAX, |limit| limit / FIELD_INDEX_SHARE),
         ..Options::default()
     }
 }

@@ -234,7 +234,7 @@ impl Parser<'_> {
         }
     }
 
-    /// `float`, `string[]`, and what SQL calls these.
+    /// `float`, `string[]`, `text(english)`, and what SQL calls these.
     fn field_type(&mut self) -> Result<FieldType> {
         let start = self.here();
         let written = self.identifier("a type such as float or string[]")?;
@@ -246,8 +246,17 @@ impl Parser<'_> {
         if matches!(lower.as_str(), "varchar" | "char" | "numeric") && self.is("(") {
             self.list(Self::given)?;
         }
+        let stemmer = match lower == "text" && self.eat("(") {
+            true => {
+                let stemmer = self.identifier("a stemmer such as english")?;
+                self.expect(")")?;
+                format!("({})", stemmer.to_ascii_lowercase())
+            }
+            false => String::new(),
+        };
         let known = TYPES.iter().find(|(sql, _)| *sql == lower);
         let mut name = known.map_or(lower.as_str(), |(_, ours)| ours).to_owned();
+        name.push_str(&stemmer);
         if self.eat("[") {
             self.expect("]")?;
             name.push_str("[]");

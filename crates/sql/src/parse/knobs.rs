@@ -8,7 +8,7 @@ use vecdb_engine::{Result, SearchParams, did_you_mean};
 use super::Parser;
 
 /// What can be set: the fields of [`SearchParams`], the time limit, and whether the answer is kept.
-pub(super) const KNOBS: [&str; 11] = [
+pub(super) const KNOBS: [&str; 12] = [
     "ef",
     "nprobe",
     "rerank",
@@ -17,6 +17,7 @@ pub(super) const KNOBS: [&str; 11] = [
     "candidates",
     "target_recall",
     "plan",
+    "plan_costs",
     "exact",
     "timeout_ms",
     "cache",
@@ -106,6 +107,7 @@ mod tests {
             candidates: Some(1),
             target_recall: Some(0.9),
             plan: Some(vecdb_engine::Plan::Scan),
+            plan_costs: Some(vecdb_engine::PlanCosts::Counted),
             exact: true,
         };
         let Json::Object(fields) = serde_json::to_value(all).unwrap() else {

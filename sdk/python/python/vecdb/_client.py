@@ -719,4 +719,5 @@ def _info(info: dict[str, Any]) -> CollectionInfo:
 
 
 def _field_type(field: dict[str, Any]) -> str:
-    return cast(str, field.get("kind") or "null") + ("[]" if field.get("array") else "")
+    stemmer = f"({field['stemmer']})" if field.get("stemmer") else ""
+    return cast(str, field.get("kind") or "null") + stemmer + ("[]" if field.get("array") else "")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use vecdb_engine::{Explanation, Plan, SearchParams, SearchRequest};
+use vecdb_engine::{Explanation, GroupBy, Plan, SearchParams, SearchRequest};
 use vecdb_index::Counters;
 
 use super::filters::Candidate;
@@ -23,6 +23,8 @@ pub(super) struct Search<'a> {
     pub(super) collection: Collection<'a>,
     pub(super) vectors: &'a [Vec<f32>],
     pub(super) limit: usize,
+    /// Groups are searched for, and the limit counts them.
+    pub(super) groups: Option<&'a GroupBy>,
     /// The plans that the index knows.
     pub(super) plans: &'a BTreeSet<Plan>,
 }
@@ -36,6 +38,8 @@ pub(super) struct Measured {
     pub(super) time_us: f64,
     /// The mean, in distance computations: looking up a point in the set of matching ones is a part of one.
     pub(super) work: f64,
+    /// The mean of the time that the work was expected to take: what plans are compared by.
+    pub(super) cost_us: f64,
 }
 
 /// A plan that was forced.
@@ -51,7 +55,7 @@ pub(super) struct PlanReport {
 pub(super) struct ChosenReport {
     /// How many searches took which plan, in the part with the most matching points.
     pub(super) plans: BTreeMap<String, u64>,
-    /// Searches that gave a plan up for a scan.
+    /// Searches that gave a plan up for another.
     pub(super) switched: u64,
     #[serde(flatten)]
     pub(super) measured: Measured,
@@ -66,10 +70,10 @@ pub(super) struct FilterReport {
     pub(super) selectivity: f64,
     pub(super) chosen: ChosenReport,
     pub(super) plans: Vec<PlanReport>,
-    /// The forced plan with the least work of those that reach the recall.
+    /// The forced plan with the least cost of those that reach the recall.
     pub(super) best: Plan,
-    /// Work of the choice against that of the best plan.
-    pub(super) work_ratio: f64,
+    /// Cost of the choice against that of the best plan.
+    pub(super) cost_ratio: f64,
 }
 
 impl FilterReport {
@@ -87,6 +91,7 @@ struct Runs {
     distances: Vec<Vec<f32>>,
     times: Vec<Duration>,
     work: f64,
+    cost_us: f64,
     plans: BTreeMap<String, u64>,
     switched: u64,
 }
@@ -116,16 +121,16 @@ impl Search<'_> {
         let (best, least) = plans
             .iter()
             .filter(|report| report.measured.recall >= RECALL_MIN)
-            .map(|report| (report.plan, report.measured.work))
+            .map(|report| (report.plan, report.measured.cost_us))
             .min_by(|a, b| a.1.total_cmp(&b.1))
-            .unwrap_or((Plan::Scan, chosen.measured.work));
+            .unwrap_or((Plan::Scan, chosen.measured.cost_us));
         Ok(FilterReport {
             filter: filter.to_json(),
             matching,
             selectivity: matching as f64 / points.max(1) as f64,
             // Nothing matching costs nothing by any plan.
-            work_ratio: match least > 0.0 {
-                true => chosen.measured.work / least,
+            cost_ratio: match least > 0.0 {
+                true => chosen.measured.cost_us / least,
                 false => 1.0,
             },
             chosen,
@@ -137,7 +142,7 @@ impl Search<'_> {
     fn runs(&self, filter: &vecdb_engine::Filter, plan: Option<Plan>) -> Outcome<Runs> {
         let mut runs = Runs::default();
         for vector in self.vectors {
-            let request = SearchRequest::new(vector.clone())
+            let mut request = SearchRequest::new(vector.clone())
                 .limit(self.limit)
                 .filter(filter.clone())
                 .with_metadata(false)
@@ -145,9 +150,13 @@ impl Search<'_> {
                     plan,
                     ..SearchParams::default()
                 });
+            request.group_by = self.groups.cloned();
             let explained = self.collection.search(&request.clone().explain(true))?;
-            let distances = explained.hits.iter().map(|hit| hit.distance);
-            runs.distances.push(distances.collect());
+            let in_groups = explained.groups.iter().flat_map(|group| &group.hits);
+            let hits = explained.hits.iter().chain(in_groups);
+            let mut distances: Vec<f32> = hits.map(|hit| hit.distance).collect();
+            distances.sort_by(f32::total_cmp);
+            runs.distances.push(distances);
             if let Some(explanation) = &explained.explanation {
                 runs.add(explanation);
             }
@@ -167,6 +176,7 @@ impl Runs {
         for part in &explanation.parts {
             let looked_up = part.rows_checked as f64 * Counters::CHECK_WORK;
             self.work += part.distance_computations as f64 + looked_up;
+            self.cost_us += part.cost_us;
         }
         let largest = explanation.parts.iter().max_by_key(|part| part.matching);
         if let Some(part) = largest {
@@ -187,6 +197,7 @@ impl Runs {
                 / queries,
             time_us: times.get(times.len() / 2).copied().map_or(0.0, micros),
             work: self.work / queries,
+            cost_us: self.cost_us / queries,
         }
     }
 }

@@ -7,7 +7,7 @@ mod report;
 
 use std::collections::BTreeSet;
 
-use vecdb_engine::{Filter, Plan, ScrollRequest, SearchParams};
+use vecdb_engine::{Filter, GroupBy, Plan, ScrollRequest, SearchParams};
 use vecdb_sql::{Action, Params, Statement};
 
 use super::session::{Collection, Intent, with_collection};
@@ -26,6 +26,8 @@ struct Wanted {
     collection: String,
     filters: Vec<Filter>,
     limit: usize,
+    /// The limit counts groups then.
+    groups: Option<GroupBy>,
 }
 
 pub(crate) fn run(
@@ -56,19 +58,23 @@ fn wanted(args: &SqlArgs, params: &Params) -> Outcome<Wanted> {
     let mut filters = typed
         .map(|text| Ok(Filter::parse_str(text)?))
         .collect::<Outcome<Vec<_>>>()?;
-    let (collection, limit) = match (&args.sql, &given.collection) {
+    let (collection, limit, groups) = match (&args.sql, &given.collection) {
         (Some(sql), _) => {
             let statement = Statement::parse(sql, params)?;
             filters.extend(statement.filter().cloned());
             let Action::Select(select) = statement.action else {
                 return Err(not_a_search());
             };
-            if select.near.is_none() {
+            let Some(near) = select.near else {
                 return Err(not_a_search());
-            }
-            (select.collection, given.limit.or(select.limit))
+            };
+            let groups = near.groups.map(|groups| GroupBy {
+                field: groups.field,
+                group_size: groups.size,
+            });
+            (select.collection, given.limit.or(select.limit), groups)
         }
-        (None, Some(collection)) => (collection.clone(), given.limit),
+        (None, Some(collection)) => (collection.clone(), given.limit, None),
         (None, None) => {
             return Err(Failure::usage(
                 "--analyze-strategies takes a search in SQL or a --collection",
@@ -79,6 +85,7 @@ fn wanted(args: &SqlArgs, params: &Params) -> Outcome<Wanted> {
         collection,
         filters,
         limit: limit.unwrap_or(10),
+        groups,
     })
 }
 
@@ -119,7 +126,8 @@ fn analyze(
         .collect();
     let candidates = candidates(collection, &info, &sample.points, &wanted.filters)?;
     let index = &info.config.vector()?.index;
-    let plans: BTreeSet<Plan> = Plan::ALL
+    // A check is for filters that no index answers.
+    let plans: BTreeSet<Plan> = Plan::MASKED
         .into_iter()
         .filter(|plan| {
             let params = SearchParams {
@@ -134,6 +142,7 @@ fn analyze(
         collection,
         vectors: &vectors,
         limit: wanted.limit,
+        groups: wanted.groups.as_ref(),
         plans: &plans,
     };
     let mut filters: Vec<FilterReport> = Vec::with_capacity(candidates.len());
@@ -145,7 +154,7 @@ fn analyze(
     Ok(Report::new(
         collection.name(),
         &info,
-        wanted.limit,
+        wanted,
         vectors.len(),
         filters,
     ))

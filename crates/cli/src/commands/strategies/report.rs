@@ -3,6 +3,7 @@
 use serde::Serialize;
 use vecdb_engine::{CollectionInfo, Plan};
 
+use super::Wanted;
 use super::filters::{BANDS, band_of};
 use super::measure::{FilterReport, Measured, RECALL_MIN};
 use crate::failure::Outcome;
@@ -17,12 +18,15 @@ pub(super) struct Report {
     points: u64,
     index: String,
     limit: usize,
+    /// The limit counts groups of so many hits; none where it counts hits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_size: Option<usize>,
     queries: usize,
     recall_min: f64,
     bands: Vec<Band>,
-    /// The share of the filters under which the choice works at most 1.25 times as much as the best plan.
+    /// The share of the filters under which the choice costs at most 1.25 times as much as the best plan.
     good_choices: f64,
-    worst_work_ratio: f64,
+    worst_cost_ratio: f64,
     filters: Vec<FilterReport>,
 }
 
@@ -45,7 +49,7 @@ impl Report {
     pub(super) fn new(
         collection: &str,
         info: &CollectionInfo,
-        limit: usize,
+        wanted: &Wanted,
         queries: usize,
         filters: Vec<FilterReport>,
     ) -> Self {
@@ -55,20 +59,21 @@ impl Report {
             Band::of(BANDS[at].1, &filters)
         });
         let bands = bands.collect();
-        let good = filters.iter().filter(|f| f.work_ratio <= GOOD_RATIO);
+        let good = filters.iter().filter(|f| f.cost_ratio <= GOOD_RATIO);
         let good_choices = good.count() as f64 / filters.len().max(1) as f64;
-        let worst = filters.iter().map(|filter| filter.work_ratio);
+        let worst = filters.iter().map(|filter| filter.cost_ratio);
         let index = info.config.vector().map(|field| field.index.to_string());
         Self {
             collection: collection.to_owned(),
             points: info.points,
             index: index.unwrap_or_default(),
-            limit,
+            limit: wanted.limit,
+            group_size: wanted.groups.as_ref().map(|groups| groups.group_size),
             queries,
             recall_min: RECALL_MIN,
             bands,
             good_choices,
-            worst_work_ratio: worst.fold(0.0, f64::max),
+            worst_cost_ratio: worst.fold(0.0, f64::max),
             filters,
         }
     }
@@ -80,7 +85,14 @@ impl Report {
             plural(self.points, "point"),
             self.index,
             self.queries,
-            plural(self.limit as u64, "hit"),
+            match self.group_size {
+                Some(size) => format!(
+                    "{} of {}",
+                    plural(self.limit as u64, "group"),
+                    plural(size as u64, "hit")
+                ),
+                None => plural(self.limit as u64, "hit"),
+            },
             plural(self.filters.len() as u64, "filter"),
         ))?;
         if self.filters.is_empty() {
@@ -91,9 +103,9 @@ impl Report {
         self.print_bands(console)?;
         self.print_filters(console)?;
         console.line(format_args!(
-            "The choice works at most 1.25 times as much as the best plan under {} of the filters, {} times at worst.",
+            "The choice costs at most 1.25 times as much as the best plan under {} of the filters, {} times at worst.",
             percent(self.good_choices),
-            decimal(self.worst_work_ratio)
+            decimal(self.worst_cost_ratio)
         ))
     }
 
@@ -129,7 +141,7 @@ impl Report {
             ("Matching", Align::Right),
             ("Chosen", Align::Left),
             ("Best", Align::Left),
-            ("Work of choice / best", Align::Right),
+            ("Cost of choice / best", Align::Right),
             ("scan us", Align::Right),
             ("walk us", Align::Right),
             ("hop us", Align::Right),
@@ -143,7 +155,7 @@ impl Report {
                 percent(filter.selectivity),
                 chosen.join(", "),
                 filter.best.to_string(),
-                format!("{:.2}", filter.work_ratio),
+                format!("{:.2}", filter.cost_ratio),
                 of_plan(Plan::Scan),
                 of_plan(Plan::Walk),
                 of_plan(Plan::Hop),
@@ -170,7 +182,7 @@ impl Band {
     /// `None` without filters.
     fn of(selectivity: &'static str, filters: &[&FilterReport]) -> Option<Self> {
         let wins = |plan: Plan| filters.iter().filter(|filter| filter.best == plan).count();
-        let best = Plan::ALL.into_iter().max_by_key(|plan| wins(*plan))?;
+        let best = Plan::MASKED.into_iter().max_by_key(|plan| wins(*plan))?;
         let mean = |of: &dyn Fn(&FilterReport) -> Option<f64>| {
             let values: Vec<f64> = filters.iter().filter_map(|filter| of(filter)).collect();
             values.iter().sum::<f64>() / values.len().max(1) as f64

@@ -14,11 +14,13 @@ pub struct SearchCounts {
     pub walk: u64,
     /// Segments whose graph was walked through matching points alone.
     pub hop: u64,
+    /// Segments of which the nearest points were read to see whether they match.
+    pub check: u64,
     /// Segments searched in the one way their index has, or without a filter.
     pub index: u64,
     /// Segments scanned by estimates, of which only promising points were measured.
     pub sketches: u64,
-    /// Times that a plan was given up for a scan: its cost had been estimated too low.
+    /// Times that a plan was given up for another: its cost had been estimated too low.
     pub switched: u64,
     /// Times that what a filter matches in a segment was known from an earlier search.
     pub mask_hits: u64,
@@ -40,6 +42,7 @@ pub(super) enum Counted {
     Scan,
     Walk,
     Hop,
+    Check,
     Index,
     Sketches,
     Switched,
@@ -49,7 +52,7 @@ pub(super) enum Counted {
     ResultMiss,
 }
 
-const COUNTED: usize = 10;
+const COUNTED: usize = 11;
 
 impl Counted {
     /// The plan of this name in an explanation.
@@ -58,6 +61,7 @@ impl Counted {
             "scan" => Counted::Scan,
             "walk" => Counted::Walk,
             "hop" => Counted::Hop,
+            "check" => Counted::Check,
             "sketches" => Counted::Sketches,
             _ => Counted::Index,
         }
@@ -76,6 +80,7 @@ impl SearchCounters {
             scan,
             walk,
             hop,
+            check,
             index,
             sketches,
             switched,
@@ -88,6 +93,7 @@ impl SearchCounters {
             scan,
             walk,
             hop,
+            check,
             index,
             sketches,
             switched,

@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use vecdb_filter::{Estimate, Filter};
-use vecdb_index::{self as index, PlanCost};
+use vecdb_index::{self as index, Counters, Plan, PlanCost};
 
+use super::check::{Checked, plans_with_check};
+use super::costs::{Costs, LearnedCosts};
 use crate::collection::SearchRequest;
 use crate::collection::state::{AnyView, State};
 use crate::error::Result;
+use crate::part::Part;
+use crate::segment::Segment;
 use crate::stop::StopSignal;
 
 /// How a search was answered. Given where [`SearchRequest::explain`](crate::SearchRequest::explain) asks for it.
@@ -36,17 +40,17 @@ pub struct PartExplanation {
     pub part: String,
     /// Live points in it.
     pub points: u64,
-    /// Those of them that match the filter.
+    /// Those of them that match the filter; of a `check` those that were found.
     pub matching: u64,
     /// What the field indexes expected to match, deleted points among them; none without a filter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<MatchEstimate>,
     /// How it was searched: `scan` (every matching point compared), `walk` (the index, through all points), `hop` (the
-    /// graph, through matching points alone), `sketches` (a scan that measures only what estimates do not exclude),
+    /// graph, through matching points alone), `check` (the nearest points read to see whether they match), `sketches` (a scan that measures only what estimates do not exclude),
     /// `index` (an index that has one way only), `none` (nothing matches).
     pub plan: String,
-    /// What the plans were expected to cost by the number of matching points, the cheapest first. Where the index looks at
-    /// the points near the query first, its choice can be another.
+    /// What the plans were expected to cost by the number of matching points, the cheapest by time first. Where the index
+    /// looks at the points near the query first, its choice can be another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plans: Vec<PlanExplanation>,
     /// The share of points near the query that match, where the index looked.
@@ -65,6 +69,9 @@ pub struct PartExplanation {
     pub rows_checked: u64,
     /// Points whose metadata was read because no index could tell.
     pub rows_read: u64,
+    /// The time that the work was expected to take, in microseconds: what plans are compared by.
+    #[serde(default)]
+    pub cost_us: f64,
     /// What matches was known from an earlier search.
     #[serde(default)]
     pub cached: bool,
@@ -82,6 +89,9 @@ pub struct PlanExplanation {
     pub plan: String,
     /// In distance computations.
     pub work: f64,
+    /// The time that this is expected to take, in microseconds.
+    #[serde(default)]
+    pub time_us: f64,
 }
 
 /// How many points were expected to match.
@@ -123,6 +133,7 @@ impl From<PlanCost> for PlanExplanation {
         Self {
             plan: cost.plan.to_string(),
             work: cost.work,
+            time_us: cost.time_ns / 1e3,
         }
     }
 }
@@ -185,7 +196,13 @@ impl PartExplanation {
     }
 
     /// The plan that is the cheapest for the number of points expected to match.
-    fn expect(&mut self, view: &AnyView<'_>, request: &SearchRequest) {
+    fn expect(
+        &mut self,
+        view: &AnyView<'_>,
+        filter: Option<&Filter>,
+        request: &SearchRequest,
+        learned: &LearnedCosts,
+    ) {
         let part = view.part();
         let likely = self
             .estimate
@@ -194,8 +211,22 @@ impl PartExplanation {
         let exact = request.params.is_exact();
         let plan = match (part.index(), self.estimate) {
             (Some(index), Some(_)) => {
-                let plans = index.plans(likely, request.limit, &request.params);
-                self.plans = plans.into_iter().map(Into::into).collect();
+                let by = request.params.plan_costs.unwrap_or_default();
+                // Rows that cannot be read are the error of a search that is run.
+                let rows = part.vectors().ok();
+                let typical = rows.and_then(|rows| index.unit_costs(&rows));
+                let costs = typical.map(|typical| learned.known(by, typical));
+                let with_check = match (view, filter, &costs) {
+                    (AnyView::Segment(view), Some(filter), Some(costs)) => {
+                        self.plans_with_check(&view.part, filter, request, costs)
+                    }
+                    _ => None,
+                };
+                self.plans = with_check.unwrap_or_else(|| {
+                    let units = costs.map(|costs| costs.units).unwrap_or_default();
+                    let plans = index.plans(likely, request.limit, &request.params, &units);
+                    plans.into_iter().map(Into::into).collect()
+                });
                 let forced = request.params.plan.map(|plan| plan.name().to_owned());
                 let cheapest = self.plans.first().map(|plan| plan.plan.clone());
                 match exact {
@@ -214,14 +245,55 @@ impl PartExplanation {
         };
     }
 
-    /// Takes over what an index says of its search.
-    pub(super) fn searched(&mut self, plan: &str, stats: &index::SearchStats) {
-        self.plan = plan.to_owned();
+    /// The plans for a filter that the indexes of a segment do not answer alone, or that is to be checked; none for others.
+    pub(super) fn plans_with_check(
+        &self,
+        segment: &Segment,
+        filter: &Filter,
+        request: &SearchRequest,
+        costs: &Costs,
+    ) -> Option<Vec<PlanExplanation>> {
+        let index = segment.index()?;
+        let params = &request.params;
+        let known = match segment.known_of(filter) {
+            None if params.plan != Some(Plan::Check) => return None,
+            known => known.unwrap_or_default(),
+        };
+        let count = segment.estimate(&known).likely;
+        let likely = self.estimate.map_or(0, |estimate| estimate.likely);
+        let share = (likely as f64 / f64::from(count.max(1))).min(1.0);
+        let plans = plans_with_check(index, params, request.limit, count, share, costs);
+        Some(plans.into_iter().map(Into::into).collect())
+    }
+
+    /// Takes over what an index says of its search, and what its work was expected to take.
+    pub(super) fn searched(&mut self, plan: &str, stats: &index::SearchStats, modelled_ns: f64) {
+        if !self.switched {
+            self.plan = plan.to_owned();
+        }
         self.share_near = stats.share_near;
-        self.switched = stats.switched;
-        self.distance_computations = stats.counters.distance_computations;
-        self.nodes_visited = stats.counters.nodes_visited;
-        self.rows_checked = stats.counters.rows_checked;
+        self.switched |= stats.switched;
+        self.add_cost(&stats.counters, modelled_ns);
+    }
+
+    /// Takes over what came of a check.
+    pub(super) fn checked(&mut self, checked: &Checked) {
+        if let Some(neighbors) = &checked.found {
+            self.matching = neighbors.len() as u64;
+        }
+        if checked.found.is_some() || checked.is_given_up() {
+            self.plan = Plan::Check.to_string();
+        }
+        self.switched = checked.is_given_up();
+        self.rows_read = checked.rows_read;
+        self.add_cost(&checked.counters, checked.modelled_ns);
+    }
+
+    fn add_cost(&mut self, counters: &Counters, modelled_ns: f64) {
+        self.distance_computations += counters.distance_computations;
+        self.nodes_visited += counters.nodes_visited;
+        self.rows_checked += counters.rows_checked;
+        self.cost_us += modelled_ns / 1e3;
     }
 
     fn merge(&mut self, other: Self) {
@@ -240,6 +312,7 @@ impl PartExplanation {
         self.nodes_visited += other.nodes_visited;
         self.rows_checked += other.rows_checked;
         self.rows_read += other.rows_read;
+        self.cost_us += other.cost_us;
         self.filter_us += other.filter_us;
         self.search_us += other.search_us;
     }
@@ -279,6 +352,7 @@ pub(super) fn expect(
     state: &State,
     filter: Option<&Filter>,
     request: &SearchRequest,
+    learned: &LearnedCosts,
 ) -> Explanation {
     let mut explainer = Explainer {
         explanation: Explanation {
@@ -292,7 +366,7 @@ pub(super) fn expect(
     };
     for view in state.parts() {
         let mut part = PartExplanation::of(&view, filter);
-        part.expect(&view, request);
+        part.expect(&view, filter, request, learned);
         explainer.add(part);
     }
     explainer.finish(Duration::ZERO)

@@ -1,7 +1,7 @@
 //! The masks of filters that return: what a filter matches in a sealed segment never changes, so a mask stays right for as
 //! long as the segment is there. Deleted rows are taken out of it by each search.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -44,8 +44,8 @@ struct Held {
     masks: HashMap<(SegmentId, Arc<str>), Entry>,
     bytes: usize,
     clock: u64,
-    /// Asked once: kept the next time.
-    seen: HashSet<(SegmentId, Arc<str>)>,
+    /// Asked once: kept the next time. With what was spent on looking at rows one by one, in nanoseconds.
+    seen: HashMap<(SegmentId, Arc<str>), f64>,
 }
 
 struct Entry {
@@ -74,6 +74,32 @@ impl MaskCache {
         self.held.lock().keep(key, &evaluation);
         Ok((evaluation, false))
     }
+
+    /// Whether the evaluation of a filter over a segment is at hand.
+    pub(super) fn holds(&self, segment: SegmentId, MaskKey(key): &MaskKey) -> bool {
+        let Some(text) = key else { return false };
+        self.held
+            .lock()
+            .masks
+            .contains_key(&(segment, text.clone()))
+    }
+
+    /// What searches spent so far because it was not at hand, in nanoseconds.
+    pub(super) fn spent(&self, segment: SegmentId, MaskKey(key): &MaskKey) -> f64 {
+        let Some(text) = key else { return 0.0 };
+        let held = self.held.lock();
+        held.seen
+            .get(&(segment, text.clone()))
+            .copied()
+            .unwrap_or(0.0)
+    }
+
+    /// Adds to what they spent.
+    pub(super) fn note_spent(&self, segment: SegmentId, MaskKey(key): &MaskKey, nanos: f64) {
+        if let Some(text) = key {
+            *self.held.lock().seen((segment, text.clone())) += nanos;
+        }
+    }
 }
 
 impl Held {
@@ -88,12 +114,17 @@ impl Held {
         })
     }
 
+    /// The entry of a filter that was asked.
+    fn seen(&mut self, key: (SegmentId, Arc<str>)) -> &mut f64 {
+        if self.seen.len() >= SEEN_MAX && !self.seen.contains_key(&key) {
+            self.seen.clear();
+        }
+        self.seen.entry(key).or_insert(0.0)
+    }
+
     fn keep(&mut self, key: (SegmentId, Arc<str>), evaluation: &Evaluation) {
-        if !self.seen.remove(&key) {
-            if self.seen.len() >= SEEN_MAX {
-                self.seen.clear();
-            }
-            self.seen.insert(key);
+        if self.seen.remove(&key).is_none() {
+            self.seen(key);
             return;
         }
         let bytes = evaluation.mask.rows() as usize / 8 + key.1.len() + ENTRY_BYTES;
@@ -160,5 +191,30 @@ mod tests {
         assert!(!ask(&cache, 1, &Filter::eq("b", 0), rows));
         let long = Filter::is_in("a", 0..100_000);
         assert!((0..3).all(|_| !ask(&cache, 1, &long, 10)));
+    }
+
+    #[test]
+    fn what_was_spent_on_a_filter_adds_up_until_it_is_kept() {
+        let cache = MaskCache::default();
+        let filter = Filter::eq("a", 1);
+        let key = MaskKey::of(&filter);
+        let one = SegmentId(1);
+        assert_eq!(
+            (cache.holds(one, &key), cache.spent(one, &key)),
+            (false, 0.0)
+        );
+        cache.note_spent(one, &key, 2.0);
+        cache.note_spent(one, &key, 3.0);
+        assert_eq!(cache.spent(one, &key), 5.0);
+        assert_eq!(cache.spent(SegmentId(2), &key), 0.0);
+        // It has been here before: kept at once.
+        assert!(!ask(&cache, 1, &filter, 10));
+        assert!(cache.holds(one, &key) && ask(&cache, 1, &filter, 10));
+        let long = MaskKey::of(&Filter::is_in("a", 0..100_000));
+        cache.note_spent(one, &long, 1.0);
+        assert_eq!(
+            (cache.holds(one, &long), cache.spent(one, &long)),
+            (false, 0.0)
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Searching a snapshot: each part by its index or by scan, the best of all merged.
 
+mod check;
+mod costs;
 mod counts;
 mod explain;
 pub(super) mod groups;
@@ -20,6 +22,7 @@ use super::state::State;
 use super::{Collection, Hit, Inner, SearchRequest, SearchResponse, SearchStats};
 use crate::error::{Error, Result};
 use crate::stop::StopSignal;
+pub(super) use costs::LearnedCosts;
 pub(super) use counts::SearchCounters;
 pub use counts::SearchCounts;
 pub use explain::{
@@ -115,7 +118,7 @@ impl Inner {
         started: Instant,
     ) -> Result<SearchResponse> {
         let plan = self.plan(state, request, started)?;
-        let explanation = explain::expect(state, plan.filter.as_ref(), request);
+        let explanation = explain::expect(state, plan.filter.as_ref(), request, &self.costs);
         Ok(SearchResponse {
             stats: SearchStats {
                 searched_vectors: state.live_rows(),

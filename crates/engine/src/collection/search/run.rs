@@ -3,18 +3,23 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use vecdb_filter::Evaluation;
-use vecdb_index::{Scratch, SketchQuery, SketchScratch, scan_exact, scan_sketched};
-use vecdb_vector::{Neighbor, RowId, RowMask, TopK};
+use vecdb_filter::{Evaluation, Filter};
+use vecdb_index::{
+    Budget, Counters, PlanCosts, Scratch, SketchQuery, SketchScratch, UnitCosts, scan_exact,
+    scan_sketched,
+};
+use vecdb_vector::{Neighbor, RowId, RowMask, TopK, VectorRows};
 
+use super::costs::{Calibration, Costs};
 use super::counts::Counted;
-use super::explain::{Explainer, PartExplanation, micros_since};
+use super::explain::{Explainer, PartExplanation, PlanExplanation, micros_since};
 use super::masks::MaskKey;
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
 use crate::collection::state::{AnyView, State};
 use crate::error::{ErrorKind, Result};
 use crate::part::Part;
 use crate::point::PointId;
+use crate::segment::Segment;
 
 /// Hits read between two looks at the stop signal.
 const HITS_PER_CHECK: usize = 64;
@@ -29,21 +34,21 @@ struct Found {
 /// Memory that searches use again.
 #[derive(Default)]
 pub(crate) struct SearchScratch {
-    walk: Scratch,
+    pub(super) walk: Scratch,
     sketch: SketchScratch,
     sketch_query: SketchQuery,
 }
 
 pub(super) struct Run<'a> {
-    inner: &'a Inner,
-    plan: &'a Plan<'a>,
-    request: &'a SearchRequest,
+    pub(super) inner: &'a Inner,
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) request: &'a SearchRequest,
     found: Vec<Found>,
     /// The rank values of the nearest found so far: nothing farther than its worst can be an answer.
-    nearest: TopK,
+    pub(super) nearest: TopK,
     /// The scratch's sketch query is this search's. Made when the first sketches are met.
     sketch_query_made: bool,
-    scratch: SearchScratch,
+    pub(super) scratch: SearchScratch,
     stats: SearchStats,
     unindexed: BTreeSet<String>,
     /// The filter as the cache of masks knows it, made when the first segment is met.
@@ -88,15 +93,17 @@ impl<'a> Run<'a> {
             )?);
         }
         let parts: Vec<AnyView<'_>> = state.parts().collect();
-        let mut matching = 0;
+        // Unknown where not every point was looked at.
+        let mut matching = Some(0);
         for walked in [true, false] {
             for (at, view) in parts.iter().enumerate() {
                 if view.part().index().is_some() == walked {
-                    matching += self.search_part(at, view)?;
+                    let more = self.search_part(at, view)?;
+                    matching = matching.zip(more).map(|(sum, more)| sum + more);
                 }
             }
         }
-        self.stats.matching = self.plan.filter.is_some().then_some(matching);
+        self.stats.matching = matching.filter(|_| self.plan.filter.is_some());
         self.stats.unindexed = std::mem::take(&mut self.unindexed).into_iter().collect();
         let reading = Instant::now();
         let hits = self.hits(&parts)?;
@@ -110,8 +117,8 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Searches the live rows that match; how many these are.
-    fn search_part(&mut self, at: usize, view: &AnyView<'_>) -> Result<u64> {
+    /// Searches the live rows that match; how many these are, where all were looked at.
+    fn search_part(&mut self, at: usize, view: &AnyView<'_>) -> Result<Option<u64>> {
         self.request.stop.check()?;
         let part = view.part();
         self.stats.searched_vectors += u64::from(view.live_rows());
@@ -119,12 +126,36 @@ impl<'a> Run<'a> {
         let explaining = self.explainer.is_some();
         let mut explained = explaining.then(|| PartExplanation::of(view, filter));
         let started = explaining.then(Instant::now);
+        if let AnyView::Segment(segment) = view
+            && let (Some(filter), Some(_)) = (filter, part.index())
+        {
+            let checked = self.check(segment)?;
+            if let Some(explained) = &mut explained {
+                explained.checked(&checked);
+                explained.search_us = micros_since(started);
+                explained.plans = self.plans_of(&segment.part, explained)?;
+            }
+            if checked.is_given_up() {
+                self.inner.searches.add(Counted::Switched);
+            }
+            if let Some(neighbors) = checked.found {
+                self.unindexed
+                    .append(&mut segment.part.unindexed_of(filter));
+                self.stats.segments += 1;
+                self.inner.searches.add(Counted::Check);
+                self.note_truncated(checked.truncated)?;
+                self.explain(explained);
+                self.take(at, neighbors);
+                return Ok(None);
+            }
+        }
+        let started = explaining.then(Instant::now);
         let (mut evaluation, cached) = match self.evaluate(view) {
             // The time limit came while rows were read: nothing is known of this part.
             Err(error) if error.kind() == ErrorKind::DeadlineExceeded => {
                 self.note_truncated(true)?;
                 self.explain(explained);
-                return Ok(0);
+                return Ok(Some(0));
             }
             evaluated => evaluated?,
         };
@@ -139,12 +170,16 @@ impl<'a> Run<'a> {
         if let Some(explained) = &mut explained {
             explained.filter_us = micros_since(started);
             explained.matching = u64::from(matching);
-            explained.rows_read = rows_read;
+            explained.rows_read += rows_read;
             explained.cached = cached;
+            if cached {
+                // Nothing is to be read for any plan.
+                explained.plans.clear();
+            }
         }
         if matching == 0 {
             self.explain(explained);
-            return Ok(0);
+            return Ok(Some(0));
         }
         let started = explaining.then(Instant::now);
         if let AnyView::Segment(view) = view {
@@ -159,9 +194,15 @@ impl<'a> Run<'a> {
             self.inner.searches.add(Counted::plan(plan));
         }
         if let Some(explained) = &mut explained {
-            explained.search_us = micros_since(started);
+            explained.search_us += micros_since(started);
         }
         self.explain(explained);
+        self.take(at, neighbors);
+        Ok(Some(u64::from(matching)))
+    }
+
+    /// Takes over what was found in a part.
+    fn take(&mut self, at: usize, neighbors: Vec<Neighbor>) {
         for Neighbor { distance, row } in neighbors {
             if distance <= self.nearest.threshold() {
                 self.nearest.push(distance, RowId(self.found.len() as u32));
@@ -172,7 +213,6 @@ impl<'a> Run<'a> {
                 });
             }
         }
-        Ok(u64::from(matching))
     }
 
     /// What the filter matches in a part, and whether that was known already.
@@ -184,12 +224,18 @@ impl<'a> Run<'a> {
             let evaluation = view.part().evaluate(filter, &self.plan.filter_stop)?;
             return Ok((Some(evaluation), false));
         };
-        let key = self.mask_key.get_or_insert_with(|| MaskKey::of(filter));
+        let key = self.mask_key(filter);
         let segment = &segment.part;
         let masks = &self.inner.masks;
-        let (mut evaluation, held) = masks.get_or(segment.id(), key, || {
+        let started = (self.plan_costs() == PlanCosts::Measured).then(Instant::now);
+        let (mut evaluation, held) = masks.get_or(segment.id(), &key, || {
             segment.evaluate(filter, &self.plan.filter_stop)
         })?;
+        if let Some(started) = started {
+            self.inner
+                .costs
+                .learn_read(evaluation.rows_read, started.elapsed());
+        }
         self.inner.searches.add(match held {
             true => Counted::MaskHit,
             false => Counted::MaskMiss,
@@ -201,10 +247,62 @@ impl<'a> Run<'a> {
         Ok((Some(evaluation), held))
     }
 
+    /// The filter as the cache of masks knows it.
+    pub(super) fn mask_key(&mut self, filter: &Filter) -> MaskKey {
+        self.mask_key
+            .get_or_insert_with(|| MaskKey::of(filter))
+            .clone()
+    }
+
+    fn plan_costs(&self) -> PlanCosts {
+        self.request.params.plan_costs.unwrap_or_default()
+    }
+
+    /// What plans are compared by in a segment whose index knows several.
+    pub(super) fn costs_of(&self, part: &dyn Part) -> Result<Option<Costs>> {
+        let rows = part.vectors()?;
+        let typical = part.index().and_then(|index| index.unit_costs(&rows));
+        Ok(typical.map(|typical| {
+            let calibration = Calibration {
+                kernels: self.inner.shared.kernels,
+                query: &self.plan.query,
+                rows,
+                typical_ns: UnitCosts::typical(rows.stride()).scan,
+            };
+            let costs = &self.inner.costs;
+            costs.of(self.plan_costs(), typical, &calibration)
+        }))
+    }
+
+    pub(super) fn budget_with(&self, costs: UnitCosts) -> Budget<'a> {
+        Budget {
+            costs,
+            ..self.plan.budget
+        }
+    }
+
+    pub(super) fn note_walked(&mut self, counters: &Counters) {
+        self.stats.distance_computations += counters.distance_computations;
+        self.stats.nodes_visited += counters.nodes_visited;
+    }
+
     fn explain(&mut self, part: Option<PartExplanation>) {
         if let (Some(explainer), Some(part)) = (&mut self.explainer, part) {
             explainer.add(part);
         }
+    }
+
+    /// The plans for a filter that the indexes of a segment do not answer alone; none for others.
+    fn plans_of(
+        &self,
+        segment: &Segment,
+        explained: &PartExplanation,
+    ) -> Result<Vec<PlanExplanation>> {
+        let costs = self.costs_of(segment)?;
+        let plans = costs.and_then(|costs| {
+            explained.plans_with_check(segment, self.plan.filter.as_ref()?, self.request, &costs)
+        });
+        Ok(plans.unwrap_or_default())
     }
 
     fn walk(
@@ -218,18 +316,33 @@ impl<'a> Run<'a> {
         };
         let rows = part.vectors()?;
         let mut neighbors = Vec::new();
+        // Without a filter there is nothing to choose.
+        let costs = match self.plan.filter {
+            Some(_) => self.costs_of(part)?,
+            None => None,
+        };
+        let budget = self.budget_with(costs.map_or_else(UnitCosts::default, |costs| costs.units));
+        let typical = index.unit_costs(&rows).filter(|_| costs.is_some());
+        let learning = typical.filter(|_| self.plan_costs() == PlanCosts::Measured);
+        let started = learning.map(|typical| (typical, Instant::now()));
         let outcome = index.search(
             rows,
             &self.plan.query,
             self.request.limit,
             mask,
             &self.request.params,
-            &self.plan.budget,
+            &budget,
             &mut self.scratch.walk,
             &mut neighbors,
         )?;
-        self.stats.distance_computations += outcome.counters.distance_computations;
-        self.stats.nodes_visited += outcome.counters.nodes_visited;
+        if let (Some((typical, started)), Some(plan)) = (started, outcome.plan)
+            && !outcome.switched
+            && !outcome.truncated
+        {
+            let (work, time) = (outcome.counters.work(), started.elapsed());
+            self.inner.costs.learn(plan, typical, work, time);
+        }
+        self.note_walked(&outcome.counters);
         let plan = match outcome.plan {
             Some(plan) => plan.name(),
             None if outcome.exact => "scan",
@@ -239,9 +352,14 @@ impl<'a> Run<'a> {
             self.inner.searches.add(Counted::Switched);
         }
         if let Some(explained) = explained {
-            explained.searched(plan, &outcome);
-            if let Some(mask) = mask {
-                let plans = index.plans(mask.count(), self.request.limit, &self.request.params);
+            let modelled_ns = match costs {
+                Some(_) => outcome.modelled_ns,
+                None => one_way_ns(&rows, outcome.counters.work()),
+            };
+            explained.searched(plan, &outcome, modelled_ns);
+            if let (Some(mask), true) = (mask, explained.plans.is_empty()) {
+                let (limit, params) = (self.request.limit, &self.request.params);
+                let plans = index.plans(mask.count(), limit, params, &budget.costs);
                 explained.plans = plans.into_iter().map(Into::into).collect();
             }
         }
@@ -287,7 +405,8 @@ impl<'a> Run<'a> {
         self.stats.estimated_distances += estimated;
         let plan = if estimated > 0 { "sketches" } else { "scan" };
         if let Some(explained) = explained {
-            explained.searched(plan, &outcome);
+            let modelled_ns = one_way_ns(&rows, outcome.counters.work());
+            explained.searched(plan, &outcome, modelled_ns);
             explained.estimated_distances = estimated;
         }
         self.note_truncated(outcome.truncated)?;
@@ -352,4 +471,9 @@ impl<'a> Run<'a> {
         }
         Ok(hits)
     }
+}
+
+/// The time that so much work takes where there is one way only, in nanoseconds.
+fn one_way_ns(rows: &VectorRows<'_>, work: f64) -> f64 {
+    work * UnitCosts::typical(rows.stride()).scan
 }

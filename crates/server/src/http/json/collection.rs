@@ -124,6 +124,10 @@ struct FieldInfo {
     declared: bool,
     /// Whether an index is kept of it; without, filters on it read the points.
     indexed: bool,
+    /// Of a text the stemmer of its words, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    stemmer: Option<&'static str>,
 }
 
 /// One sealed segment.
@@ -207,11 +211,13 @@ struct SearchCounts {
     walk: u64,
     /// Segments whose graph was walked through matching points alone.
     hop: u64,
+    /// Segments of which the nearest points were read to see whether they match.
+    check: u64,
     /// Segments searched in the one way their index has, or without a filter.
     index: u64,
     /// Segments scanned by estimates.
     sketches: u64,
-    /// A plan was given up for a scan.
+    /// A plan was given up for another.
     switched: u64,
     /// What a filter matches in a segment was known from an earlier search.
     mask_hits: u64,
@@ -227,6 +233,7 @@ impl From<engine::SearchCounts> for SearchCounts {
             scan: counts.scan,
             walk: counts.walk,
             hop: counts.hop,
+            check: counts.check,
             index: counts.index,
             sketches: counts.sketches,
             switched: counts.switched,
@@ -251,6 +258,7 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
                 array: field.array,
                 declared: field.declared,
                 indexed: !field.unindexed,
+                stemmer: field.stemmer.map(engine::Stemmer::name),
             };
             (name.to_owned(), info)
         });

@@ -106,6 +106,8 @@ pub(super) struct SearchParams {
     target_recall: Option<f32>,
     /// How a search under a filter is to be answered, for experiments; default: the cheapest by estimate.
     plan: Option<Plan>,
+    /// What plans are compared by where none is asked for; default: measured.
+    plan_costs: Option<PlanCosts>,
     /// Compare every (allowed) row instead of using the structure.
     #[serde(default)]
     exact: bool,
@@ -121,6 +123,27 @@ enum Plan {
     Walk,
     /// Walk the graph through matching points alone.
     Hop,
+    /// Read the nearest points to see whether they match.
+    Check,
+}
+
+/// What plans are compared by.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum PlanCosts {
+    /// The time that they are expected to take, by what searches before took.
+    Measured,
+    /// Their work in distance computations: the same search is answered in the same way always.
+    Counted,
+}
+
+impl From<PlanCosts> for engine::PlanCosts {
+    fn from(costs: PlanCosts) -> Self {
+        match costs {
+            PlanCosts::Measured => Self::Measured,
+            PlanCosts::Counted => Self::Counted,
+        }
+    }
 }
 
 impl From<Plan> for engine::Plan {
@@ -129,6 +152,7 @@ impl From<Plan> for engine::Plan {
             Plan::Scan => Self::Scan,
             Plan::Walk => Self::Walk,
             Plan::Hop => Self::Hop,
+            Plan::Check => Self::Check,
         }
     }
 }
@@ -152,6 +176,7 @@ impl From<SearchRequest> for engine::SearchRequest {
                 candidates: request.params.candidates,
                 target_recall: request.params.target_recall,
                 plan: request.params.plan.map(Into::into),
+                plan_costs: request.params.plan_costs.map(Into::into),
                 exact: request.params.exact,
             },
             max_distance: request.max_distance,
@@ -237,7 +262,7 @@ struct SearchStats {
     nodes_visited: u64,
     /// Sealed segments searched.
     segments: u32,
-    /// Points that match the filter; null without one.
+    /// Points that match the filter; null without one, and where not every point was looked at.
     matching: Option<u64>,
     /// Fields of the filter that are not indexed, so that points had to be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]

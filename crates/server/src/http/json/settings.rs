@@ -58,10 +58,23 @@ impl Serialize for FieldType {
 
 impl PartialSchema for FieldType {
     fn schema() -> RefOr<Schema> {
-        let both = |kind| [false, true].map(|array| engine::FieldType { kind, array }.to_string());
+        let of = |kind, stemmer| {
+            [false, true].map(|array| {
+                let kind = engine::FieldType {
+                    kind,
+                    array,
+                    stemmer,
+                };
+                kind.to_string()
+            })
+        };
+        let kinds = engine::FieldKind::ALL.into_iter();
+        let stemmed =
+            engine::Stemmer::all().flat_map(|stemmer| of(engine::FieldKind::Text, Some(stemmer)));
         one_of(
-            engine::FieldKind::ALL.into_iter().flat_map(both),
-            "The type of a metadata field; with [] for arrays of it.",
+            kinds.flat_map(|kind| of(kind, None)).chain(stemmed),
+            "The type of a metadata field; with [] for arrays of it. Words of text(english) are stemmed by the rules of \
+             that language.",
         )
     }
 }

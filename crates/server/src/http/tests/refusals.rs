@@ -117,6 +117,13 @@ async fn bodies_that_are_wrong_say_where() {
             answer.message()
         );
     }
+    for levels in [1_000, 100_000] {
+        let nested = "{\"$not\":".repeat(levels) + "{}" + &"}".repeat(levels);
+        let text = format!("{{\"vector\": [1, 2, 3], \"filter\": {nested}}}");
+        let answer = refuse(&face, search, &text).await;
+        let message = answer.message();
+        assert!(message.contains("more than 64 levels deep"), "{message}");
+    }
     let deep = "[".repeat(100_000);
     refuse(&face, search, &format!("{{\"vector\": {deep}")).await;
     refuse(

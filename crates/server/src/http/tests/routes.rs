@@ -550,7 +550,7 @@ async fn field_indexes_are_dropped_and_created() {
         json!({
             "dimension": 2,
             "metric": "l2",
-            "fields": {"body": "text", "n": "int"},
+            "fields": {"body": "text(english)", "n": "int"},
             "unindexed": [unindexed],
         })
     };
@@ -565,7 +565,9 @@ async fn field_indexes_are_dropped_and_created() {
     let made = face.put(path, settings("body")).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
     assert_eq!(made.body["config"]["unindexed"], json!(["body"]));
+    assert_eq!(made.body["config"]["fields"]["body"], "text(english)");
     let fields = &made.body["fields"];
+    assert_eq!(fields["body"]["stemmer"], "english");
     assert_eq!(
         (&fields["body"]["indexed"], &fields["n"]["indexed"]),
         (&json!(false), &json!(true))
@@ -809,6 +811,18 @@ async fn a_search_explains_itself_and_inner_fields_are_paths() {
         let message = refused.message();
         assert!(message.contains(expected), "{message}");
     }
+    let params = json!({"plan": "check", "plan_costs": "counted"});
+    let checked = json!({"vector": [1, 0, 0], "filter": {"price": {"$lt": 1e9}}, "params": params, "explain": true});
+    let checked = face.post(path, checked).await;
+    assert_eq!(checked.status, StatusCode::OK, "{}", checked.body);
+    assert!(checked.body["explanation"]["parts"][0]["cost_us"].is_number());
+    let costs = json!({"vector": [1, 0, 0], "params": {"plan_costs": "guessed"}});
+    let refused = face.post(path, costs).await;
+    assert!(
+        refused.message().contains("counted"),
+        "{}",
+        refused.message()
+    );
     let plan = json!({"vector": [1, 0, 0], "params": {"plan": "jump"}});
     let refused = face.post(path, plan).await;
     assert!(refused.message().contains("hop"), "{}", refused.message());

@@ -41,6 +41,7 @@ const COUNTERS: [OfSearches; 4] = [
                 ("scan", counts.scan),
                 ("walk", counts.walk),
                 ("hop", counts.hop),
+                ("check", counts.check),
                 ("index", counts.index),
                 ("sketches", counts.sketches),
             ]
@@ -48,7 +49,7 @@ const COUNTERS: [OfSearches; 4] = [
     },
     OfSearches {
         name: "plan_switches",
-        help: "Plans of searches that were given up for a scan, their cost having been estimated too low",
+        help: "Plans of searches that were given up for another, their cost having been estimated too low",
         label: "",
         values: |counts| vec![("", counts.switched)],
     },

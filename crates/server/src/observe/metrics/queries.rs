@@ -69,7 +69,7 @@ fn values(label: &str) -> Option<Vec<&'static str>> {
             .chain(ErrorKind::all().map(ErrorKind::name))
             .collect(),
         "face" => vec!["grpc", "http"],
-        "plan" => vec!["scan", "walk", "hop", "index", "sketches"],
+        "plan" => vec!["scan", "walk", "hop", "check", "index", "sketches"],
         "result" => vec!["hit", "miss"],
         "job" => vec!["vecdb"],
         _ => return None,
