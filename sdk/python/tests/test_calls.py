@@ -505,7 +505,7 @@ def test_filters_nested_too_deep_are_refused(client: VecDBClient, products: str,
         client.search(products, [1.0, 0.0, 0.0], filter=nested)
     with pytest.raises(InvalidArgumentError, match="levels deep"):
         client.count(products, {"$and": [nested]})
-    statement = f"SELECT id FROM {products} WHERE {'NOT (' * levels}price = 5{')' * levels}"
+    statement = f"SELECT id FROM \"{products}\" WHERE {'NOT (' * levels}price = 5{')' * levels}"
     with pytest.raises(InvalidArgumentError, match="levels deep"):
         client.query(statement)
     while "$not" in nested:     # Taken apart level by level, not by a recursion of the interpreter.
