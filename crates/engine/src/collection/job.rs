@@ -51,8 +51,18 @@ impl MergeJob {
         job.filter(|job| {
             let segments = &manifest.segments;
             let is_there = |id: SegmentId| segments.iter().any(|segment| segment.id == id);
-            job.inputs.iter().all(|input| is_there(input.id)) && !is_there(job.made.id)
+            job.inputs.iter().all(|input| is_there(input.id))
+                && !is_there(job.made.id)
+                && job.names_its_own()
         })
+    }
+
+    /// Whether the files are those of the new segment: what is given up is removed by its name.
+    fn names_its_own(&self) -> bool {
+        let own = self.made.id.file_names();
+        self.file_names()
+            .filter(|name| *name != Self::FILE)
+            .all(|name| own.iter().any(|own| own == name))
     }
 
     /// The files that are to stay.
@@ -213,4 +223,55 @@ impl Inner {
 /// The merge was not wanted any more; nothing is wrong with what it did.
 fn is_interruption(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Cancelled | ErrorKind::DeadlineExceeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use vecdb_filter::MetadataSchema;
+    use vecdb_testkit::sim_disk::SimDisk;
+    use vecdb_vector::Metric;
+
+    use super::*;
+    use crate::CollectionConfig;
+    use crate::segment::FileEntry;
+
+    #[test]
+    fn only_files_of_the_new_segment_are_taken_up() {
+        let disk = SimDisk::new().shared();
+        let folder = Path::new("/c");
+        disk.create_dir(folder).unwrap();
+        let manifest = Manifest {
+            generation: 1,
+            config: CollectionConfig::new(2, Metric::L2),
+            fields: MetadataSchema::new(),
+            flushed: 0,
+            next_segment: 9,
+            segments: Vec::new(),
+        };
+        let opened = |rows: &str| {
+            let file = FileEntry {
+                name: rows.to_owned(),
+                bytes: 1,
+            };
+            let job = MergeJob {
+                inputs: Vec::new(),
+                made: SegmentEntry {
+                    id: SegmentId(7),
+                    rows: 1,
+                    live_rows: 1,
+                    rows_file: file,
+                    index_file: None,
+                    fields_file: None,
+                    fields_version: 0,
+                    live_file: None,
+                },
+            };
+            document::write(disk.as_ref(), &MergeJob::path(folder), VERSION, &job).unwrap();
+            MergeJob::open(disk.as_ref(), folder, &manifest)
+        };
+        assert!(opened(&SegmentId(7).rows_name()).is_some());
+        for wrong in [SegmentId(6).rows_name().as_str(), "../../CATALOG"] {
+            assert_eq!(opened(wrong), None, "{wrong}");
+        }
+    }
 }

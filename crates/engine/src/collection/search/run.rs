@@ -322,8 +322,10 @@ impl<'a> Run<'a> {
             None => None,
         };
         let budget = self.budget_with(costs.map_or_else(UnitCosts::default, |costs| costs.units));
-        let typical = index.unit_costs(&rows).filter(|_| costs.is_some());
-        let learning = typical.filter(|_| self.plan_costs() == PlanCosts::Measured);
+        let learning = match costs.is_some() && self.plan_costs() == PlanCosts::Measured {
+            true => index.unit_costs(&rows),
+            false => None,
+        };
         let started = learning.map(|typical| (typical, Instant::now()));
         let outcome = index.search(
             rows,
