@@ -259,6 +259,72 @@ fn many_rows() {
     }
 }
 
+/// Ranges bounded from one side and from both, of fields that all rows have, few have, that have two kinds of
+/// numbers, and of arrays, where two bounds may be met by two elements.
+#[test]
+fn ranges_of_numbers() {
+    let mut random = Random(11);
+    for rows in [1_000usize, 1_024, 5_001, 70_000] {
+        let points: Vec<Metadata> = (0..rows)
+            .map(|row| {
+                let number = random.below(500) as i64;
+                let mut point = Metadata::from([
+                    ("all".to_owned(), Value::Int(number)),
+                    (
+                        "float".to_owned(),
+                        Value::Float(random.below(rows) as f64 / 7.0),
+                    ),
+                ]);
+                if row % 5 == 0 {
+                    point.insert("some".to_owned(), Value::Int(row as i64));
+                }
+                if row % 100 == 0 {
+                    point.insert("few".to_owned(), Value::Int(number));
+                }
+                let mixed = match row % 3 {
+                    0 => Value::Float(number as f64 + 0.5),
+                    1 => Value::Int(number),
+                    _ => Value::Null,
+                };
+                point.insert("mixed".to_owned(), mixed);
+                point.insert("pair".to_owned(), vec![number, 600 - number].into());
+                point
+            })
+            .collect();
+        let indexes = write_and_open(&points);
+        indexes.verify().unwrap();
+        let cases = if rows > 10_000 { 20 } else { 60 };
+        for case in 0..cases {
+            for field in ["all", "float", "some", "few", "mixed", "pair", "none"] {
+                let most = match field {
+                    "float" => rows as i64 / 7,
+                    "some" => rows as i64,
+                    _ => 500,
+                };
+                let [low, high] = [0; 2].map(|_| random.below(most as usize + 20) as i64 - 10);
+                let filter = match case % 4 {
+                    0 => Filter::gt(field, low),
+                    1 => Filter::gte(field, low).and(Filter::lt(field, high)),
+                    2 => Filter::lte(field, high).and(Filter::gt(field, low as f64 + 0.5)),
+                    _ => Filter::gte(field, low.min(high))
+                        .and(Filter::lte(field, low.max(high)))
+                        .and(Filter::gte("all", 100).and(Filter::lt("all", 400))),
+                };
+                check(&indexes, &points, &filter, &format!("{rows} rows"));
+            }
+        }
+        let one_sided = [Filter::gte("all", i64::MIN), Filter::lt("all", i64::MIN)];
+        let found = one_sided.map(|filter| check(&indexes, &points, &filter, "ends"));
+        assert_eq!(found, [rows as u32, 0]);
+        let narrow = Filter::gte("all", 240).and(Filter::lt("all", 250));
+        assert!(
+            indexes.estimate(&narrow).is_exact(),
+            "{:?}",
+            indexes.estimate(&narrow)
+        );
+    }
+}
+
 /// Facets and field information against counting.
 #[test]
 fn values_and_fields_equal_counting() {

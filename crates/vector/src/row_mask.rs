@@ -266,18 +266,32 @@ impl RowMask {
                 bytes.len()
             )));
         }
+        let words = bytes.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b));
+        RowMask::from_words(rows, words)
+    }
+
+    /// The set of which these are the [`RowMask::words`]; those that are missing at the end are 0.
+    ///
+    /// # Errors
+    /// `BadLayout` when a bit beyond the last row is set.
+    pub fn from_words(
+        rows: u32,
+        words: impl IntoIterator<Item = u64>,
+    ) -> Result<RowMask, VectorError> {
         let mut mask = RowMask::none(rows);
-        for (chunk, bytes) in mask.chunks.iter_mut().zip(bytes.chunks(CHUNK_WORDS * 8)) {
+        let mut from = words.into_iter();
+        for chunk in &mut mask.chunks {
             let mut words = [0; CHUNK_WORDS];
-            for (word, b) in words.iter_mut().zip(bytes.as_chunks().0) {
-                *word = u64::from_le_bytes(*b);
+            for (word, from) in words.iter_mut().zip(&mut from) {
+                *word = from;
             }
-            match ones(&words) {
+            let ones = ones(&words);
+            match ones {
                 0 => {}
                 CHUNK_ROWS => *chunk = ONES.clone(),
                 _ => *chunk = Arc::new(words),
             }
-            mask.count += ones(&words);
+            mask.count += ones;
         }
         if !rows.is_multiple_of(64) && mask.word(rows / 64) >> (rows % 64) != 0 {
             return Err(VectorError::BadLayout(format!(

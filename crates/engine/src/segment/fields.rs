@@ -210,6 +210,7 @@ impl Segment {
     /// else is found by these must have them.
     pub(crate) fn verify_fields(&self, step: usize) -> Result<u64> {
         let mut checks = 0;
+        self.fields.verify()?;
         for row in (0..self.entry.rows).step_by(step.max(1)).map(RowId) {
             for (name, value) in self.metadata(row)? {
                 let Some(by_value) = self.fields.is_by_value(&name) else {

@@ -14,13 +14,16 @@ use crate::expected::{self, Expected};
 use crate::{DATABASE, EXPECTED, archive};
 
 /// The number of the newest folder.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Points that a segment with an index begins with.
 const ROWS: u64 = 150;
 
 /// The collection without an index, with every type of metadata.
 const EVERYTHING: &str = "everything";
+
+/// The collection without an index, with fields of which the indexes hold more than values.
+const RANGES: &str = "ranges";
 
 /// A collection with an index.
 pub(crate) struct Kind {
@@ -104,7 +107,10 @@ pub(crate) fn fixture(folder: &Path) {
 pub(crate) fn database(folder: &Path) -> BTreeMap<String, Expected> {
     let live = tempfile::tempdir().unwrap();
     let database = Database::open(live.path(), options()).unwrap();
-    let mut all = BTreeMap::from([(EVERYTHING.to_owned(), everything(&database))]);
+    let mut all = BTreeMap::from([
+        (EVERYTHING.to_owned(), everything(&database)),
+        (RANGES.to_owned(), ranges(&database)),
+    ]);
     for kind in &KINDS {
         all.insert(kind.name.to_owned(), indexed(&database, kind));
     }
@@ -290,6 +296,34 @@ fn everything(database: &Database) -> Expected {
         );
     }
     expected
+}
+
+/// Texts with stems in two segments, of which one has enough rows for their numbers to have sets of rows.
+fn ranges(database: &Database) -> Expected {
+    let config = CollectionConfig::new(16, Metric::L2)
+        .index(IndexSpec::Flat)
+        .field("words", "text(english)".parse().unwrap());
+    let collection = database.create_collection(RANGES, config).unwrap();
+    let verbs = ["running", "swims", "walked"];
+    let point = |number: u64| {
+        Point::new(number, vector(F32, 16, number))
+            .with("number", (number * 7 % 1_000) as i64)
+            .with("ratio", (number * 11 % 1_300) as f64 / 8.0)
+            .with("words", verbs[number as usize % 3])
+    };
+    for numbers in [0..50, 50..1_300] {
+        collection.upsert(numbers.map(point).collect()).unwrap();
+        collection.flush().unwrap();
+    }
+    let gone: Vec<_> = (0..1_300).step_by(9).map(PointId::from).collect();
+    collection.delete(&gone).unwrap();
+    let queries: Vec<_> = (0..3).map(|seed| vector(F32, 16, 90_000 + seed)).collect();
+    let filters = [
+        r#"{"number": {"$gte": 100, "$lt": 900}, "ratio": {"$gt": 40.5}}"#,
+        r#"{"number": {"$lte": 20}}"#,
+        r#"{"words": {"$text": "run"}}"#,
+    ];
+    expected::ask(&collection, &queries, &filters, &filters)
 }
 
 /// What the folder is made for is there.

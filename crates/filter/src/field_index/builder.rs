@@ -5,6 +5,7 @@
 use super::directory::{self, FieldEntry, Run};
 use super::numbers::{NumberRun, key_of};
 use super::posting::Posting;
+use super::prefixes::{self, Prefixes};
 use super::terms::{TermRun, stem_term, term_of};
 use super::{DIRECTORY_SECTION, misuse, section_name};
 use crate::error::FilterError;
@@ -207,7 +208,10 @@ impl FieldRows {
         let nulls = out.posting(&self.nulls, rows)?;
         let mut runs = Vec::new();
         for (kind, pairs) in self.numbers {
-            runs.push(Run::Numbers(write_numbers(kind, pairs, out)?));
+            let one_a_row = self.elements_max == 1;
+            runs.push(Run::Numbers(write_numbers(
+                kind, pairs, rows, one_a_row, out,
+            )?));
         }
         for (kind, terms) in self.terms {
             // Texts can be without any word.
@@ -232,15 +236,18 @@ impl FieldRows {
 fn write_numbers(
     kind: FieldKind,
     mut pairs: Vec<(u64, u32)>,
+    rows: u32,
+    one_a_row: bool,
     out: &mut FieldWriter<'_>,
 ) -> Result<NumberRun, FilterError> {
     pairs.sort_unstable();
     pairs.dedup();
-    let run = NumberRun {
+    let mut run = NumberRun {
         kind,
         at: out.offset(),
         entries: pairs.len() as u64,
         distinct: pairs.chunk_by(|a, b| a.0 == b.0).count() as u64,
+        prefixes: None,
     };
     pairs
         .iter()
@@ -248,6 +255,12 @@ fn write_numbers(
     pairs
         .iter()
         .try_for_each(|(_, row)| out.put(&row.to_le_bytes()))?;
+    // Areas on the earth are many small ranges.
+    if one_a_row && kind != FieldKind::Geo && prefixes::pay(run.entries, rows) {
+        run.prefixes = Some(Prefixes { at: out.offset() });
+        let ordered: Vec<u32> = pairs.iter().map(|(_, row)| *row).collect();
+        prefixes::sets(&ordered, rows).try_for_each(|set| out.put(&set))?;
+    }
     Ok(run)
 }
 

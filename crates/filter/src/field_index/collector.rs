@@ -45,6 +45,18 @@ impl RowCollector {
         true
     }
 
+    /// Adds every row.
+    pub(super) fn add_all(&mut self) {
+        let rows = self.rows;
+        let words = self.spread();
+        words.fill(u64::MAX);
+        if let Some(last) = words.last_mut()
+            && !rows.is_multiple_of(64)
+        {
+            *last = (1 << (rows % 64)) - 1;
+        }
+    }
+
     /// Adds little-endian row numbers that lie at `offset`.
     pub(super) fn add_bytes(
         &mut self,
@@ -53,6 +65,9 @@ impl RowCollector {
         count: u64,
     ) -> Result<(), FilterError> {
         let len = bytes.offset(0, count, 4)?;
+        if count > self.few_max() {
+            self.spread();
+        }
         for (i, row) in bytes.slice(offset, len)?.as_chunks().0.iter().enumerate() {
             let row = u32::from_le_bytes(*row);
             if !self.add(row) {
@@ -63,32 +78,79 @@ impl RowCollector {
         Ok(())
     }
 
+    /// Takes the rows of a set of bits that lies at `offset` out where they are collected, and adds them where they are not.
+    pub(super) fn toggle_words(
+        &mut self,
+        bytes: &FieldBytes,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), FilterError> {
+        let rows = self.rows;
+        let toggled = bytes.slice(offset, len)?.as_chunks().0;
+        for (word, toggled) in self.spread().iter_mut().zip(toggled) {
+            *word ^= u64::from_le_bytes(*toggled);
+        }
+        match toggled.last().map(|last| u64::from_le_bytes(*last)) {
+            Some(last) if !rows.is_multiple_of(64) && last >> (rows % 64) != 0 => {
+                Err(bytes.corrupt(offset, no_such_row(rows, rows)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// [`Self::toggle_words`] of little-endian row numbers.
+    pub(super) fn toggle_bytes(
+        &mut self,
+        bytes: &FieldBytes,
+        offset: u64,
+        count: u64,
+    ) -> Result<(), FilterError> {
+        let rows = self.rows;
+        let toggled = bytes.slice(offset, bytes.offset(0, count, 4)?)?;
+        let words = self.spread();
+        for row in toggled.as_chunks().0 {
+            let row = u32::from_le_bytes(*row);
+            match words.get_mut(row as usize / 64).filter(|_| row < rows) {
+                Some(word) => *word ^= 1 << (row % 64),
+                None => return Err(bytes.corrupt(offset, no_such_row(row, rows))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of the segment.
+    pub(super) fn rows(&self) -> u32 {
+        self.rows
+    }
+
     /// The rows added.
     pub(super) fn into_mask(self) -> RowMask {
         let RowCollector { rows, few, words } = self;
         match words {
             None => RowMask::from_rows(rows, few.into_iter().map(RowId)),
             Some(words) => {
-                let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-                RowMask::from_bytes(rows, &bytes)
-                    .expect("add() compared every row with the number of rows")
+                RowMask::from_words(rows, words).expect("every row was compared with their number")
             }
         }
     }
 
-    /// A list of this length takes as much memory as the bits of all rows.
+    /// A longer list is slower than the bits of all rows.
     fn few_max(&self) -> u64 {
-        u64::from(self.rows / 32)
+        u64::from(self.rows / 512)
     }
 
-    fn spread(&mut self) {
-        let mut words = vec![0u64; self.rows.div_ceil(64) as usize];
-        for row in std::mem::take(&mut self.few) {
-            if let Some(word) = words.get_mut(row as usize / 64) {
-                *word |= 1 << (row % 64);
+    /// The rows as bits from now on.
+    fn spread(&mut self) -> &mut Vec<u64> {
+        let RowCollector { rows, few, words } = self;
+        words.get_or_insert_with(|| {
+            let mut words = vec![0u64; rows.div_ceil(64) as usize];
+            for row in std::mem::take(few) {
+                if let Some(word) = words.get_mut(row as usize / 64) {
+                    *word |= 1 << (row % 64);
+                }
             }
-        }
-        self.words = Some(words);
+            words
+        })
     }
 }
 

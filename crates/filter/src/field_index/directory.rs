@@ -1,17 +1,19 @@
 //! The directory of field indexes: what each field has and where it lies.
 //!
-//! `format` (u8, 1 to 3), `rows` (u32), count of fields, then per field in ascending order of names: name,
+//! `format` (u8, 1 to 4), `rows` (u32), count of fields, then per field in ascending order of names: name,
 //! most elements of one row, from format 2 on whether its words are indexed instead of its values (u8, 0 or 1; from
 //! format 3 on 2 and more where stems are indexed as well: the number of the stemmer and 2),
 //! the postings of present and null rows (count, offset each), count of runs,
 //! and per run in order of kinds: kind (u8: 0 bool, 1 int, 2 float, 3 date-time, 4 string, 5 word, 6 point on the
-//! earth), pairs, different values, offset of the keys or of the terms, and for terms the offset of the table.
+//! earth), pairs, different values, offset of the keys or of the terms, for terms the offset of the table, and from
+//! format 4 on for numbers the offset of the sets of [`prefixes`](super::prefixes), 0 where there are none.
 //! From format 2 on, the count of fields that rows have but nobody indexed, and their names in ascending order.
 //! Counts and offsets are varints; no offset is followed here, only when its rows are asked for.
 
 use super::field_bytes::FieldBytes;
 use super::numbers::NumberRun;
 use super::posting::Posting;
+use super::prefixes::Prefixes;
 use super::terms::TermRun;
 use crate::error::FilterError;
 use crate::schema::FieldKind;
@@ -19,8 +21,10 @@ use crate::stemmer::Stemmer;
 use std::collections::BTreeSet;
 use vecdb_storage::bytes::{BytesError, Reader, Writer};
 
-const FORMAT: u8 = 3;
-/// What is written where no field has a stemmer.
+const FORMAT: u8 = 4;
+/// What is written where no run has prefixes.
+const FORMAT_WITHOUT_PREFIXES: u8 = 3;
+/// What is written where no field has a stemmer either.
 const FORMAT_WITHOUT_STEMS: u8 = 2;
 
 /// Where stems are indexed, the number of the stemmer stands this much higher.
@@ -80,9 +84,12 @@ pub(super) fn encode<'a>(
 ) -> Vec<u8> {
     let mut writer = Writer::new();
     let stemmed = entries.iter().any(|entry| entry.stemmer.is_some());
-    let format = match stemmed {
-        true => FORMAT,
-        false => FORMAT_WITHOUT_STEMS,
+    let mut runs = entries.iter().flat_map(|entry| &entry.runs);
+    let prefixed = runs.any(|run| matches!(run, Run::Numbers(run) if run.prefixes.is_some()));
+    let format = match (prefixed, stemmed) {
+        (true, _) => FORMAT,
+        (false, true) => FORMAT_WITHOUT_PREFIXES,
+        (false, false) => FORMAT_WITHOUT_STEMS,
     };
     writer.u8(format).u32(rows).varint(entries.len() as u64);
     for entry in entries {
@@ -99,8 +106,11 @@ pub(super) fn encode<'a>(
             writer.u8(kind_number(run.kind()));
             writer.varint(run.entries()).varint(run.distinct());
             match run {
-                Run::Numbers(run) => writer.varint(run.at),
                 Run::Terms(run) => writer.varint(run.terms_at).varint(run.table_at),
+                Run::Numbers(run) if !prefixed => writer.varint(run.at),
+                Run::Numbers(run) => writer
+                    .varint(run.at)
+                    .varint(run.prefixes.map_or(0, |prefixes| prefixes.at)),
             };
         }
     }
@@ -188,7 +198,13 @@ fn decode_entry(reader: &mut Reader<'_>, format: u8, rows: u32) -> Result<FieldE
     let nulls = decode_posting(reader, present.count)?;
     let mut runs: Vec<Run> = Vec::new();
     for _ in 0..reader.count(4)? {
-        let run = decode_run(reader)?;
+        let run = decode_run(reader, format)?;
+        if let Run::Numbers(run) = run
+            && run.prefixes.is_some()
+            && (elements_max > 1 || run.entries > u64::from(rows))
+        {
+            return Err(reader.error("prefixes of a run in which a row may stand twice"));
+        }
         if runs.last().is_some_and(|last| last.kind() >= run.kind()) {
             return Err(reader.error("the runs are not in order of their kinds"));
         }
@@ -214,7 +230,7 @@ fn decode_posting(reader: &mut Reader<'_>, count_max: u32) -> Result<Posting, By
     }
 }
 
-fn decode_run(reader: &mut Reader<'_>) -> Result<Run, BytesError> {
+fn decode_run(reader: &mut Reader<'_>, format: u8) -> Result<Run, BytesError> {
     let number = reader.u8()?;
     let Some(kind) = RUN_KINDS
         .into_iter()
@@ -244,6 +260,12 @@ fn decode_run(reader: &mut Reader<'_>) -> Result<Run, BytesError> {
                 at,
                 entries,
                 distinct,
+                prefixes: match format {
+                    ..=FORMAT_WITHOUT_PREFIXES => None,
+                    _ => Some(reader.varint()?)
+                        .filter(|at| *at > 0)
+                        .map(|at| Prefixes { at }),
+                },
             })
         }
     })

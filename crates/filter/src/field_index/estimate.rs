@@ -6,7 +6,7 @@
 use super::FieldIndex;
 use super::FieldIndexes;
 use super::directory::Run;
-use super::spans::{Comparison, Test};
+use super::spans::{Comparison, Conjunct, Span, Test};
 use crate::error::FilterError;
 use crate::expression::{DEPTH_MAX, Filter};
 
@@ -99,12 +99,6 @@ impl FieldIndexes {
             };
         }
         let share = |estimate: &Estimate| f64::from(estimate.likely) / f64::from(rows.max(1));
-        let parts = |parts: &[Filter]| -> Vec<Estimate> {
-            parts
-                .iter()
-                .map(|part| self.estimate_at(part, depth + 1))
-                .collect()
-        };
         match filter {
             Filter::Exists(field, exists) => {
                 let present = self
@@ -116,7 +110,16 @@ impl FieldIndexes {
             }
             Filter::Not(part) => self.estimate_at(part, depth + 1).not(rows),
             Filter::And(all) => {
-                let all = parts(all);
+                let Ok(all) = self.conjuncts(all) else {
+                    return Estimate::unknown(rows);
+                };
+                let all: Vec<Estimate> = all
+                    .iter()
+                    .map(|conjunct| match conjunct {
+                        Conjunct::Range { index, spans } => index.estimate_spans(spans),
+                        Conjunct::Part(part) => self.estimate_at(part, depth + 1),
+                    })
+                    .collect();
                 let missing = all
                     .iter()
                     .map(|part| u64::from(rows.saturating_sub(part.min)))
@@ -128,7 +131,10 @@ impl FieldIndexes {
                 )
             }
             Filter::Or(any) => {
-                let any = parts(any);
+                let any: Vec<Estimate> = any
+                    .iter()
+                    .map(|part| self.estimate_at(part, depth + 1))
+                    .collect();
                 let sum: u64 = any.iter().map(|part| u64::from(part.max)).sum();
                 Estimate::within_bounds(
                     any.iter().map(|part| part.min).max().unwrap_or(0),
@@ -187,6 +193,16 @@ impl FieldIndexes {
 }
 
 impl FieldIndex {
+    /// Rows of some spans of a field in which no row has two values: a row for every entry.
+    pub(super) fn estimate_spans(&self, spans: &[Span]) -> Estimate {
+        let counts = spans.iter().map(|span| self.count(*span));
+        let count = counts.sum::<Result<u64, FilterError>>();
+        match count.map(u32::try_from) {
+            Ok(Ok(count)) => Estimate::exact(count),
+            _ => Estimate::unknown(self.entry.present.count),
+        }
+    }
+
     fn estimate(&self, test: Test<'_>, rows: u32) -> Result<Estimate, FilterError> {
         let present = self.entry.present.count;
         let elements_max = u64::from(self.entry.elements_max);

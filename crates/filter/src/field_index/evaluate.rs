@@ -2,11 +2,12 @@
 
 use super::collector::RowCollector;
 use super::directory::Run;
-use super::spans::{Comparison, Span, Test};
+use super::spans::{Comparison, Conjunct, Span, Test};
 use super::{FieldIndex, FieldIndexes};
 use crate::error::FilterError;
 use crate::expression::{DEPTH_MAX, Filter};
 use crate::value::decode_field;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use vecdb_vector::{RowId, RowMask};
 
@@ -74,8 +75,16 @@ impl<E: From<FilterError>> Evaluator<'_, '_, E> {
             Filter::Not(part) => Ok(self.mask(part, within, depth + 1)?.not()),
             Filter::And(parts) => {
                 let mut all = within.cloned().unwrap_or_else(|| RowMask::all(rows));
-                for part in self.by_cost(parts) {
-                    let mask = self.mask(part, Some(&all), depth + 1)?;
+                let mut conjuncts = self.indexes.conjuncts(parts)?;
+                conjuncts.sort_by_cached_key(|conjunct| match conjunct {
+                    Conjunct::Range { index, spans } => (false, index.estimate_spans(spans).likely),
+                    Conjunct::Part(part) => self.cost(part),
+                });
+                for conjunct in conjuncts {
+                    let mask = match conjunct {
+                        Conjunct::Range { index, spans } => index.rows_of(&spans, rows)?,
+                        Conjunct::Part(part) => self.mask(part, Some(&all), depth + 1)?,
+                    };
                     all = if all.is_all() { mask } else { all.and(&mask) };
                     if all.is_none() {
                         break;
@@ -85,7 +94,9 @@ impl<E: From<FilterError>> Evaluator<'_, '_, E> {
             }
             Filter::Or(parts) => {
                 let mut any = RowMask::none(rows);
-                for part in self.by_cost(parts).into_iter().rev() {
+                let mut parts: Vec<&Filter> = parts.iter().collect();
+                parts.sort_by_cached_key(|part| Reverse(self.cost(part)));
+                for part in parts {
                     let mask = self.mask(part, within, depth + 1)?;
                     any = if any.is_none() { mask } else { any.or(&mask) };
                     if any.is_all() {
@@ -98,18 +109,10 @@ impl<E: From<FilterError>> Evaluator<'_, '_, E> {
         }
     }
 
-    /// The parts, those first that need no row to be read, of these those with the fewest rows.
-    fn by_cost<'f>(&self, parts: &'f [Filter]) -> Vec<&'f Filter> {
-        let mut ordered: Vec<&Filter> = parts.iter().collect();
-        if parts.len() > 1 {
-            ordered.sort_by_cached_key(|part| {
-                (
-                    self.indexes.reads_rows(part),
-                    self.indexes.estimate(part).likely,
-                )
-            });
-        }
-        ordered
+    /// Orders the parts of a conjunction: those first that need no row to be read, of these those with the fewest rows.
+    fn cost(&self, part: &Filter) -> (bool, u32) {
+        let indexes = self.indexes;
+        (indexes.reads_rows(part), indexes.estimate(part).likely)
     }
 
     fn condition(&mut self, condition: &Filter, within: Option<&RowMask>) -> Result<RowMask, E> {
@@ -319,6 +322,7 @@ impl FieldIndex {
             return Ok(None);
         };
         let len = match run {
+            Run::Numbers(run) if run.prefixes.is_some() => return Ok(None),
             Run::Numbers(run) => run.entries,
             Run::Terms(run) => run.distinct,
         };

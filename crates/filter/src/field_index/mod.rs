@@ -6,7 +6,8 @@
 //! - two postings ([`posting`]): the rows that have the field, and those where it is null or has a
 //!   null element;
 //! - per kind of value that occurs a run: for integers, floats, date-times and points on the earth sorted
-//!   (value, row) pairs ([`numbers`]), for texts and truth values a sorted dictionary with postings ([`terms`]).
+//!   (value, row) pairs ([`numbers`]) and the sets of rows up to some of them ([`prefixes`]), for texts and truth values
+//!   a sorted dictionary with postings ([`terms`]).
 //!   Of a field declared as text the dictionary holds the words, and their stems where it has a stemmer.
 //!
 //! A field that was widened from integer to float has both runs, so no value is ever rounded.
@@ -27,6 +28,7 @@ mod field_bytes;
 mod numbers;
 mod ordered;
 mod posting;
+mod prefixes;
 mod spans;
 mod terms;
 mod words;
@@ -126,6 +128,21 @@ impl FieldIndexes {
             }
         }
         combined
+    }
+
+    /// Compares what is derived of an index with what it is derived from.
+    ///
+    /// # Errors
+    /// The first place where they differ, and corrupt bytes.
+    pub fn verify(&self) -> Result<(), FilterError> {
+        for field in self.fields.values() {
+            for run in &field.entry.runs {
+                if let Run::Numbers(run) = run {
+                    run.verify(&field.bytes, self.rows)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Rows of the segment.

@@ -6,6 +6,7 @@
 
 use super::collector::{RowCollector, append_rows};
 use super::field_bytes::{FieldBytes, partition_point};
+use super::prefixes::Prefixes;
 use crate::error::FilterError;
 use crate::geo::{GeoArea, GeoPoint, cover};
 use crate::schema::FieldKind;
@@ -26,6 +27,8 @@ pub(super) struct NumberRun {
     pub(super) at: u64,
     pub(super) entries: u64,
     pub(super) distinct: u64,
+    /// Sets of rows that make ranges cheap, where there are any: then no row has two entries.
+    pub(super) prefixes: Option<Prefixes>,
 }
 
 /// The key of a number or moment; none for other values and NaN.
@@ -92,8 +95,25 @@ impl NumberRun {
         collector: &mut RowCollector,
     ) -> Result<(), FilterError> {
         let rows_at = bytes.offset(self.at, self.entries, KEY_BYTES)?;
-        let offset = bytes.offset(rows_at, first, ROW_BYTES)?;
-        collector.add_bytes(bytes, offset, last.saturating_sub(first))
+        let len = last.saturating_sub(first);
+        match self.prefixes {
+            Some(prefixes) if Prefixes::cost(self.entries, collector.rows(), first, last) < len => {
+                prefixes.collect(bytes, self.entries, rows_at, (first, last), collector)
+            }
+            _ => {
+                let offset = bytes.offset(rows_at, first, ROW_BYTES)?;
+                collector.add_bytes(bytes, offset, len)
+            }
+        }
+    }
+
+    /// Compares what makes ranges cheap with the pairs.
+    pub(super) fn verify(&self, bytes: &FieldBytes, rows: u32) -> Result<(), FilterError> {
+        let rows_at = bytes.offset(self.at, self.entries, KEY_BYTES)?;
+        match self.prefixes {
+            Some(prefixes) => prefixes.verify(bytes, self.entries, rows_at, rows),
+            None => Ok(()),
+        }
     }
 
     /// The entries at one end of `first..last` (not empty) that have the same value.

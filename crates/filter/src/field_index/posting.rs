@@ -67,9 +67,7 @@ impl Posting {
         if count == 0 {
             Ok(())
         } else if count == rows {
-            (0..rows).for_each(|row| {
-                let _ = collector.add(row);
-            });
+            collector.add_all();
             Ok(())
         } else if count == 1 {
             let row = u32::try_from(offset).unwrap_or(u32::MAX);

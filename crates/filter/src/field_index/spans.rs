@@ -1,12 +1,13 @@
 //! From a comparison to the parts of a field's runs that satisfy it.
 
-use super::FieldIndex;
 use super::collector::RowCollector;
 use super::directory::Run;
+use super::{FieldIndex, FieldIndexes};
 use crate::error::FilterError;
 use crate::expression::{Bound, Filter};
 use crate::schema::FieldKind;
 use crate::value::Value;
+use std::collections::BTreeMap;
 
 /// The positive part of a comparison.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +74,81 @@ impl Test<'_> {
             Test::In(values) => values.contains(&Value::Null),
             Test::Order(..) | Test::Prefix(_) => false,
         }
+    }
+}
+
+/// A part of a conjunction.
+pub(super) enum Conjunct<'f, 'i> {
+    /// Bounds of one field, in which no row has two values, from both sides: where all of them hold.
+    Range {
+        index: &'i FieldIndex,
+        spans: Vec<Span>,
+    },
+    /// Any other part.
+    Part(&'f Filter),
+}
+
+impl FieldIndexes {
+    /// The parts of a conjunction, with several bounds of one field brought together: each alone holds for many rows where
+    /// all hold for few.
+    pub(super) fn conjuncts<'f>(
+        &self,
+        parts: &'f [Filter],
+    ) -> Result<Vec<Conjunct<'f, '_>>, FilterError> {
+        let mut conjuncts = Vec::new();
+        let mut bounds: BTreeMap<&str, Vec<&Filter>> = BTreeMap::new();
+        for part in parts {
+            match part {
+                Filter::Gt(name, _)
+                | Filter::Gte(name, _)
+                | Filter::Lt(name, _)
+                | Filter::Lte(name, _) => bounds.entry(name).or_default().push(part),
+                _ => conjuncts.push(Conjunct::Part(part)),
+            }
+        }
+        for (name, parts) in bounds {
+            let index = self.fields.get(name).filter(|index| {
+                parts.len() > 1 && index.entry.elements_max == 1 && !index.entry.words
+            });
+            match index {
+                Some(index) => {
+                    let spans = index.spans_of_all(&parts)?;
+                    conjuncts.push(Conjunct::Range { index, spans });
+                }
+                None => conjuncts.extend(parts.into_iter().map(Conjunct::Part)),
+            }
+        }
+        Ok(conjuncts)
+    }
+}
+
+impl FieldIndex {
+    /// The parts of the runs that satisfy each of some comparisons, in order.
+    fn spans_of_all(&self, comparisons: &[&Filter]) -> Result<Vec<Span>, FilterError> {
+        let mut all: Option<Vec<Span>> = None;
+        for comparison in comparisons.iter().filter_map(|part| Comparison::of(part)) {
+            let spans = self.spans(comparison.test)?;
+            all = Some(match all {
+                None => spans,
+                Some(all) => all
+                    .iter()
+                    .flat_map(|span| spans.iter().filter_map(|other| span.overlap(*other)))
+                    .collect(),
+            });
+        }
+        Ok(all.unwrap_or_default())
+    }
+}
+
+impl Span {
+    /// What two spans share.
+    fn overlap(self, other: Span) -> Option<Span> {
+        let span = Span {
+            run: self.run,
+            first: self.first.max(other.first),
+            last: self.last.min(other.last),
+        };
+        (self.run == other.run && span.first < span.last).then_some(span)
     }
 }
 
