@@ -27,7 +27,7 @@ const WALK_GROWTH: f64 = 0.55;
 /// What a hop costs beside a walk without a mask, whatever the share: a larger pool, and rows looked up beyond neighbours.
 const HOP_COST: f64 = 2.2;
 /// A walk that costs so many times what a hop is expected to is given up for it.
-pub(super) const WALK_PATIENCE: f64 = 1.25;
+pub(super) const WALK_PATIENCE: f64 = 1.5;
 /// Links of a row, about.
 const DEGREE: f64 = 28.0;
 /// A row that brings so many allowed ones by itself is not looked beyond.
@@ -46,10 +46,10 @@ const ELSEWHERE_SHARE: f64 = 0.7;
 const SEEDS: u32 = 8;
 /// Where the farthest row of the pool is farther than the nearest by less than this part (of squared distances), what a hop
 /// found are but some of very many rows as far away, in all directions: it has hardly found the nearest of them. (Matches that
-/// lie in a shell around the query gave 0.001 to 0.022, all others more than 0.034.)
-const SPREAD_MIN: f32 = 0.03;
-/// Between the largest and the smallest error of a pool of candidates.
-const ERROR_DEVIATIONS: f32 = 5.0;
+/// lie in a shell around the query gave 0.001 to 0.022, all others more than 0.029.)
+const SPREAD_MIN: f32 = 0.022;
+/// Errors alone spread the pool of rows that are as far away by so many deviations.
+const ERROR_DEVIATIONS: f32 = 4.0;
 /// Steps after which a walk knows enough of the mask to tell what is to come.
 const STEPS_TO_TELL: u64 = 32;
 
@@ -327,7 +327,8 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
             let farthest = scratch.pool.worst().map_or(0.0, Key::distance);
             // What codes get wrong spreads equal distances.
             let error = ERROR_DEVIATIONS * self.walk.scorer.error_at(nearest.distance);
-            let is_shell = farthest - nearest.distance < SPREAD_MIN * nearest.distance + error;
+            let spread_min = (SPREAD_MIN * nearest.distance).hypot(error);
+            let is_shell = farthest - nearest.distance < spread_min;
             if is_shell && scratch.pool.is_full() {
                 end = End::GivenUp;
             }

@@ -1,4 +1,5 @@
-//! Exact search that reads codes of all allowed rows, and the vectors of those that may be among the nearest.
+//! Exact search that reads codes of all allowed rows, and the vectors of those that may be among the nearest. Where codes tell
+//! nothing, the vectors of all.
 
 use vecdb_vector::{Neighbor, RowId, RowMask, Scorer, TopK};
 
@@ -11,6 +12,11 @@ const BLOCK_ROWS: usize = 256;
 /// The nearest by their codes are measured first, as many as are wanted and so many beside: what is left out is decided by
 /// how far these are.
 const FIRST_BESIDE: usize = 4;
+/// Once so many rows were estimated it is seen whether estimates tell the near from the far at all: where all rows are far away and
+/// nearly as far as each other, they do not.
+const ROWS_TO_TELL: u64 = 512;
+/// They do not where more of a hundred rows may be among the nearest.
+const UNDECIDED_PERCENT_MAX: u64 = 90;
 
 /// Leaves the nearest `k` of the rows in `scratch.top`: those of `mask`, or all. `query`: what `scorer` measures, made ready.
 pub(crate) fn scan(
@@ -42,7 +48,8 @@ pub(crate) fn scan(
     // At first of what rows are at most: what is farther than `k` of these for sure need not be remembered.
     top.clear(k);
     let mut estimated = 0;
-    let truncated = loop {
+    let mut tells = true;
+    let mut truncated = loop {
         if !budget.is_unlimited() && budget.is_spent(estimated) {
             break true;
         }
@@ -66,6 +73,12 @@ pub(crate) fn scan(
             estimates.push(Neighbor { distance, row });
         }
         estimated += rows.len() as u64;
+        if estimated == ROWS_TO_TELL
+            && estimates.len() as u64 * 100 > estimated * UNDECIDED_PERCENT_MAX
+        {
+            tells = false;
+            break false;
+        }
     };
     // How far the nearest by codes are tells which others have to be measured: all that may be nearer.
     top.clear(k);
@@ -83,7 +96,20 @@ pub(crate) fn scan(
         }
     }
     measure(scorer, rows, distances, top);
-    let vectors = (pool.len() + rows.len()) as u64;
+    let mut vectors = (pool.len() + rows.len()) as u64;
+    while !tells {
+        rows.clear();
+        rows.extend(allowed.by_ref().take(BLOCK_ROWS));
+        if rows.is_empty() {
+            break;
+        }
+        if !budget.is_unlimited() && budget.is_spent(estimated + vectors) {
+            truncated = true;
+            break;
+        }
+        measure(scorer, rows, distances, top);
+        vectors += rows.len() as u64;
+    }
     Ok(SearchStats {
         counters: Counters {
             distance_computations: estimated + vectors,

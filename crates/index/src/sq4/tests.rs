@@ -183,6 +183,44 @@ fn every_row_is_within_its_bounds() {
     }
 }
 
+/// Where every row is about as far from the query, codes are soon left alone.
+#[test]
+fn a_scan_of_rows_that_are_all_as_far_reads_them_once() {
+    let (base, _) = rows_and_queries();
+    let rows = VectorRows::from_f32(DIM, &base).unwrap();
+    let codes = codes(Metric::L2, &base);
+    let values: Vec<f32> = (0..DIM)
+        .map(|i| if i % 2 == 0 { 900.0 } else { -900.0 })
+        .collect();
+    let query = Query::new(Metric::L2, ElementType::F32, DIM, &values).unwrap();
+    let mut scratch = Scratch::new();
+    let (mut expected, mut found) = (Vec::new(), Vec::new());
+    let budget = Budget::UNLIMITED;
+    search_exact(rows, &query, 10, None, &budget, &mut scratch);
+    scratch.top.drain_sorted_into(&mut expected);
+    let mut prepared = Sq4Query::default();
+    codes.prepare(&query, &mut prepared).unwrap();
+    let scorer = Scorer::new(Kernels::detect(), &query, rows);
+    let stats = scan(&scorer, &codes, &prepared, None, 10, &budget, &mut scratch).unwrap();
+    scratch.top.drain_sorted_into(&mut found);
+    assert_eq!(found, expected);
+    assert!(stats.exact && !stats.truncated);
+    let (read, all) = (stats.counters.distance_computations, u64::from(rows.len()));
+    assert!((all..=all + 512).contains(&read), "{read}");
+    // A limit ends it there as well.
+    let limited = Budget {
+        max_distances: Some(1_000),
+        ..Budget::UNLIMITED
+    };
+    let stats = scan(&scorer, &codes, &prepared, None, 10, &limited, &mut scratch).unwrap();
+    assert!(stats.truncated && !stats.exact);
+    assert!(
+        stats.counters.distance_computations < 1_300,
+        "{:?}",
+        stats.counters
+    );
+}
+
 #[test]
 fn a_scan_of_codes_finds_what_a_scan_of_vectors_finds_and_reads_few_of_them() {
     for (base, queries) in [rows_and_queries(), uneven_rows()] {
