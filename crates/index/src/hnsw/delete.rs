@@ -115,7 +115,9 @@ impl Hnsw {
         })
     }
 
+    /// What a change begins with.
     fn take_scratch(&mut self) -> InsertScratch {
+        self.newness.take();
         let scratch = self.scratch.take();
         scratch.unwrap_or_else(|| InsertScratch::new(vecdb_vector::Kernels::detect()))
     }

@@ -20,6 +20,7 @@ pub(crate) mod insert;
 mod level;
 pub(crate) mod links;
 mod masked;
+mod newness;
 pub(crate) mod pool;
 pub(crate) mod prune;
 pub(crate) mod recall;
@@ -30,6 +31,7 @@ mod verify;
 pub(crate) mod visited;
 
 use std::any::Any;
+use std::sync::OnceLock;
 
 use serde_json::json;
 use vecdb_storage::{SectionFile, SectionWriter};
@@ -70,6 +72,8 @@ pub struct Hnsw {
     ef_for_recall: Option<KnobForRecall>,
     /// Deletes since every row was last known to be reachable.
     deletes: u32,
+    /// See [`newness`], until the next change.
+    newness: OnceLock<f64>,
 }
 
 impl Hnsw {
@@ -98,6 +102,7 @@ impl Hnsw {
             scratch: None,
             ef_for_recall: None,
             deletes: 0,
+            newness: OnceLock::new(),
         }
     }
 
@@ -139,6 +144,8 @@ pub struct HnswGraph {
     present: Option<RowMask>,
     codes: Option<Sq4Codes>,
     ef_for_recall: Option<KnobForRecall>,
+    /// See [`newness`].
+    newness: OnceLock<f64>,
 }
 
 impl HnswGraph {
@@ -155,6 +162,7 @@ impl HnswGraph {
             present: opened.present,
             codes: opened.codes,
             ef_for_recall: opened.ef_for_recall,
+            newness: OnceLock::new(),
         })
     }
 
@@ -229,6 +237,7 @@ macro_rules! graph_index {
                     present: self.limited_to(),
                     codes: self.codes.as_ref(),
                     ef_for_recall: self.ef_for_recall.as_ref(),
+                    newness: &self.newness,
                 }
             }
         }

@@ -7,10 +7,13 @@
 //!
 //! Under a mask: see [`masked`](super::masked).
 
+use std::sync::OnceLock;
+
 use vecdb_vector::{Neighbor, Query, RowId, RowMask, Scorer, VectorRows};
 
 use super::links::{Entry, Links};
 use super::masked::{End, Masked, Outlook, WALK_PATIENCE};
+use super::newness::{NEWNESS, newness};
 use super::pool::Key;
 use super::recall;
 use crate::calibration::KnobForRecall;
@@ -230,6 +233,8 @@ pub(super) struct Graph<'a, L> {
     /// What is walked on in place of the vectors.
     pub(super) codes: Option<&'a Sq4Codes>,
     pub(super) ef_for_recall: Option<&'a KnobForRecall>,
+    /// See [`newness`]; looked at when it is first asked for.
+    pub(super) newness: &'a OnceLock<f64>,
 }
 
 /// What is searched for.
@@ -286,7 +291,7 @@ impl<L: Links> Graph<'_, L> {
         };
         let ef = self.pool_size(params, k);
         let mask = mask.filter(|mask| mask.count() < mask.rows());
-        let outlook = Outlook::of(self.metric, live, allowed, budget.costs);
+        let outlook = self.outlook(live, allowed, budget.costs);
         let plan = match (mask, params.plan) {
             _ if params.is_exact() || ef >= allowed as usize => Plan::Scan,
             (None, _) => Plan::Walk,
@@ -387,14 +392,16 @@ impl<L: Links> Graph<'_, L> {
         // What a hop in place of a walk that proves dear would cost.
         let mut hop_cost = f64::INFINITY;
         let mut switched = false;
-        if let (Some(mask), false) = (course.mask, course.forced) {
-            let near =
-                course
-                    .outlook
-                    .near(self.links, nearest.row, mask, scratch, &mut counters)?;
-            plan = near.cheapest(course.ef);
-            hop_cost = near.cost(Plan::Hop, course.ef);
-            share_near = Some(near.share as f32);
+        let mut hop_pool = course.ef;
+        if let Some(mask) = course.mask.filter(|_| plan != Plan::Scan) {
+            let outlook = &course.outlook;
+            let near = outlook.near(self.links, nearest.row, mask, scratch, &mut counters)?;
+            hop_pool = near.hop_pool(course.ef);
+            if !course.forced {
+                plan = near.cheapest(course.ef);
+                hop_cost = near.cost(Plan::Hop, course.ef);
+                share_near = Some(near.share as f32);
+            }
         }
         // The descent and the walk; a hop may follow.
         let mut walk_work = None;
@@ -416,6 +423,7 @@ impl<L: Links> Graph<'_, L> {
                     walk: &walk,
                     mask,
                     ef: course.ef,
+                    hop_pool,
                     work_max: scan_cost.min(hop_cost * WALK_PATIENCE) / costs.walk,
                     tells: course.outlook.tells,
                     budget: course.budget,
@@ -457,8 +465,20 @@ impl<L: Links> Graph<'_, L> {
         costs: &UnitCosts,
     ) -> Vec<PlanCost> {
         let live = self.present.map_or(self.links.rows(), RowMask::count);
-        Outlook::of(self.metric, live, allowed, *costs)
+        self.outlook(live, allowed, *costs)
             .plans(self.pool_size(params, k.min(allowed as usize)))
+    }
+
+    fn outlook(&self, live: u32, allowed: u32, costs: UnitCosts) -> Outlook {
+        // Without a mask there is nothing to choose.
+        let newness = match allowed < live {
+            true => *self.newness.get_or_init(|| {
+                // A search that comes across links that cannot be says so.
+                newness(self.links).unwrap_or(NEWNESS)
+            }),
+            false => NEWNESS,
+        };
+        Outlook::of(self.metric, live, allowed, newness, costs)
     }
 
     /// See [`AnnIndex::unit_costs`](crate::AnnIndex::unit_costs).

@@ -48,7 +48,6 @@ pub(crate) fn scan(
     // At first of what rows are at most: what is farther than `k` of these for sure need not be remembered.
     top.clear(k);
     let mut estimated = 0;
-    let mut tells = true;
     let mut truncated = loop {
         if !budget.is_unlimited() && budget.is_spent(estimated) {
             break true;
@@ -73,10 +72,8 @@ pub(crate) fn scan(
             estimates.push(Neighbor { distance, row });
         }
         estimated += rows.len() as u64;
-        if estimated == ROWS_TO_TELL
-            && estimates.len() as u64 * 100 > estimated * UNDECIDED_PERCENT_MAX
-        {
-            tells = false;
+        let undecided = estimates.len() as u64 * 100;
+        if estimated == ROWS_TO_TELL && undecided > estimated * UNDECIDED_PERCENT_MAX {
             break false;
         }
     };
@@ -97,8 +94,9 @@ pub(crate) fn scan(
     }
     measure(scorer, rows, distances, top);
     let mut vectors = (pool.len() + rows.len()) as u64;
-    while !tells {
+    while !truncated {
         rows.clear();
+        // Where codes tell, no row is left.
         rows.extend(allowed.by_ref().take(BLOCK_ROWS));
         if rows.is_empty() {
             break;
