@@ -14,6 +14,18 @@ import numpy as np
 
 TRUTH_DEPTH = 100
 REPOSITORY = Path(__file__).resolve().parents[2]
+FASHION_CLASSES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
 
 
 class MissingData(RuntimeError):
@@ -82,6 +94,17 @@ def fashion_mnist(limit: int | None = None) -> Dataset:
     queries = _idx_images(_file("fashion-mnist", "t10k-images-idx3-ubyte.gz"))
     truth = _fvecs(_file("fashion-mnist", "groundtruth_l2_top100_dist.fvecs")).astype(np.float64) ** 2
     return _shortened(Dataset("fashion-mnist", "l2", base, queries, truth, "stored values"), limit)
+
+
+def fashion_mnist_labels(rows: int) -> list[str]:
+    """What the first images show."""
+    path = _file("fashion-mnist", "train-labels-idx1-ubyte.gz")
+    with gzip.open(path) as file:
+        content = file.read()
+    magic, _ = np.frombuffer(content, ">u4", 2)
+    if magic != 0x801:
+        raise MissingData(f"{path} starts with {magic:#x}, not with the 0x801 of MNIST labels")
+    return [FASHION_CLASSES[label] for label in content[8 : 8 + rows]]
 
 
 def debian_packages(limit: int | None = None) -> Dataset:

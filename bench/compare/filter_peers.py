@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from datasets import Dataset
+from peers import import_lancedb
 
 BATCH = 5_000
 
@@ -90,9 +90,7 @@ class Lance:
     name = "lancedb"
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
-        # It takes our module for a package of that name; whoever needs ours has it by now.
-        sys.modules.pop("datasets", None)
-        import lancedb
+        lancedb = import_lancedb()
 
         self.version = version("lancedb")
         self.dataset = dataset

@@ -558,6 +558,14 @@ class MilvusLiteServer(BulkPeer):
         super().stop()
 
 
+def import_lancedb() -> Any:
+    """It takes our module `datasets` for a package of that name; whoever needs ours has it by now."""
+    sys.modules.pop("datasets", None)
+    import lancedb
+
+    return lancedb
+
+
 def parts(base: np.ndarray, size: int) -> list[slice]:
     return [slice(first, min(first + size, len(base))) for first in range(0, len(base), size)]
 

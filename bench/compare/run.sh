@@ -19,7 +19,7 @@ for argument in "$@"; do
     case $argument in
     server) server=wanted python=wanted ;;
     filters) python=wanted ;;
-    flat_scan | flat_batch | hnsw | graph | ivf | quantizers | lsh | target_recall | diskann | engine | small_memory) others=wanted ;;
+    flat_scan | flat_batch | hnsw | graph | ivf | quantizers | lsh | target_recall | diskann | engine | storage | small_memory) others=wanted ;;
     esac
 done
 if [ -z "$server$python$others" ]; then

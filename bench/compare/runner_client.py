@@ -48,6 +48,11 @@ class RunnerClient:
         self._process.stdout.close()
         self._process.wait(timeout=60)
 
+    def kill(self) -> None:
+        """Ends the process as `kill -9` does."""
+        self._process.kill()
+        self._process.wait()
+
     def call(self, command: str, **arguments: Any) -> Timed:
         """Sends one command and waits for its answer."""
         assert self._process.stdin and self._process.stdout

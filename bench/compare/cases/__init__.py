@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,15 +43,29 @@ class Settings:
 
 def load_into(client: RunnerClient, dataset: Dataset, queries: int | None = None) -> None:
     """Gives the runner the very float32 numbers that the peers get, and asserts that all have arrived."""
-    paths = {"load": client.work / "base.npy", "queries": client.work / "queries.npy"}
-    np.save(paths["load"], dataset.base)
-    np.save(paths["queries"], dataset.queries[:queries])
-    loaded = client.call("load", path=paths["load"], metric=dataset.metric).answer
-    asked = client.call("queries", path=paths["queries"]).answer
+    path = client.work / "base.npy"
+    np.save(path, dataset.base)
+    loaded = client.call("load", path=path, metric=dataset.metric).answer
+    path.unlink()
     assert loaded["rows"] == len(dataset.base), loaded
-    assert asked["queries"] == len(dataset.queries[:queries]), asked
-    for path in paths.values():
-        path.unlink()
+    give_queries(client, dataset.queries[:queries])
+
+
+def give_queries(client: RunnerClient, queries: np.ndarray) -> None:
+    """In place of those that the runner has."""
+    path = client.work / "queries.npy"
+    np.save(path, queries)
+    asked = client.call("queries", path=path).answer
+    path.unlink()
+    assert asked["queries"] == len(queries), asked
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder, with nothing of before still on its way to the disk."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    os.sync()
+    return folder
 
 
 def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
@@ -67,6 +83,7 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         quantizers,
         server,
         small_memory,
+        storage,
         target_recall,
     )
 
@@ -81,6 +98,7 @@ def all_cases() -> dict[str, Callable[[Settings], dict[str, Result]]]:
         "target_recall": target_recall.run,
         "diskann": diskann.run,
         "engine": engine.run,
+        "storage": storage.run,
         "small_memory": small_memory.run,
         "filters": filters.run,
         "server": server.run,

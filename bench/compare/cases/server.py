@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 import datasets
-from cases import Result, Settings, load_into
+from cases import Result, Settings, fresh, load_into
 from datasets import Dataset
 from peers import BULK_PEERS, BulkPeer, timed, versions
 from processes import MemoryWatch, VecdbServer
@@ -121,14 +121,6 @@ def load_peer(
         _, cost = timed(lambda: peer.load(batches))
         assert peer.count() == len(dataset.base), peer.count()
     return cost.seconds
-
-
-def fresh(folder: Path) -> Path:
-    """An empty folder, with nothing of before still on its way to the disk."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    os.sync()
-    return folder
 
 
 # Search

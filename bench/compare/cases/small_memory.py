@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import datasets
-from cases import Result, Settings, load_into
+from cases import Result, Settings, give_queries, load_into
 from datasets import Dataset
 from processes import MemoryLimit
 from report import Bar
@@ -92,9 +92,7 @@ def measure(settings: Settings, dataset: Dataset) -> Result:
 
 def sweep(client: RunnerClient, dataset: Dataset, folder: Path) -> dict[int, dict[str, float]]:
     """Opens the database and searches at each `ef`, after one pass that is not counted."""
-    path = client.work / "queries.npy"
-    np.save(path, dataset.queries)
-    client.call("queries", path=path)
+    give_queries(client, dataset.queries)
     client.call("db_reopen", path=folder)
     client.search("db_search", k=K, ef=EFS[0])
     found = {}

@@ -1,5 +1,6 @@
 //! The embedded database: bulk load, search, reopen.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,12 +15,16 @@ use crate::Outcome;
 use crate::command::Probe;
 use crate::ids::Ids;
 use crate::latency::Latencies;
-use crate::points::{Payloads, batches};
+use crate::points::{Payloads, batches, point};
 use crate::rows::Rows;
 use crate::work::{Searching, spread};
 
 /// The one collection of the benchmark.
 pub(crate) const NAME: &str = "bench";
+
+/// How long the background may take to merge all into one segment, and how often it is looked whether it has.
+const MERGES_MAX: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// An open database.
 pub(crate) struct Store {
@@ -28,9 +33,13 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens (or makes) the database in a folder with the default options.
-    pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        let database = Database::open(path, Options::default())?;
+    /// Opens (or makes) the database in a folder, with the default options but for what is given.
+    pub(crate) fn open(path: &Path, memtable_bytes_max: Option<u64>) -> Outcome<Self> {
+        let mut options = Options::default();
+        if let Some(bytes) = memtable_bytes_max {
+            options.memtable_bytes_max = bytes;
+        }
+        let database = Database::open(path, options)?;
         let there = database
             .collections()
             .iter()
@@ -65,19 +74,8 @@ impl Store {
     ) -> Outcome {
         let config = CollectionConfig::new(u32::try_from(base.dim)?, metric).durability(durability);
         let collection = self.database.create_collection(NAME, config)?;
-        let probed = match (probe, queries) {
-            (None, _) => {
-                fill(&collection, base, payloads, batch)?;
-                None
-            }
-            (Some(probe), Some(queries)) => {
-                let filling = || fill(&collection, base, payloads, batch);
-                Some(probed(&collection, filling, queries, probe)?)
-            }
-            (Some(_), None) => {
-                return Err("a probed load needs queries: send the command queries first".into());
-            }
-        };
+        let filling = || fill(&collection, base, payloads, batch);
+        let probed = beside(&collection, filling, queries, probe)?;
         let points = collection.info().points;
         self.collection = Some(collection);
         Ok(json!({ "points": points, "vector_bytes": size_of_val(&*base.values), "probe": probed }))
@@ -88,7 +86,55 @@ impl Store {
         self.info()
     }
 
-    /// So many searches as those during a load.
+    /// Deletes the points of some rows, writes them anew and flushes.
+    pub(crate) fn replace(
+        &self,
+        (base, payloads): (&Rows, Option<&Payloads>),
+        rows: Range<usize>,
+        batch: usize,
+    ) -> Outcome {
+        if rows.end > base.len() {
+            return Err(format!(
+                "rows {} to {} are asked for, but only {} are loaded",
+                rows.start,
+                rows.end,
+                base.len()
+            )
+            .into());
+        }
+        let collection = self.collection()?;
+        for first in rows.clone().step_by(batch.max(1)) {
+            let part = first..rows.end.min(first + batch.max(1));
+            let ids: Vec<PointId> = part.clone().map(|row| (row as u64).into()).collect();
+            collection.delete(&ids)?;
+            let points = part.map(|row| point(row, base.row(row), payloads));
+            collection.upsert(points.collect())?;
+        }
+        collection.flush()?;
+        self.info()
+    }
+
+    pub(crate) fn pause_merges(&self) -> Outcome {
+        self.database.pause_merges();
+        Ok(json!({}))
+    }
+
+    /// Lets the background merge all into one segment, with searches meanwhile where asked.
+    pub(crate) fn resume_merges(&self, queries: Option<&Rows>, probe: Option<Probe>) -> Outcome {
+        let collection = self.collection()?;
+        self.database.resume_merges();
+        let probed = beside(collection, || wait_until_one(collection), queries, probe)?;
+        self.info_with(probed)
+    }
+
+    /// Merges all into one segment at once, with searches meanwhile where asked.
+    pub(crate) fn compact(&self, queries: Option<&Rows>, probe: Option<Probe>) -> Outcome {
+        let collection = self.collection()?;
+        let probed = beside(collection, || Ok(collection.compact()?), queries, probe)?;
+        self.info_with(probed)
+    }
+
+    /// So many searches as those beside other work.
     pub(crate) fn probe(&self, queries: &Rows, probe: Probe, count: usize) -> Outcome {
         let mut left = count;
         let done = || {
@@ -108,15 +154,27 @@ impl Store {
         }))
     }
 
+    /// Points and segments, and what the searches meanwhile took.
+    fn info_with(&self, probed: Option<Value>) -> Outcome {
+        let mut info = self.info()?;
+        info["probe"] = probed.into();
+        Ok(info)
+    }
+
     /// Searches all queries one after the other.
-    pub(crate) fn search(&self, queries: &Rows, k: usize, ef: u32, out: &Path) -> Outcome {
+    pub(crate) fn search(
+        &self,
+        queries: &Rows,
+        (k, ef, exact): (usize, Option<u32>, bool),
+        out: &Path,
+    ) -> Outcome {
         let collection = self.collection()?;
         let mut ids = Ids::new(k, queries.len());
         let mut latencies = Latencies::default();
         let (mut distances, mut visited, mut segments) = (0u64, 0u64, 0);
         for query in queries.iter() {
             let started = Instant::now();
-            let answer = collection.search(&request(query, k, Some(ef)))?;
+            let answer = collection.search(&request(query, k, ef, exact))?;
             latencies.push(started.elapsed());
             distances += answer.stats.distance_computations;
             visited += answer.stats.nodes_visited;
@@ -145,7 +203,7 @@ impl Store {
                         for (round, row) in searching.order(part) {
                             let query = queries.row(row);
                             let started = Instant::now();
-                            let request = request(query, searching.k, searching.ef)
+                            let request = request(query, searching.k, searching.ef, false)
                                 .with_metadata(searching.with_metadata);
                             let answer = collection.search(&request)?;
                             let elapsed = started.elapsed();
@@ -178,9 +236,10 @@ impl Store {
     }
 }
 
-fn request(query: &[f32], k: usize, ef: Option<u32>) -> SearchRequest {
+fn request(query: &[f32], k: usize, ef: Option<u32>, exact: bool) -> SearchRequest {
     let params = SearchParams {
         ef,
+        exact,
         ..SearchParams::default()
     };
     SearchRequest::new(query).limit(k).params(params)
@@ -206,25 +265,54 @@ fn fill(
     Ok(())
 }
 
-/// Fills on a thread of its own while this one searches.
-fn probed(
+/// Waits until the background has made one segment with an index of all.
+fn wait_until_one(collection: &Collection) -> Outcome<()> {
+    let started = Instant::now();
+    loop {
+        let info = collection.info();
+        if let Some(error) = info.maintenance.last_error {
+            return Err(error.into());
+        }
+        if info.memtable_points == 0
+            && let [only] = &info.segments[..]
+            && only.index.is_some()
+        {
+            return Ok(());
+        }
+        if started.elapsed() > MERGES_MAX {
+            return Err(format!(
+                "after {MERGES_MAX:?} there are {} segments and {} points in memory, not one segment with an index",
+                info.segments.len(),
+                info.memtable_points
+            )
+            .into());
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Does `work`; where searches are asked for, on a thread of its own while this one searches. Gives what they took.
+fn beside(
     collection: &Collection,
-    fill: impl FnOnce() -> Outcome<()> + Send,
-    queries: &Rows,
-    probe: Probe,
-) -> Outcome {
-    let filled = AtomicBool::new(false);
+    work: impl FnOnce() -> Outcome<()> + Send,
+    queries: Option<&Rows>,
+    probe: Option<Probe>,
+) -> Outcome<Option<Value>> {
+    let Some(probe) = probe else {
+        work()?;
+        return Ok(None);
+    };
+    let queries = queries.ok_or("a probe needs queries: send the command queries first")?;
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let result = fill();
-            filled.store(true, Ordering::Release);
+        let worker = scope.spawn(|| {
+            let result = work();
+            done.store(true, Ordering::Release);
             result
         });
-        let searched = search_until(collection, queries, probe, || {
-            filled.load(Ordering::Acquire)
-        });
-        writer.join().map_err(|_| "the loading thread panicked")??;
-        Ok(searched?.summary())
+        let searched = search_until(collection, queries, probe, || done.load(Ordering::Acquire));
+        worker.join().map_err(|_| "the working thread panicked")??;
+        Ok(Some(searched?.summary()))
     })
 }
 
@@ -239,11 +327,75 @@ fn search_until(
         if is_over() {
             break;
         }
-        let request = request(query, probe.k, Some(probe.ef));
+        let request = request(query, probe.k, Some(probe.ef), false);
         let started = Instant::now();
         collection.search(&request)?;
         latencies.push(started.elapsed());
         std::thread::sleep(Duration::from_millis(probe.pause_ms));
     }
     Ok(latencies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: usize = 1_500;
+
+    /// Rows of four numbers, read from a file as the command `load` does it.
+    fn rows(folder: &Path) -> Rows {
+        let path = folder.join("base.fvecs");
+        let row = |row: usize| {
+            let numbers = (0..4).map(move |at| ((row * 31 + at * 17) % 257) as f32);
+            let bytes = numbers.flat_map(f32::to_le_bytes);
+            4u32.to_le_bytes().into_iter().chain(bytes)
+        };
+        let bytes: Vec<u8> = (0..ROWS).flat_map(row).collect();
+        std::fs::write(&path, bytes).unwrap();
+        Rows::read(&path, None).unwrap()
+    }
+
+    #[test]
+    fn replaced_rows_make_segments_that_are_merged_on_request_and_in_the_background() {
+        let name = format!("vecdb-bench-store-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let base = rows(&folder);
+        let mut store = Store::open(&folder.join("database"), Some(1 << 30)).unwrap();
+        let loading = (500, Durability::EveryWrite, None);
+        store
+            .load((&base, None), None, Metric::L2, loading)
+            .unwrap();
+        assert_eq!(store.info().unwrap()["memtable_points"], ROWS);
+
+        let probe = Probe {
+            k: 5,
+            ef: 20,
+            pause_ms: 1,
+        };
+        assert!(store.compact(None, Some(probe)).is_err());
+        let info = store.compact(Some(&base), Some(probe)).unwrap();
+        assert_eq!(
+            (&info["segment_count"], &info["points"]),
+            (&1.into(), &ROWS.into())
+        );
+        assert!(info["probe"]["count"].as_u64().unwrap() > 0);
+
+        store.pause_merges().unwrap();
+        store.replace((&base, None), 0..100, 30).unwrap();
+        let info = store.replace((&base, None), 50..150, 1_000).unwrap();
+        assert_eq!(
+            (&info["segment_count"], &info["points"]),
+            (&3.into(), &ROWS.into())
+        );
+        assert!(store.replace((&base, None), 0..ROWS + 1, 10).is_err());
+
+        let info = store.resume_merges(None, None).unwrap();
+        assert_eq!(
+            (&info["segment_count"], &info["points"]),
+            (&1.into(), &ROWS.into())
+        );
+        store.close().unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

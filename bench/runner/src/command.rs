@@ -88,8 +88,11 @@ pub(crate) enum Command {
     Scan { k: usize },
     /// The sum of that memory, which costs nothing but reading it.
     ReadSum {},
-    /// A database in a folder, made where there is none.
-    DbOpen { path: PathBuf },
+    /// A database in a folder, made where there is none; with `memtable_bytes_max`, that much stays in memory and in the log.
+    DbOpen {
+        path: PathBuf,
+        memtable_bytes_max: Option<u64>,
+    },
     /// The base vectors into a new collection, in batches, ids 0, 1, 2...; with `probe`, a search runs meanwhile every
     /// few milliseconds.
     DbLoad {
@@ -104,8 +107,26 @@ pub(crate) enum Command {
     DbWaitIdle {},
     /// Points and segments.
     DbInfo {},
-    /// All queries one after the other through the collection.
-    DbSearch { k: usize, ef: u32, out: PathBuf },
+    /// Deletes the points of so many rows, writes them anew and flushes: one more segment, and dead rows in those before.
+    DbReplace {
+        first: usize,
+        count: usize,
+        batch: usize,
+    },
+    /// The background begins no merges until `db_resume_merges` or the next opening.
+    DbPauseMerges {},
+    /// Waits until the background has merged all segments into one; with `probe`, searches meanwhile.
+    DbResumeMerges { probe: Option<Probe> },
+    /// Merges all segments into one at once, without dead rows; with `probe`, searches meanwhile.
+    DbCompact { probe: Option<Probe> },
+    /// All queries one after the other through the collection, as it chooses where no `ef` is given.
+    DbSearch {
+        k: usize,
+        ef: Option<u32>,
+        #[serde(default)]
+        exact: bool,
+        out: PathBuf,
+    },
     /// All queries by clients that each have a thread, as `remote_search` does it; queries past the first round are not
     /// written down.
     DbSearchAs { searching: Searching, out: PathBuf },
@@ -172,13 +193,13 @@ impl Command {
     }
 }
 
-/// How to search during a load.
+/// How to search beside other work.
 #[derive(Copy, Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Probe {
     pub(crate) k: usize,
     pub(crate) ef: u32,
-    /// Rest between two searches, so that they do not take a processor from the load.
+    /// Rest between two searches, so that they do not take a processor from that work.
     pub(crate) pause_ms: u64,
 }
 

@@ -13,7 +13,8 @@ use crate::rows::Rows;
 pub(crate) struct Payloads(Vec<Metadata>);
 
 impl Payloads {
-    /// Reads a file, or its first `limit` lines. A line's id is kept as the field `name`: points are numbered by row.
+    /// Reads a file, or its first `limit` lines. A line's id, if it has one, is kept as the field `name`: points are numbered
+    /// by row.
     pub(crate) fn read(path: &Path, limit: Option<u32>) -> Outcome<Self> {
         let limit = limit.map_or(usize::MAX, |limit| limit as usize);
         let lines = open_points(path, &PointOptions::default())?;
@@ -21,8 +22,9 @@ impl Payloads {
             .take(limit)
             .map(|line| {
                 let mut line = line?;
-                line.metadata
-                    .insert("name".to_owned(), line.id.unwrap_or(Value::Null));
+                if let Some(id) = line.id {
+                    line.metadata.insert("name".to_owned(), id);
+                }
                 Ok(metadata_from_json(&Value::Object(line.metadata))?)
             })
             .collect::<Outcome<Vec<Metadata>>>()?;
@@ -57,4 +59,23 @@ pub(crate) fn batches<'a>(
             .collect();
         (!batch.is_empty()).then_some(batch)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_kept_as_a_name_and_no_id_as_nothing() {
+        let name = format!("vecdb-bench-payloads-{}.jsonl", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let lines = "{\"id\":\"a\",\"rank\":1}\n{\"rank\":2}\n{\"rank\":3}\n";
+        std::fs::write(&path, lines).unwrap();
+        let payloads = Payloads::read(&path, Some(2)).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let fields = |row: usize| payloads.0[row].keys().cloned().collect::<Vec<_>>();
+        assert_eq!(payloads.len(), 2);
+        assert_eq!(fields(0), ["name", "rank"]);
+        assert_eq!(fields(1), ["rank"]);
+    }
 }

@@ -1,5 +1,7 @@
 //! What the commands so far have loaded and built.
 
+use std::path::Path;
+
 use serde_json::json;
 use vecdb_engine::Metric;
 use vecdb_vector::Kernels;
@@ -179,12 +181,11 @@ impl Session {
 
     fn run_on_store(&mut self, command: Command) -> Outcome {
         match command {
-            Command::DbOpen { path } | Command::DbReopen { path } => {
-                if self.store.is_some() {
-                    return Err("a database is open: send the command db_close first".into());
-                }
-                Ok(self.store.insert(Store::open(&path)?).about())
-            }
+            Command::DbOpen {
+                path,
+                memtable_bytes_max,
+            } => self.open_store(&path, memtable_bytes_max),
+            Command::DbReopen { path } => self.open_store(&path, None),
             Command::DbLoad {
                 batch,
                 durability,
@@ -205,9 +206,24 @@ impl Session {
             }
             Command::DbWaitIdle {} => self.store()?.wait_idle(),
             Command::DbInfo {} => self.store()?.info(),
-            Command::DbSearch { k, ef, out } => {
+            Command::DbReplace {
+                first,
+                count,
+                batch,
+            } => {
+                let (base, _) = self.base.as_ref().ok_or(NO_BASE)?;
+                let rows = first..first.saturating_add(count);
+                let points = (base, self.payloads.as_ref());
+                self.store()?.replace(points, rows, batch)
+            }
+            Command::DbPauseMerges {} => self.store()?.pause_merges(),
+            Command::DbResumeMerges { probe } => {
+                self.store()?.resume_merges(self.queries.as_ref(), probe)
+            }
+            Command::DbCompact { probe } => self.store()?.compact(self.queries.as_ref(), probe),
+            Command::DbSearch { k, ef, exact, out } => {
                 let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
-                self.store()?.search(queries, k, ef, &out)
+                self.store()?.search(queries, (k, ef, exact), &out)
             }
             Command::DbSearchAs { searching, out } => {
                 let queries = self.queries.as_ref().ok_or(NO_QUERIES)?;
@@ -244,6 +260,14 @@ impl Session {
             }
             other => Err(format!("the command {other:?} has no place to run").into()),
         }
+    }
+
+    fn open_store(&mut self, path: &Path, memtable_bytes_max: Option<u64>) -> Outcome {
+        if self.store.is_some() {
+            return Err("a database is open: send the command db_close first".into());
+        }
+        let store = Store::open(path, memtable_bytes_max)?;
+        Ok(self.store.insert(store).about())
     }
 
     fn pair(&self) -> Outcome<(&Rows, &Rows, Metric)> {
