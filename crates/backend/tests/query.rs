@@ -534,6 +534,8 @@ fn collections_and_their_columns() {
     );
     let costs = format!("{found} AND n IS NULL WITH (plan = 'check', plan_costs = 'counted')");
     assert_eq!(world.rows(&costs).len(), 1);
+    let subset = format!("{found} AND n IS NULL WITH (plan = 'subset')");
+    assert_eq!(world.rows(&subset).len(), 1);
     world.run("DROP COLLECTION notes");
     let (kind, said) = world.refused("CREATE INDEX ON products (prise)");
     assert_eq!(kind, ErrorKind::InvalidArgument);

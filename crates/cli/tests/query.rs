@@ -244,6 +244,14 @@ fn strategies_are_measured_on_the_collection_itself() {
         "{answer}"
     );
     assert!(world.text(&checked).contains("at least"));
+    // There is no graph of what matches, so that it is as if none were asked for.
+    let plan = checked.iter_mut().find(|arg| **arg == "check");
+    *plan.unwrap() = "subset";
+    let answer = world.json(&checked);
+    assert_eq!(answer["hits"].as_array().map(Vec::len), Some(10));
+    assert_ne!(answer["explanation"]["parts"][0]["plan"], "subset");
+    let info = world.json(&["collection", "info", "c"]);
+    assert_eq!(info["subset_graphs"], 0);
 
     for (args, said) in [
         (vec!["SELECT COUNT(*) FROM c"], "takes a search"),

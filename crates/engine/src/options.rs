@@ -136,6 +136,10 @@ pub struct Options {
     /// Field indexes that are made of segments that are there may hold so many bytes of memory, for one segment at a time;
     /// one that takes more is refused, and the filters on its field go on reading points. Default: no limit.
     pub field_index_bytes_max: u64,
+    /// Where a filter that returns often matches many points, a graph of these alone is built in the background, and searches under
+    /// this filter take it; the graphs of a collection may hold so many bytes of memory, and the building of one eight times as
+    /// many. 0: there are none. Default: 64 MiB.
+    pub subset_graph_bytes_max: u64,
     /// A segment is rewritten once this share of its rows is dead. Default: 0.2.
     pub dead_share_max: f64,
     /// Merges, all together, write files and read them back at no more bytes a second than this, asked for or not; 0 means
@@ -166,6 +170,7 @@ impl Default for Options {
             index_rows_min: 1_000,
             segment_bytes_max: 16 << 30,
             field_index_bytes_max: u64::MAX,
+            subset_graph_bytes_max: 64 << 20,
             dead_share_max: 0.2,
             merge_bytes_per_second: 0,
             background: true,

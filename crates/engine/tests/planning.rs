@@ -125,7 +125,8 @@ fn every_plan_can_be_forced_and_says_what_it_did() {
         .explain(true);
     let matching = collection.count(Some(&filter)).unwrap();
     let mut works = Vec::new();
-    for plan in Plan::MASKED {
+    // A graph of what matches is there only once a filter has returned often: see the tests of returning filters.
+    for plan in [Plan::Scan, Plan::Walk, Plan::Hop] {
         let answer = collection.search(&with_plan(&request, plan)).unwrap();
         let explanation = answer.explanation.unwrap();
         let [indexed, flushed, memtable] = explanation.parts.as_slice() else {

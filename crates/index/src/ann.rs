@@ -7,7 +7,10 @@ use std::ops::AddAssign;
 use vecdb_storage::SectionWriter;
 use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 
-use crate::{Budget, IndexError, Plan, PlanCost, Scratch, SearchParams, UnitCosts};
+use crate::{
+    Budget, BuildOptions, IndexError, Plan, PlanCost, Scratch, SearchParams, SubsetGraph,
+    SubsetNeeds, UnitCosts,
+};
 
 /// Search over the rows of one segment.
 ///
@@ -46,11 +49,55 @@ pub trait AnnIndex: Send + Sync + Debug {
         out: &mut Vec<Neighbor>,
     ) -> Result<SearchStats, IndexError>;
 
+    /// As [`search`](Self::search), with a graph at hand of this index's rows that a mask allowed which this one is a part of. The
+    /// cheapest way is taken still.
+    ///
+    /// # Errors
+    /// Those of a search; a graph with rows that the index has not.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of a search, and the graph"
+    )]
+    fn search_subset(
+        &self,
+        _subset: &SubsetGraph,
+        rows: VectorRows<'_>,
+        query: &Query,
+        k: usize,
+        mask: &RowMask,
+        params: &SearchParams,
+        budget: &Budget<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Neighbor>,
+    ) -> Result<SearchStats, IndexError> {
+        self.search(rows, query, k, Some(mask), params, budget, scratch, out)
+    }
+
+    /// What a graph of `count` of the rows takes, see [`build_subset`](Self::build_subset); none where the kind has no such thing.
+    fn subset_needs(&self, _rows: &VectorRows<'_>, _count: u32) -> Option<SubsetNeeds> {
+        None
+    }
+
+    /// Builds a graph of the rows that `mask` allows, for searches under masks that allow no others; none where the kind has no
+    /// such thing. One thread builds the same graph every time.
+    ///
+    /// # Errors
+    /// A mask of another number of rows; cancellation.
+    fn build_subset(
+        &self,
+        _rows: VectorRows<'_>,
+        _mask: &RowMask,
+        _options: &BuildOptions<'_>,
+    ) -> Result<Option<SubsetGraph>, IndexError> {
+        Ok(None)
+    }
+
     /// The ways to the nearest `k` of `allowed` rows and their expected cost, the cheapest by `costs` first; empty where
-    /// the kind knows one way only.
+    /// the kind knows one way only. `subset`: how many rows a [`SubsetGraph`] of them has, if one is at hand.
     fn plans(
         &self,
         _allowed: u32,
+        _subset: Option<u32>,
         _k: usize,
         _params: &SearchParams,
         _costs: &UnitCosts,

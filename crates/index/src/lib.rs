@@ -49,7 +49,7 @@ pub use diskann::{DiskAnn, DiskAnnParams};
 pub use error::IndexError;
 pub use exact::scan_exact;
 pub use flat::Flat;
-pub use hnsw::{Hnsw, HnswGraph};
+pub use hnsw::{Hnsw, HnswGraph, SubsetGraph, SubsetNeeds};
 pub use ivf::{Ivf, IvfCode, IvfParams};
 pub use lsh::{BucketTrace, Lsh, LshParams};
 pub use options::{BuildOptions, Progress, Silent};

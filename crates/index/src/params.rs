@@ -41,7 +41,8 @@ pub struct SearchParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_recall: Option<f32>,
     /// How a search under a mask is to be answered, in place of the cheapest way by estimate: for experiments. `hop`,
-    /// `walk` and `check` are known to `hnsw`, `scan` to every kind. Never given up for another while it goes on.
+    /// `walk`, `subset` and `check` are known to `hnsw`, `scan` to every kind. Never given up for another while it goes on;
+    /// `subset` is as none where there is no graph of the allowed rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
     /// What plans are compared by where none is asked for. Means nothing to kinds that know one way only.
@@ -105,6 +106,7 @@ impl SearchParams {
         let unknown_plan = match self.plan {
             Some(Plan::Walk) => Some("plan: walk"),
             Some(Plan::Hop) => Some("plan: hop"),
+            Some(Plan::Subset) => Some("plan: subset"),
             Some(Plan::Check) => Some("plan: check"),
             Some(Plan::Scan) | None => None,
         };
@@ -170,6 +172,7 @@ impl Budget<'_> {
             scan: 1.0,
             walk: 1.0,
             hop: 1.0,
+            subset: 1.0,
         },
     };
 

@@ -20,6 +20,9 @@ pub enum Plan {
     /// Walk a graph through allowed rows alone, stepping over those between two of them (ACORN: Patel et al., SIGMOD 2024,
     /// section 5). For what lies between.
     Hop,
+    /// Walk a graph over the allowed rows alone, as without a mask. The cheapest where it is at hand and many are allowed: it
+    /// is made for a mask that returns, see [`SubsetGraph`](crate::SubsetGraph). Without one the others are chosen from.
+    Subset,
     /// Walk the structure as if without a mask, look at what the nearest rows hold, and go farther until enough of them are
     /// allowed. The cheapest where no mask is at hand and making one means to read every row. It is the caller who looks: to
     /// an index that has a mask it is a walk.
@@ -28,16 +31,17 @@ pub enum Plan {
 
 impl Plan {
     /// All of them.
-    pub const ALL: [Plan; 4] = [Plan::Scan, Plan::Walk, Plan::Hop, Plan::Check];
+    pub const ALL: [Plan; 5] = [Plan::Scan, Plan::Walk, Plan::Hop, Plan::Subset, Plan::Check];
     /// Those between which an index chooses that has a mask.
-    pub const MASKED: [Plan; 3] = [Plan::Scan, Plan::Walk, Plan::Hop];
+    pub const MASKED: [Plan; 4] = [Plan::Scan, Plan::Walk, Plan::Hop, Plan::Subset];
 
-    /// The name in text: `scan`, `walk`, `hop`, `check`.
+    /// The name in text: `scan`, `walk`, `hop`, `subset`, `check`.
     pub fn name(self) -> &'static str {
         match self {
             Plan::Scan => "scan",
             Plan::Walk => "walk",
             Plan::Hop => "hop",
+            Plan::Subset => "subset",
             Plan::Check => "check",
         }
     }
@@ -51,7 +55,9 @@ impl std::str::FromStr for Plan {
             .into_iter()
             .find(|plan| plan.name() == text)
             .ok_or_else(|| {
-                format!("{text:?} is no plan of a search; there are scan, walk, hop and check")
+                format!(
+                    "{text:?} is no plan of a search; there are scan, walk, hop, subset and check"
+                )
             })
     }
 }
@@ -124,6 +130,8 @@ pub struct UnitCosts {
     pub walk: f64,
     /// Of a walk through allowed rows.
     pub hop: f64,
+    /// Of a walk over a graph of the allowed rows alone.
+    pub subset: f64,
 }
 
 /// All the same: plans are compared by their work.
@@ -133,6 +141,7 @@ impl Default for UnitCosts {
             scan: 1.0,
             walk: 1.0,
             hop: 1.0,
+            subset: 1.0,
         }
     }
 }
@@ -145,6 +154,7 @@ impl UnitCosts {
             scan: SCAN_ROW_NS + bytes * SCAN_BYTE_NS,
             walk: WALK_ROW_NS + bytes * WALK_BYTE_NS,
             hop: HOP_ROW_NS + bytes * WALK_BYTE_NS,
+            subset: WALK_ROW_NS + bytes * WALK_BYTE_NS,
         }
     }
 
@@ -154,6 +164,7 @@ impl UnitCosts {
             Plan::Scan => self.scan,
             Plan::Walk | Plan::Check => self.walk,
             Plan::Hop => self.hop,
+            Plan::Subset => self.subset,
         }
     }
 }

@@ -134,6 +134,14 @@ impl Scratch {
         self.lsh.trace.clear();
     }
 
+    /// A walk was over other row numbers: gives its candidates, and its layers from the `traced`-th on, those of the index.
+    pub(crate) fn renumber(&mut self, traced: usize, row_of: impl Fn(RowId) -> RowId) {
+        self.pool.renumber(&row_of);
+        for layer in self.trace.iter_mut().skip(traced) {
+            layer.nearest.row = row_of(layer.nearest.row);
+        }
+    }
+
     pub(crate) fn push_trace(&mut self, layer: LayerTrace) {
         self.trace.push(layer);
     }

@@ -644,9 +644,11 @@ def test_a_search_explains_itself(client: VecDBClient, products: str) -> None:
     assert len(forced) > 0
     checked = {"plan": "check", "plan_costs": "counted"}
     assert client.search(products, [1.0, 0.0, 0.0], params=checked).ids == forced.ids
+    # Where there is no graph of the matching points, it is as if none were asked for.
+    assert client.search(products, [1.0, 0.0, 0.0], params={"plan": "subset"}).ids == forced.ids
     with pytest.raises(InvalidArgumentError, match="counted"):
         client.search(products, [1.0, 0.0, 0.0], params={"plan_costs": "guessed"})
-    with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop.*check"):
+    with pytest.raises(InvalidArgumentError, match="scan.*walk.*hop.*subset.*check"):
         client.search(products, [1.0, 0.0, 0.0], params={"plan": "jump"})
 
 
@@ -666,6 +668,7 @@ def test_kept_answers(client: VecDBClient, products: str) -> None:
     assert not after.cached and "new" in after.ids
     counts = client.get_collection(products).searches
     assert (counts.result_hits, counts.result_misses) == (3, 4)
+    assert counts.subset == 0 and client.get_collection(products).subset_graphs == 0
 
 
 def test_sql(client: VecDBClient, name: str) -> None:

@@ -225,8 +225,8 @@ pub(crate) struct KnobArgs {
     /// Recall to look for, in place of --ef, --nprobe or --probes: 0.5 to 0.999.
     #[arg(long, value_name = "R")]
     target_recall: Option<f32>,
-    /// hnsw: how a search under a filter is to be answered, for experiments: scan, walk, hop or check. Default: the
-    /// cheapest by estimate.
+    /// hnsw: how a search under a filter is to be answered, for experiments: scan, walk, hop, subset or check. Default:
+    /// the cheapest by estimate.
     #[arg(long, value_name = "PLAN")]
     plan: Option<Plan>,
     /// hnsw: what plans are compared by: measured (the time that they are expected to take) or counted (distances).

@@ -185,6 +185,7 @@ fn searched(counts: &SearchCounts) -> String {
         ("scan", counts.scan),
         ("walk", counts.walk),
         ("hop", counts.hop),
+        ("subset", counts.subset),
         ("check", counts.check),
         ("index", counts.index),
         ("sketches", counts.sketches),
@@ -294,6 +295,13 @@ fn print_info(console: &Console, info: &CollectionInfo) -> Outcome {
                 plural(info.memtable_points, "point"),
                 bytes(info.memtable_bytes)
             ),
+        ),
+        (
+            "Graphs for filters",
+            match info.subset_graphs {
+                0 => "none".to_owned(),
+                graphs => format!("{}, {}", count(graphs), bytes(info.subset_graph_bytes)),
+            },
         ),
         (
             "Log position",

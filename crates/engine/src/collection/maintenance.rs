@@ -130,7 +130,8 @@ impl Collection {
         rewritten.map_err(|e| self.inner.or_dropped(e))
     }
 
-    /// Brings the collection to rest: all flushed, merged and indexed as the background threads would do in time.
+    /// Brings the collection to rest: all flushed, merged and indexed as the background threads would do in time, graphs for
+    /// filters that return included.
     pub fn wait_until_idle(&self) -> Result<()> {
         self.wait_until_idle_with(&StopSignal::default())
     }
@@ -142,7 +143,8 @@ impl Collection {
             stop.check()?;
             self.inner.flush()?;
             while self.inner.merge_next(true, stop)? {}
-            self.inner.index_missing_fields(stop).map(drop)
+            self.inner.index_missing_fields(stop)?;
+            self.inner.build_wanted_subsets(stop)
         };
         rest().map_err(|e| self.inner.or_dropped(e))
     }
@@ -349,9 +351,10 @@ impl Inner {
         made
     }
 
-    /// Frees what flushes and merges replaced and no reader holds any more.
+    /// Frees what flushes and merges replaced and no reader holds any more, and graphs for filters that were given up.
     pub(crate) fn sweep(&self) {
         self.retired.sweep();
+        self.masks.sweep();
     }
 
     pub(super) fn open_segment(&self, entry: SegmentEntry) -> Result<Segment> {
@@ -431,6 +434,8 @@ impl Inner {
                 let _ = self.shared.disk.remove_file(&self.folder.join(&stale.name));
             }
         }
+        let segments: Vec<_> = next.segments.iter().map(|view| view.part.id()).collect();
+        self.masks.keep_only(&segments);
         self.flushed.store(written.flushed, Ordering::Release);
         *manifest = written;
         drop(manifest);

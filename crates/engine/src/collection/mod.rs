@@ -32,6 +32,7 @@ mod request;
 mod retired;
 mod search;
 mod state;
+mod subsets;
 mod survivors;
 mod verify;
 mod write;
@@ -74,7 +75,7 @@ use vecdb_vector::Kernels;
 use crate::archive::ArchiveEnv;
 use crate::batch::WriteBatch;
 use crate::clock::LogClock;
-use crate::database::Signals;
+use crate::database::{MemoryUse, Signals};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Options;
 use crate::part::{Layout, Part, Sketching, View};
@@ -129,6 +130,8 @@ pub(crate) struct Inner {
     job: Mutex<Option<MergeJob>>,
     /// Held while field indexes are added to segments.
     indexing: Mutex<()>,
+    /// Held while a graph of what a filter matches is built.
+    subsetting: Mutex<()>,
     poisoned: OnceLock<String>,
     closed: AtomicBool,
     dropped: AtomicBool,
@@ -166,6 +169,10 @@ pub struct CollectionInfo {
     pub memtable_points: u64,
     /// Bytes of these in memory.
     pub memtable_bytes: u64,
+    /// Graphs of what filters that return match, see [`crate::Options::subset_graph_bytes_max`].
+    pub subset_graphs: u64,
+    /// Bytes of these in memory.
+    pub subset_graph_bytes: u64,
     /// Metadata fields with their types.
     pub fields: MetadataSchema,
     /// The position of the last published write.
@@ -298,6 +305,7 @@ impl Inner {
             merge_gate: Arc::default(),
             job: Mutex::new(None),
             indexing: Mutex::new(()),
+            subsetting: Mutex::new(()),
             poisoned: OnceLock::new(),
             closed: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
@@ -489,10 +497,13 @@ impl Inner {
         }
     }
 
-    /// Bytes of the memtable and, about, of running flushes, merges and index builds.
-    pub(crate) fn memory(&self) -> (u64, u64) {
-        let building = self.building_bytes.load(Ordering::Relaxed);
-        (self.snapshot().memtable_bytes(), building)
+    pub(crate) fn memory(&self) -> MemoryUse {
+        let (_, subset_graph_bytes) = self.masks.graphs();
+        MemoryUse {
+            memtable_bytes: self.snapshot().memtable_bytes(),
+            building_bytes: self.building_bytes.load(Ordering::Relaxed),
+            subset_graph_bytes,
+        }
     }
 
     pub(crate) fn info(&self) -> CollectionInfo {
@@ -514,6 +525,7 @@ impl Inner {
             .iter()
             .map(|segment| u64::from(segment.live_rows))
             .sum();
+        let (subset_graphs, subset_graph_bytes) = self.masks.graphs();
         CollectionInfo {
             name: self.name.clone(),
             config: self.config.clone(),
@@ -521,6 +533,8 @@ impl Inner {
             segments,
             memtable_points: points - sealed,
             memtable_bytes: state.memtable_bytes(),
+            subset_graphs,
+            subset_graph_bytes,
             fields: state.fields.as_ref().clone(),
             position: state.position,
             flushed_position: self.flushed(),

@@ -1,5 +1,6 @@
-//! The background threads of a database: one flushes, one merges, over all its collections, and with an archive one
-//! archives the log; and right after the start one opens those that nobody has asked for yet.
+//! The background threads of a database: one flushes, one merges and one builds graphs for filters that return, over all its
+//! collections, and with an archive one archives the log; and right after the start one opens those that nobody has asked for
+//! yet.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use crate::stop::StopSignal;
 /// How often the threads look without being asked: for a full log, for collections gone quiet, to try again.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 const MERGE_PATIENCE: Duration = Duration::from_millis(250);
+const SUBSET_PATIENCE: Duration = Duration::from_millis(250);
 const ARCHIVE_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
@@ -27,6 +29,9 @@ pub(super) fn start(registry: &Arc<Registry>) -> Result<Vec<JoinHandle<()>>> {
         spawn("vecdb-merge", merge_loop)?,
         spawn("vecdb-open", Registry::open_all)?,
     ];
+    if registry.shared.options.subset_graph_bytes_max > 0 {
+        threads.push(spawn("vecdb-subset", subset_loop)?);
+    }
     if registry.archiver.is_some() {
         threads.push(spawn("vecdb-archive", archive_loop)?);
     }
@@ -67,6 +72,17 @@ fn yield_to_others(niceness: i32) {
     let _ = rustix::process::setpriority_process(None, niceness);
     #[cfg(not(target_os = "linux"))]
     let _ = niceness;
+}
+
+/// Beside the merges, which must not queue behind such a build.
+fn subset_loop(registry: &Registry) {
+    yield_to_others(MERGE_NICENESS);
+    while registry.shared.signals.wait(SUBSET_PATIENCE) {
+        for collection in registry.open_collections() {
+            // A graph that cannot be built is not wanted again; searches go on without.
+            let _ = collection.build_subsets_in_background();
+        }
+    }
 }
 
 fn merge_loop(registry: &Registry) {

@@ -80,6 +80,8 @@ pub struct MemoryUse {
     pub memtable_bytes: u64,
     /// About what running flushes, merges, index builds and measurements for advice hold; 0 when nothing runs.
     pub building_bytes: u64,
+    /// Graphs of what filters that return match, see [`Options::subset_graph_bytes_max`].
+    pub subset_graph_bytes: u64,
 }
 
 /// What is known of a database without opening any of its collections.
@@ -241,9 +243,10 @@ impl Database {
     pub fn memory(&self) -> MemoryUse {
         let mut memory = MemoryUse::default();
         for collection in self.registry.open_collections() {
-            let (memtable, building) = collection.memory();
-            memory.memtable_bytes += memtable;
-            memory.building_bytes += building;
+            let of_one = collection.memory();
+            memory.memtable_bytes += of_one.memtable_bytes;
+            memory.building_bytes += of_one.building_bytes;
+            memory.subset_graph_bytes += of_one.subset_graph_bytes;
         }
         memory
     }

@@ -35,11 +35,7 @@ impl Hnsw {
         rows: VectorRows<'_>,
         options: &BuildOptions<'_>,
     ) -> Result<Self, IndexError> {
-        check(params, metric, rows)?;
-        let levels = (0..rows.len()).map(|row| level::draw(params.seed, RowId(row), params.m));
-        let links = LinkTable::new(params.m, levels);
-        let todo: Vec<RowId> = (0..rows.len()).map(RowId).collect();
-        complete(&links, params, metric, rows, &todo, options)?;
+        let links = link_all(params, metric, rows, options)?;
         Self::calibrated(params, metric, links, rows, options)
     }
 
@@ -84,6 +80,21 @@ impl Hnsw {
         graph.ef_for_recall = recall::measure(&graph, rows, options)?;
         Ok(graph)
     }
+}
+
+/// Links of all rows.
+pub(super) fn link_all(
+    params: &HnswParams,
+    metric: Metric,
+    rows: VectorRows<'_>,
+    options: &BuildOptions<'_>,
+) -> Result<LinkTable, IndexError> {
+    check(params, metric, rows)?;
+    let levels = (0..rows.len()).map(|row| level::draw(params.seed, RowId(row), params.m));
+    let links = LinkTable::new(params.m, levels);
+    let todo: Vec<RowId> = (0..rows.len()).map(RowId).collect();
+    complete(&links, params, metric, rows, &todo, options)?;
+    Ok(links)
 }
 
 pub(super) fn check(

@@ -150,13 +150,7 @@ fn find_near(
     let search = &mut scratch.search;
     search.clear_trace();
     let mut counters = Counters::default();
-    let mut nearest = Neighbor {
-        distance: walk.scorer.score(entry.row),
-        row: entry.row,
-    };
-    if entry.level > 0 {
-        nearest = walk.descend(nearest, 1..=entry.level, search, &mut counters)?;
-    }
+    let nearest = walk.arrive(entry, search, &mut counters)?;
     let (ef, budget) = (inserter.ef_construction, &Budget::UNLIMITED);
     walk.beam(0, nearest, ef, budget, search, &mut counters)?;
     scratch.candidates.extend(search.pool.iter());

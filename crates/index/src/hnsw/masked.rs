@@ -1,4 +1,5 @@
-//! Searches under a mask: which way is the cheapest, and the two ways through the graph.
+//! Searches under a mask: which way is the cheapest, and the two ways through the graph. (A third, through a graph of the
+//! allowed rows alone, is in [`subset`](super::subset).)
 //!
 //! - *Walk*: the frontier takes every row and only the results are filtered, so that the walk crosses regions the mask
 //!   excludes; it goes on until `ef` allowed rows are found and nothing nearer is left.
@@ -17,6 +18,7 @@
 use vecdb_vector::{Metric, Neighbor, RowId, RowMask};
 
 use super::links::Links;
+use super::newness::NEWNESS;
 use super::pool::Key;
 use super::search::{Measure, STEPS_PER_CHECK, Walk};
 use crate::{Budget, Counters, IndexError, Plan, PlanCost, Scratch, UnitCosts};
@@ -29,6 +31,8 @@ const BEYOND_COST: f64 = 1.15;
 const BEYOND_EXCLUDED: f64 = 0.25;
 /// A walk that costs so many times what a hop is expected to is given up for it.
 pub(super) const WALK_PATIENCE: f64 = 1.25;
+/// The work of inserting a row, beside the candidates it is searched for: which of them become links, and what those link back.
+const LINKING: f64 = 1.5;
 /// Links of a row, about.
 const DEGREE: f64 = 28.0;
 /// No more rows are taken from beyond at one step.
@@ -88,6 +92,8 @@ pub(super) struct Outlook {
     pub(super) elsewhere: bool,
     /// Distances tell whether a hop into another region came to the right place.
     pub(super) tells: bool,
+    /// Rows of the graph that is at hand over those allowed.
+    pub(super) subset: Option<u32>,
     /// What a unit of work takes.
     pub(super) costs: UnitCosts,
 }
@@ -109,8 +115,14 @@ impl Outlook {
             newness,
             elsewhere: false,
             tells: matches!(metric, Metric::L2 | Metric::Cosine),
+            subset: None,
             costs,
         }
+    }
+
+    /// The same with a graph of so many rows at hand over those allowed.
+    pub(super) fn with_subset(self, subset: Option<u32>) -> Self {
+        Self { subset, ..self }
     }
 
     /// Looks at the rows within two links of `start`.
@@ -200,12 +212,24 @@ impl Outlook {
                 let measured = rows * (1.0 - (-measured / rows).exp());
                 measured + steps * (looked_up + STEP_WORK)
             }
+            Plan::Subset => {
+                let Some(rows) = self.subset else {
+                    return f64::INFINITY;
+                };
+                if self.elsewhere && !self.tells {
+                    return f64::INFINITY;
+                }
+                // Rows that died since it was built are walked through.
+                let share = f64::from(self.allowed) / f64::from(rows.max(1));
+                let growth = share.clamp(1e-9, 1.0).powf(-self.newness);
+                ef as f64 * (new_links(DEGREE, self.newness) + STEP_WORK) * growth
+            }
         }
     }
 
     /// Rows that a step of a walk has not seen before.
     fn new_links(&self) -> f64 {
-        self.degree * self.newness.powf(1.5)
+        new_links(self.degree, self.newness)
     }
 
     /// The share of rows allowed where a hop goes: in another region they are as many as anywhere.
@@ -253,6 +277,12 @@ impl Outlook {
         plans
     }
 
+    /// Whether a look at the rows near the query would change nothing: a graph of the allowed rows alone costs the same wherever
+    /// they lie.
+    pub(super) fn is_for_subset(&self, ef: usize) -> bool {
+        self.tells && self.cheapest(ef) == Plan::Subset
+    }
+
     /// The first of [`Self::plans`].
     pub(super) fn cheapest(&self, ef: usize) -> Plan {
         let cheapest = Plan::MASKED.into_iter();
@@ -261,13 +291,34 @@ impl Outlook {
     }
 }
 
+/// Rows that a step of a walk over a graph of such links has not seen before.
+fn new_links(degree: f64, newness: f64) -> f64 {
+    degree * newness.powf(1.5)
+}
+
+/// The work of building a graph over so many rows, in distance computations.
+pub(super) fn build_work(ef_construction: u32, rows: u32) -> f64 {
+    let step = new_links(DEGREE, NEWNESS) + STEP_WORK;
+    f64::from(rows) * f64::from(ef_construction) * step * LINKING
+}
+
+/// Which rows of a graph a search may return.
+pub(super) trait Allowed {
+    fn contains(&self, row: RowId) -> bool;
+}
+
+impl Allowed for RowMask {
+    #[inline]
+    fn contains(&self, row: RowId) -> bool {
+        RowMask::contains(self, row)
+    }
+}
+
 /// A walk under a mask.
-pub(super) struct Masked<'a, 'w, L, M> {
+pub(super) struct Masked<'a, 'w, L, M, A = RowMask> {
     pub(super) walk: &'a Walk<'w, L, M>,
-    pub(super) mask: &'a RowMask,
+    pub(super) mask: &'a A,
     pub(super) ef: usize,
-    /// Of a hop: [`Outlook::hop_pool`].
-    pub(super) hop_pool: usize,
     /// A walk that takes more work is given up; without end for a plan that was asked for.
     pub(super) work_max: f64,
     /// See [`Outlook::tells`].
@@ -276,7 +327,7 @@ pub(super) struct Masked<'a, 'w, L, M> {
     pub(super) counters: &'a mut Counters,
 }
 
-impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
+impl<L: Links, M: Measure, A: Allowed> Masked<'_, '_, L, M, A> {
     /// Leaves the nearest `ef` allowed rows that a walk over all rows reaches in `scratch.pool`.
     pub(super) fn walk(
         &mut self,
@@ -334,6 +385,22 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
         Ok(end)
     }
 
+    /// The same where all rows are allowed.
+    pub(super) fn beam(
+        &mut self,
+        start: Neighbor,
+        scratch: &mut Scratch,
+    ) -> Result<End, IndexError> {
+        let (ef, budget) = (self.ef, self.budget);
+        let truncated = self
+            .walk
+            .beam(0, start, ef, budget, scratch, self.counters)?;
+        Ok(match truncated {
+            true => End::Truncated,
+            false => End::Finished,
+        })
+    }
+
     /// Whether a walk that computed so many distances for so many allowed rows, and still misses some, costs more than a
     /// scan from here on.
     fn is_dearer(&self, computed: u64, allowed: u64, missing: f64) -> bool {
@@ -345,15 +412,30 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
         computed as f64 > self.work_max || to_come > self.work_max
     }
 
-    /// Leaves the nearest `ef` allowed rows that a walk over allowed rows alone reaches in `scratch.pool`.
+    /// Whether what a walk through allowed rows alone found are but some of very many rows as far away, see [`SPREAD_MIN`].
+    pub(super) fn is_shell(&self, nearest: Neighbor, scratch: &Scratch) -> bool {
+        if !self.tells || self.work_max == f64::INFINITY || !scratch.pool.is_full() {
+            return false;
+        }
+        let farthest = scratch.pool.worst().map_or(0.0, Key::distance);
+        // What codes get wrong spreads equal distances.
+        let error = ERROR_DEVIATIONS * self.walk.scorer.error_at(nearest.distance);
+        farthest - nearest.distance < (SPREAD_MIN * nearest.distance).hypot(error)
+    }
+}
+
+impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
+    /// Leaves the nearest allowed rows that a walk over allowed rows alone reaches in `scratch.pool`, as many as
+    /// [`Outlook::hop_pool`] says.
     pub(super) fn hop(
         &mut self,
         start: Neighbor,
+        pool: usize,
         scratch: &mut Scratch,
     ) -> Result<End, IndexError> {
         let before = self.counters.distance_computations;
         self.walk.start_at(start.row, scratch);
-        scratch.pool.reset(self.hop_pool);
+        scratch.pool.reset(pool);
         self.measure_seeds(scratch)?;
         if self.mask.contains(start.row) {
             let key = Key::new(start.distance, start.row);
@@ -383,15 +465,8 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
         }
         let nearest = scratch.pool.iter().next().unwrap_or(start);
         self.walk.finish(0, hops, nearest, scratch, self.counters);
-        if end == End::Finished && self.tells && self.work_max.is_finite() {
-            let farthest = scratch.pool.worst().map_or(0.0, Key::distance);
-            // What codes get wrong spreads equal distances.
-            let error = ERROR_DEVIATIONS * self.walk.scorer.error_at(nearest.distance);
-            let spread_min = (SPREAD_MIN * nearest.distance).hypot(error);
-            let is_shell = farthest - nearest.distance < spread_min;
-            if is_shell && scratch.pool.is_full() {
-                end = End::GivenUp;
-            }
+        if end == End::Finished && self.is_shell(nearest, scratch) {
+            end = End::GivenUp;
         }
         Ok(end)
     }
@@ -463,7 +538,6 @@ impl<L: Links, M: Measure> Masked<'_, '_, L, M> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hnsw::newness::NEWNESS;
 
     fn outlook(rows: u32, allowed: u32, costs: UnitCosts) -> Outlook {
         Outlook::of(Metric::L2, rows, allowed, NEWNESS, costs)
@@ -489,6 +563,7 @@ mod tests {
             scan: 10.0,
             walk,
             hop,
+            subset: walk,
         };
         let cheapest = |allowed, costs| outlook(60_000, allowed, costs).cheapest(64);
         assert_eq!(cheapest(4_000, dear(10.0, 10.0)), Plan::Hop);
@@ -500,5 +575,25 @@ mod tests {
         assert_eq!((plans[0].work, plans[0].time_ns), (4_000.0, 40_000.0));
         assert!(plans.is_sorted_by(|a, b| a.time_ns <= b.time_ns));
         assert!(!plans.is_sorted_by(|a, b| a.work <= b.work));
+    }
+
+    #[test]
+    fn a_graph_of_the_allowed_rows_is_walked_where_many_are_allowed() {
+        let at_hand =
+            |allowed, rows| outlook(60_000, allowed, UnitCosts::default()).with_subset(Some(rows));
+        assert_eq!(at_hand(9_000, 9_000).cheapest(64), Plan::Subset);
+        assert_eq!(at_hand(700, 700).cheapest(64), Plan::Scan);
+        // Most of its rows died.
+        assert_eq!(at_hand(9_000, 60_000).cheapest(64), Plan::Hop);
+        assert!(at_hand(9_000, 9_000).is_for_subset(64));
+        // Under dot nothing tells whether a walk came to the right place.
+        let dot = Outlook::of(Metric::Dot, 60_000, 9_000, NEWNESS, UnitCosts::default());
+        let dot = dot.with_subset(Some(9_000));
+        assert!(!dot.is_for_subset(64) && dot.cheapest(64) == Plan::Subset);
+        let away = Outlook {
+            elsewhere: true,
+            ..dot
+        };
+        assert_ne!(away.cheapest(64), Plan::Subset);
     }
 }

@@ -6,7 +6,7 @@
 //! mapped. Both walk through the same loop (`search`), over different memory (`links`, `section`).
 //!
 //! Reading order: `level` (which layers a row is on) - `links` - `pool` and `visited` - `search` - `prune` - `insert` -
-//! `build` (with `codes`, `connect`, `extend` and `recall`) - `delete` - `section` - `stats`, `verify`.
+//! `build` (with `codes`, `connect`, `extend` and `recall`) - `delete` - `masked` and `subset` - `section` - `stats`, `verify`.
 //!
 //! Invariants: a row is on all layers from 0 to its level and links only to rows of the same layer; the entry is on the
 //! highest layer; after a build every row can be reached from the entry over layer 0.
@@ -27,6 +27,7 @@ pub(crate) mod recall;
 pub(crate) mod search;
 mod section;
 mod stats;
+mod subset;
 mod verify;
 pub(crate) mod visited;
 
@@ -40,8 +41,8 @@ use vecdb_vector::{Metric, Neighbor, Query, RowMask, VectorRows};
 use crate::calibration::KnobForRecall;
 use crate::sq4::Sq4Codes;
 use crate::{
-    AnnIndex, Budget, BuiltIndex, HnswParams, IndexError, PlanCost, Scratch, SearchParams,
-    SearchStats, UnitCosts, VerifyReport,
+    AnnIndex, Budget, BuildOptions, BuiltIndex, HnswParams, IndexError, PlanCost, Scratch,
+    SearchParams, SearchStats, UnitCosts, VerifyReport,
 };
 use insert::InsertScratch;
 pub(crate) use links::build_bytes;
@@ -51,6 +52,7 @@ pub use search::EF_DEFAULT;
 use search::{Graph, Request};
 use section::MappedLinks;
 pub use stats::HnswStats;
+pub use subset::{SubsetGraph, SubsetNeeds};
 pub(crate) use visited::Visited;
 
 /// The search knobs of this kind.
@@ -271,20 +273,62 @@ macro_rules! graph_index {
                     query,
                     k,
                     mask,
+                    subset: None,
                     params,
                     budget,
                 };
                 self.graph().search(&request, scratch, out)
             }
 
+            fn search_subset(
+                &self,
+                subset: &SubsetGraph,
+                rows: VectorRows<'_>,
+                query: &Query,
+                k: usize,
+                mask: &RowMask,
+                params: &SearchParams,
+                budget: &Budget<'_>,
+                scratch: &mut Scratch,
+                out: &mut Vec<Neighbor>,
+            ) -> Result<SearchStats, IndexError> {
+                let request = Request {
+                    rows,
+                    query,
+                    k,
+                    mask: Some(mask),
+                    subset: Some(subset),
+                    params,
+                    budget,
+                };
+                self.graph().search(&request, scratch, out)
+            }
+
+            fn subset_needs(&self, rows: &VectorRows<'_>, count: u32) -> Option<SubsetNeeds> {
+                let complete = self.limited_to().is_none();
+                complete.then(|| SubsetNeeds::of(&self.params, rows, count))
+            }
+
+            fn build_subset(
+                &self,
+                rows: VectorRows<'_>,
+                mask: &RowMask,
+                options: &BuildOptions<'_>,
+            ) -> Result<Option<SubsetGraph>, IndexError> {
+                let complete = self.limited_to().is_none();
+                let build = || SubsetGraph::build(&self.params, self.metric, rows, mask, options);
+                complete.then(build).transpose()
+            }
+
             fn plans(
                 &self,
                 allowed: u32,
+                subset: Option<u32>,
                 k: usize,
                 params: &SearchParams,
                 costs: &UnitCosts,
             ) -> Vec<PlanCost> {
-                self.graph().plans(allowed, k, params, costs)
+                self.graph().plans(allowed, subset, k, params, costs)
             }
 
             fn unit_costs(&self, rows: &VectorRows<'_>) -> Option<UnitCosts> {

@@ -122,6 +122,14 @@ impl Pool {
         self.keys.last().map(|&key| Key(key))
     }
 
+    /// Gives the candidates of a walk that is over other row numbers, in the same order.
+    pub(crate) fn renumber(&mut self, row_of: impl Fn(RowId) -> RowId) {
+        for key in &mut self.keys {
+            let old = Key(*key);
+            *key = Key::new(old.distance(), row_of(old.row())).0;
+        }
+    }
+
     /// Candidates held.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()

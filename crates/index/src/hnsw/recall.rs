@@ -106,13 +106,7 @@ fn walk_from<M: Measure>(
         hidden: Some(held.row),
     };
     let mut counters = Counters::default();
-    let mut nearest = Neighbor {
-        distance: walk.scorer.score(entry.row)?,
-        row: entry.row,
-    };
-    if entry.level > 0 {
-        nearest = walk.descend(nearest, 1..=entry.level, scratch, &mut counters)?;
-    }
+    let nearest = walk.arrive(entry, scratch, &mut counters)?;
     walk.beam(0, nearest, ef, &Budget::UNLIMITED, scratch, &mut counters)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::masked::{End, Masked, Outlook, WALK_PATIENCE};
 use super::newness::{NEWNESS, newness};
 use super::pool::Key;
 use super::recall;
+use super::subset::{Aim, SubsetGraph};
 use crate::calibration::KnobForRecall;
 use crate::exact::{check_request, search_exact};
 use crate::sq4::{self, Reranker, Sq4Codes};
@@ -91,6 +92,24 @@ pub(crate) struct Walk<'a, L, M = Scorer<'a>> {
 }
 
 impl<L: Links, M: Measure> Walk<'_, L, M> {
+    /// From `entry`, the row that greedy steps through the upper layers reach: where a search of layer 0 starts.
+    pub(super) fn arrive(
+        &self,
+        entry: Entry,
+        scratch: &mut Scratch,
+        counters: &mut Counters,
+    ) -> Result<Neighbor, IndexError> {
+        counters.distance_computations += 1;
+        let nearest = Neighbor {
+            distance: self.scorer.score(entry.row)?,
+            row: entry.row,
+        };
+        match entry.level {
+            0 => Ok(nearest),
+            level => self.descend(nearest, 1..=level, scratch, counters),
+        }
+    }
+
     /// From `start`, the nearest row that greedy steps reach on each of the layers `from` down to `to`.
     pub(super) fn descend(
         &self,
@@ -243,6 +262,8 @@ pub(super) struct Request<'a> {
     pub(super) query: &'a Query,
     pub(super) k: usize,
     pub(super) mask: Option<&'a RowMask>,
+    /// A graph of the rows that the mask allows, and perhaps of more.
+    pub(super) subset: Option<&'a SubsetGraph>,
     pub(super) params: &'a SearchParams,
     pub(super) budget: &'a Budget<'a>,
 }
@@ -253,11 +274,54 @@ struct Course<'a> {
     ef: usize,
     /// The rows allowed, unless all are.
     mask: Option<&'a RowMask>,
+    subset: Option<&'a SubsetGraph>,
     outlook: Outlook,
-    plan: Plan,
+    /// None until a look at the rows near the query tells which is the cheapest.
+    plan: Option<Plan>,
     /// The plan was asked for: no other is looked for, and it is not given up.
     forced: bool,
     budget: &'a Budget<'a>,
+}
+
+impl Course<'_> {
+    /// What the plan may cost before it is given up for a scan.
+    fn most_ns(&self) -> f64 {
+        match self.forced {
+            true => f64::INFINITY,
+            false => self.outlook.cost(Plan::Scan, self.ef),
+        }
+    }
+
+    /// Leaves what a walk over the graph of the allowed rows finds in `scratch.pool`.
+    fn within_subset<M: Measure>(
+        &self,
+        scorer: &M,
+        scratch: &mut Scratch,
+    ) -> Result<(End, SearchStats), IndexError> {
+        let mut counters = Counters::default();
+        let cost = self.budget.costs.subset;
+        let end = match (self.subset, self.mask) {
+            (Some(subset), Some(mask)) => {
+                let aim = Aim {
+                    mask,
+                    ef: self.ef,
+                    work_max: self.most_ns() / cost,
+                    tells: self.outlook.tells,
+                    budget: self.budget,
+                };
+                subset.walk(scorer, &aim, scratch, &mut counters)?
+            }
+            _ => End::GivenUp,
+        };
+        let stats = SearchStats {
+            counters,
+            truncated: end == End::Truncated,
+            plan: Some(Plan::Subset),
+            modelled_ns: counters.work() * cost,
+            ..SearchStats::default()
+        };
+        Ok((end, stats))
+    }
 }
 
 impl<L: Links> Graph<'_, L> {
@@ -273,6 +337,7 @@ impl<L: Links> Graph<'_, L> {
             query,
             k,
             mask,
+            subset,
             params,
             budget,
         } = request;
@@ -280,6 +345,7 @@ impl<L: Links> Graph<'_, L> {
         scratch.clear_trace();
         params.check("hnsw", super::KNOBS)?;
         check_request(self.links.rows(), self.metric, &rows, query, mask)?;
+        subset.map_or(Ok(()), |subset| subset.check_within(rows.len()))?;
         let live = self.present.map_or(rows.len(), RowMask::count);
         let allowed = mask.map_or(live, |mask| mask.count().min(live));
         let k = k.min(allowed as usize);
@@ -291,18 +357,25 @@ impl<L: Links> Graph<'_, L> {
         };
         let ef = self.pool_size(params, k);
         let mask = mask.filter(|mask| mask.count() < mask.rows());
-        let outlook = self.outlook(live, allowed, budget.costs);
-        let plan = match (mask, params.plan) {
-            _ if params.is_exact() || ef >= allowed as usize => Plan::Scan,
-            (None, _) => Plan::Walk,
-            (Some(_), Some(Plan::Check)) => Plan::Walk,
-            (Some(_), Some(plan)) => plan,
-            (Some(_), None) if outlook.cost(Plan::Scan, ef) <= outlook.cost_min(ef) => Plan::Scan,
-            (Some(_), None) => Plan::Walk,
+        let outlook = self
+            .outlook(live, allowed, budget.costs)
+            .with_subset(subset.map(SubsetGraph::len));
+        let forced = params
+            .plan
+            .filter(|plan| *plan != Plan::Subset || subset.is_some());
+        let plan = match (mask, forced) {
+            _ if params.is_exact() || ef >= allowed as usize => Some(Plan::Scan),
+            (None, _) => Some(Plan::Walk),
+            (Some(_), Some(Plan::Check)) => Some(Plan::Walk),
+            (Some(_), Some(plan)) => Some(plan),
+            (Some(_), None) if outlook.cost(Plan::Scan, ef) <= outlook.cost_min(ef) => {
+                Some(Plan::Scan)
+            }
+            (Some(_), None) => outlook.is_for_subset(ef).then_some(Plan::Subset),
         };
-        if plan == Plan::Scan {
+        if plan == Some(Plan::Scan) {
             return Ok(SearchStats {
-                plan: mask.map(|_| plan),
+                plan: mask.and(plan),
                 ..self.scan(request, scratch, out)?
             });
         }
@@ -310,9 +383,10 @@ impl<L: Links> Graph<'_, L> {
             entry,
             ef,
             mask,
+            subset,
             outlook,
             plan,
-            forced: params.plan.is_some(),
+            forced: forced.is_some(),
             budget,
         };
         let scorer = Scorer::new(scratch.kernels, query, rows);
@@ -369,39 +443,45 @@ impl<L: Links> Graph<'_, L> {
         scorer: M,
         scratch: &mut Scratch,
     ) -> Result<(End, SearchStats), IndexError> {
-        let entry = course.entry;
+        if course.plan == Some(Plan::Subset) {
+            return course.within_subset(&scorer, scratch);
+        }
         let walk = Walk {
             links: self.links,
             scorer,
             hidden: None,
         };
-        let mut counters = Counters {
-            distance_computations: 1,
-            ..Counters::default()
-        };
-        let mut nearest = Neighbor {
-            distance: walk.scorer.score(entry.row)?,
-            row: entry.row,
-        };
-        if entry.level > 0 {
-            nearest = walk.descend(nearest, 1..=entry.level, scratch, &mut counters)?;
-        }
-        let mut plan = course.plan;
-        let mut share_near = None;
+        let mut counters = Counters::default();
+        let nearest = walk.arrive(course.entry, scratch, &mut counters)?;
         let costs = &course.budget.costs;
+        let mut share_near = None;
         // What a hop in place of a walk that proves dear would cost.
         let mut hop_cost = f64::INFINITY;
         let mut switched = false;
         let mut hop_pool = course.ef;
-        if let Some(mask) = course.mask.filter(|_| plan != Plan::Scan) {
-            let outlook = &course.outlook;
-            let near = outlook.near(self.links, nearest.row, mask, scratch, &mut counters)?;
-            hop_pool = near.hop_pool(course.ef);
-            if !course.forced {
-                plan = near.cheapest(course.ef);
-                hop_cost = near.cost(Plan::Hop, course.ef);
-                share_near = Some(near.share as f32);
+        let plan = match (course.mask, course.plan) {
+            (None, plan) => plan.unwrap_or(Plan::Walk),
+            (Some(_), Some(plan @ (Plan::Scan | Plan::Subset))) => plan,
+            (Some(mask), forced) => {
+                let outlook = &course.outlook;
+                let near = outlook.near(self.links, nearest.row, mask, scratch, &mut counters)?;
+                hop_pool = near.hop_pool(course.ef);
+                match forced {
+                    Some(plan) => plan,
+                    None => {
+                        hop_cost = near.cost(Plan::Hop, course.ef);
+                        share_near = Some(near.share as f32);
+                        near.cheapest(course.ef)
+                    }
+                }
             }
+        };
+        if plan == Plan::Subset {
+            let (end, mut stats) = course.within_subset(&walk.scorer, scratch)?;
+            stats.counters += counters;
+            stats.modelled_ns += counters.work() * costs.walk;
+            stats.share_near = share_near;
+            return Ok((end, stats));
         }
         // The descent and the walk; a hop may follow.
         let mut walk_work = None;
@@ -415,15 +495,11 @@ impl<L: Links> Graph<'_, L> {
                 }
             }
             Some(mask) => {
-                let scan_cost = match course.forced {
-                    true => f64::INFINITY,
-                    false => course.outlook.cost(Plan::Scan, course.ef),
-                };
+                let scan_cost = course.most_ns();
                 let mut under = Masked {
                     walk: &walk,
                     mask,
                     ef: course.ef,
-                    hop_pool,
                     work_max: scan_cost.min(hop_cost * WALK_PATIENCE) / costs.walk,
                     tells: course.outlook.tells,
                     budget: course.budget,
@@ -437,7 +513,7 @@ impl<L: Links> Graph<'_, L> {
                 walk_work = Some(under.counters.work());
                 if plan == Plan::Hop || switched {
                     under.work_max = scan_cost / costs.hop;
-                    end = under.hop(nearest, scratch)?;
+                    end = under.hop(nearest, hop_pool, scratch)?;
                 }
                 end
             }
@@ -460,12 +536,14 @@ impl<L: Links> Graph<'_, L> {
     pub(super) fn plans(
         &self,
         allowed: u32,
+        subset: Option<u32>,
         k: usize,
         params: &SearchParams,
         costs: &UnitCosts,
     ) -> Vec<PlanCost> {
         let live = self.present.map_or(self.links.rows(), RowMask::count);
         self.outlook(live, allowed, *costs)
+            .with_subset(subset)
             .plans(self.pool_size(params, k.min(allowed as usize)))
     }
 

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use vecdb_index::Plan;
 use vecdb_index::{
     AnnIndex, Budget, BuildOptions, Counters, Hnsw, HnswParams, IndexError, IndexSpec, Progress,
-    Scratch, SearchParams, UnitCosts,
+    Scratch, SearchParams, SearchStats, SubsetGraph, UnitCosts,
 };
 use vecdb_testkit::random::SeededRandom;
-use vecdb_vector::{ElementType, Metric, RowId, RowMask};
+use vecdb_vector::{ElementType, Metric, Neighbor, Query, RowId, RowMask};
 
 use crate::fixture::{Rows, open_file, random_mask, save};
 use crate::kinds::even_rows;
@@ -301,6 +301,7 @@ fn a_wide_mask_is_walked_and_a_narrow_one_scanned() {
         let mask = random_mask(rows.count, share, 2);
         let plans = index.plans(
             mask.count(),
+            None,
             10,
             &SearchParams::default(),
             &UnitCosts::default(),
@@ -320,6 +321,142 @@ fn a_wide_mask_is_walked_and_a_narrow_one_scanned() {
             "{distances} for {share}"
         );
     }
+}
+
+/// By a graph of rows that a mask allowed.
+fn search_subset(
+    rows: &Rows,
+    index: &Hnsw,
+    subset: &SubsetGraph,
+    query: &Query,
+    mask: &RowMask,
+    plan: Option<Plan>,
+) -> (Vec<Neighbor>, SearchStats) {
+    let params = SearchParams {
+        plan,
+        ..SearchParams::default()
+    };
+    let (mut scratch, mut hits) = (Scratch::new(), Vec::new());
+    let stats = index.search_subset(
+        subset,
+        rows.view(),
+        query,
+        10,
+        mask,
+        &params,
+        &Budget::UNLIMITED,
+        &mut scratch,
+        &mut hits,
+    );
+    (hits, stats.unwrap())
+}
+
+#[test]
+fn a_graph_of_the_allowed_rows_finds_them_in_fewer_steps() {
+    for (metric, element, dim) in [
+        (Metric::L2, ElementType::F32, 16),
+        (Metric::Dot, ElementType::F16, 16),
+        (Metric::Hamming, ElementType::Bits, 128),
+        // Walked on codes.
+        (Metric::Cosine, ElementType::F32, 128),
+    ] {
+        let rows = Rows::new(metric, element, 12_000, dim);
+        let index = build(&rows, 2);
+        let built_for = random_mask(rows.count, 0.2, 3);
+        let subset = index.build_subset(rows.view(), &built_for, &options(1));
+        let subset = subset.unwrap().unwrap();
+        assert_eq!(subset.len(), built_for.count());
+        // Rows go that were there.
+        for mask in [
+            built_for.clone(),
+            built_for.and(&random_mask(rows.count, 0.8, 4)),
+        ] {
+            let (mut found, mut wanted, mut chosen) = (0, 0, 0);
+            let (mut work, mut of_hops) = (Counters::default(), Counters::default());
+            for query in &rows.queries {
+                let truth = rows.exact(query, 10, Some(&mask));
+                let (hits, stats) = search_subset(&rows, &index, &subset, query, &mask, None);
+                assert_eq!(hits.len(), 10);
+                assert!(hits.iter().all(|hit| mask.contains(hit.row)));
+                assert!(hits.is_sorted_by(|a, b| a.distance <= b.distance));
+                let limit = truth[9].distance;
+                found += hits.iter().filter(|hit| hit.distance <= limit).count();
+                wanted += truth.len();
+                let is_subset = stats.plan == Some(Plan::Subset) && !stats.switched;
+                chosen += usize::from(is_subset);
+                let by = |plan| search_subset(&rows, &index, &subset, query, &mask, Some(plan));
+                let (_, stats) = by(Plan::Subset);
+                assert!(stats.plan == Some(Plan::Subset) && !stats.switched && !stats.exact);
+                work += stats.counters;
+                of_hops += by(Plan::Hop).1.counters;
+            }
+            let recall = f64::from(found as u32) / f64::from(wanted as u32);
+            let what = format!("{metric} {element}, {} rows", mask.count());
+            assert!(recall >= 0.95, "{what}: {recall}");
+            // Under dot it is not where fewer are allowed near the query.
+            let least = if metric == Metric::Dot { 15 } else { 36 };
+            assert!(chosen >= least, "{what}: {chosen} of 40");
+            assert!(
+                work.work() < of_hops.work(),
+                "{what}: {work:?}, {of_hops:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_graph_of_some_rows_is_made_for_its_index() {
+    let rows = Rows::new(Metric::L2, ElementType::F32, 3_000, 16);
+    let mut index = build(&rows, 2);
+    let mask = random_mask(rows.count, 0.5, 3);
+    let make = || index.build_subset(rows.view(), &mask, &options(1));
+    let (subset, again) = (make().unwrap().unwrap(), make().unwrap().unwrap());
+    let needs = index.subset_needs(&rows.view(), mask.count()).unwrap();
+    let off = subset.memory_bytes() as f64 / needs.bytes as f64;
+    assert!((0.9..1.1).contains(&off), "{subset:?} {needs:?}");
+    assert!(needs.build_bytes > needs.bytes && needs.build_work > 1e6);
+    for query in &rows.queries {
+        let forced = Some(Plan::Subset);
+        let by = |subset| search_subset(&rows, &index, subset, query, &mask, forced);
+        assert_eq!(by(&subset), by(&again), "built twice");
+    }
+    let other = index.build_subset(rows.view(), &RowMask::all(5), &options(1));
+    assert!(other.is_err(), "a mask of other rows");
+    let stop = || true;
+    let cancelled = BuildOptions {
+        cancelled: Some(&stop),
+        ..options(1)
+    };
+    let cancelled = index.build_subset(rows.view(), &mask, &cancelled);
+    assert!(matches!(cancelled, Err(IndexError::Cancelled)));
+
+    // Of an index of fewer rows it cannot be.
+    let few = Rows::new(Metric::L2, ElementType::F32, 1_000, 16);
+    let refused = build(&few, 1).search_subset(
+        &subset,
+        few.view(),
+        &few.queries[0],
+        10,
+        &RowMask::all(1_000),
+        &SearchParams::default(),
+        &Budget::UNLIMITED,
+        &mut Scratch::new(),
+        &mut Vec::new(),
+    );
+    assert!(matches!(refused, Err(IndexError::Mismatch { .. })));
+
+    // Nothing allowed, and a graph that is open to change.
+    let none = RowMask::none(rows.count);
+    let empty = index.build_subset(rows.view(), &none, &options(1));
+    let empty = empty.unwrap().unwrap();
+    assert!(empty.is_empty());
+    let forced = Some(Plan::Subset);
+    let (hits, _) = search_subset(&rows, &index, &empty, &rows.queries[0], &none, forced);
+    assert!(hits.is_empty());
+    index.delete(rows.view(), RowId(7)).unwrap();
+    assert_eq!(index.subset_needs(&rows.view(), 5), None);
+    let subset = index.build_subset(rows.view(), &mask, &options(1));
+    assert!(subset.unwrap().is_none());
 }
 
 #[test]

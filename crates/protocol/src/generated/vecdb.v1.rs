@@ -211,6 +211,11 @@ pub struct CollectionInfo {
     pub maintenance: ::core::option::Option<MaintenanceStatus>,
     #[prost(message, optional, tag = "11")]
     pub searches: ::core::option::Option<SearchCounts>,
+    /// Graphs of what filters that return match, and their bytes in memory.
+    #[prost(uint64, tag = "12")]
+    pub subset_graphs: u64,
+    #[prost(uint64, tag = "13")]
+    pub subset_graph_bytes: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FieldInfo {
@@ -278,6 +283,9 @@ pub struct SearchCounts {
     /// Segments of which the nearest points were read to see whether they match.
     #[prost(uint64, tag = "11")]
     pub check: u64,
+    /// Segments of which a graph of the matching points was walked.
+    #[prost(uint64, tag = "12")]
+    pub subset: u64,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MaintenanceStatus {
@@ -639,7 +647,8 @@ pub struct SearchParams {
     /// Recall at 10 to look for, in place of ef, nprobe or probes: 0.5 to 0.999.
     #[prost(float, optional, tag = "8")]
     pub target_recall: ::core::option::Option<f32>,
-    /// How a search under a filter is to be answered, for experiments: scan, walk, hop or check. Empty: the cheapest by estimate.
+    /// How a search under a filter is to be answered, for experiments: scan, walk, hop, subset or check.
+    /// Empty: the cheapest by estimate.
     #[prost(string, tag = "9")]
     pub plan: ::prost::alloc::string::String,
     /// What plans are compared by where none is asked for: measured (the time that they are expected to take) or counted (their

@@ -118,6 +118,12 @@ fn storage(mut fields: Fields<'_>) -> Result<Storage> {
         }
         storage.merge_bytes_per_second = bytes;
     }
+    bytes(
+        &mut fields,
+        "subset_graph_bytes_max",
+        &mut storage.subset_graph_bytes_max,
+        0..=1 << 40,
+    )?;
     if let Some(found) = fields.take("on_corruption") {
         let choice = found.value.as_str().and_then(|text| text.parse().ok());
         storage.on_corruption = choice.ok_or_else(|| found.wrong("stop or skip"))?;

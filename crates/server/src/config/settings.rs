@@ -47,6 +47,10 @@ pub struct Storage {
     /// Merges, all together, write and read back at no more bytes a second than this; 0 for no limit. Default: 0.
     #[serde(serialize_with = "as_bytes")]
     pub merge_bytes_per_second: u64,
+    /// Graphs of what filters that return match may hold so many bytes of memory, for each collection; 0 for none. Default:
+    /// 64 MiB.
+    #[serde(serialize_with = "as_bytes")]
+    pub subset_graph_bytes_max: u64,
     /// What opening does about damage in the middle of the log. Default: stop.
     pub on_corruption: OnCorruption,
     /// Folder or URL that log files are copied to before they are removed; `off` to do so no more. Default: as it was the last
@@ -64,6 +68,7 @@ impl Default for Storage {
             memtable_bytes_max: 64 << 20,
             wal_bytes_max: 512 << 20,
             merge_bytes_per_second: 0,
+            subset_graph_bytes_max: 64 << 20,
             on_corruption: OnCorruption::Stop,
             archive: None,
             archive_interval_seconds: 60,

@@ -253,6 +253,7 @@ fn options(config: &Config) -> Options {
         memtable_bytes_max: storage.memtable_bytes_max,
         wal_bytes_max: storage.wal_bytes_max,
         merge_bytes_per_second: storage.merge_bytes_per_second,
+        subset_graph_bytes_max: storage.subset_graph_bytes_max,
         on_corruption: storage.on_corruption,
         archive: match storage.archive.as_deref() {
             None => Archive::Unchanged,

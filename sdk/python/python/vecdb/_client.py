@@ -711,6 +711,8 @@ def _info(info: dict[str, Any]) -> CollectionInfo:
         segments=[AttributeDict(segment) for segment in info["segments"]],
         memtable_points=info["memtable_points"],
         memtable_bytes=info["memtable_bytes"],
+        subset_graphs=info["subset_graphs"],
+        subset_graph_bytes=info["subset_graph_bytes"],
         position=info["position"],
         flushed_position=info["flushed_position"],
         maintenance=AttributeDict(info["maintenance"]),

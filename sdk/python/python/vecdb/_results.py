@@ -83,7 +83,9 @@ class Advice(AttributeDict):
 
 class CollectionInfo(AttributeDict):
     """Settings, counts and background work of a collection. ``unindexed``: the metadata fields that no index is kept of.
-    ``searches``: how searches were answered since it was opened, by plan, and hits of the caches."""
+    ``searches``: how searches were answered since it was opened, by plan, and hits of the caches.
+    ``subset_graphs``: how many graphs there are of what filters that return match; ``subset_graph_bytes``: their
+    memory."""
 
     __slots__ = ()
 

@@ -107,9 +107,14 @@ impl Search<'_> {
             measured: scan.measured(&truth),
         }];
         for &plan in self.plans.iter().filter(|plan| **plan != Plan::Scan) {
+            let runs = self.runs(&filter, Some(plan))?;
+            // A graph of the matching points is there only where the filter has returned often.
+            if plan == Plan::Subset && !runs.plans.contains_key(plan.name()) {
+                continue;
+            }
             plans.push(PlanReport {
                 plan,
-                measured: self.runs(&filter, Some(plan))?.measured(&truth),
+                measured: runs.measured(&truth),
             });
         }
         let chosen = self.runs(&filter, None)?;

@@ -145,6 +145,7 @@ impl Report {
             ("scan us", Align::Right),
             ("walk us", Align::Right),
             ("hop us", Align::Right),
+            ("subset us", Align::Right),
             ("chosen us", Align::Right),
         ]);
         for filter in &self.filters {
@@ -159,6 +160,7 @@ impl Report {
                 of_plan(Plan::Scan),
                 of_plan(Plan::Walk),
                 of_plan(Plan::Hop),
+                of_plan(Plan::Subset),
                 time(&filter.chosen.measured),
             ]);
         }

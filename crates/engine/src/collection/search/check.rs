@@ -244,7 +244,7 @@ fn walk_cost(
     costs: &Costs,
 ) -> PlanCost {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    let plans = index.plans(count, points, params, &costs.units);
+    let plans = index.plans(count, None, points, params, &costs.units);
     let scan = PlanCost {
         plan: Plan::Scan,
         work: f64::from(count),
@@ -264,7 +264,7 @@ pub(super) fn plans_with_check(
     costs: &Costs,
 ) -> Vec<PlanCost> {
     let matching = f64::from(count) * share;
-    let mut plans = index.plans(matching as u32, limit, params, &costs.units);
+    let mut plans = index.plans(matching as u32, None, limit, params, &costs.units);
     for plan in &mut plans {
         plan.work += f64::from(count) * READ_WORK;
         plan.time_ns += f64::from(count) * costs.read_ns;

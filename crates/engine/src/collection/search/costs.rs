@@ -40,6 +40,8 @@ struct Factors {
     scan: f64,
     walk: f64,
     hop: f64,
+    /// Where none was walked yet, a graph of matching rows is taken for as good as the better of walks and hops.
+    subset: Option<f64>,
     read: f64,
 }
 
@@ -60,6 +62,7 @@ impl Costs {
                 scan,
                 walk: scan,
                 hop: scan,
+                subset: scan,
             },
             read_ns: scan * READ_WORK,
         }
@@ -105,6 +108,10 @@ impl LearnedCosts {
                 Plan::Scan => &mut factors.scan,
                 Plan::Walk | Plan::Check => &mut factors.walk,
                 Plan::Hop => &mut factors.hop,
+                Plan::Subset => {
+                    let before = factors.subset();
+                    factors.subset.insert(before)
+                }
             };
             learn(factor, nanos(time) / (work * typical.of(plan)));
         }
@@ -136,8 +143,13 @@ impl Factors {
             scan: speed,
             walk: speed,
             hop: speed,
+            subset: None,
             read: speed,
         }
+    }
+
+    fn subset(&self) -> f64 {
+        self.subset.unwrap_or(self.walk.min(self.hop))
     }
 
     fn costs(&self, typical: UnitCosts) -> Costs {
@@ -148,6 +160,7 @@ impl Factors {
                 scan: typical.scan * self.scan,
                 walk: typical.walk * beside_scan(self.walk, CORRECTION_MAX),
                 hop: typical.hop * beside_scan(self.hop, CORRECTION_MAX),
+                subset: typical.subset * beside_scan(self.subset(), CORRECTION_MAX),
             },
             read_ns: READ_NS * beside_scan(self.read, READ_CORRECTION_MAX),
         }
@@ -195,6 +208,7 @@ mod tests {
         scan: 10.0,
         walk: 30.0,
         hop: 40.0,
+        subset: 30.0,
     };
 
     fn learned(factors: Factors) -> LearnedCosts {
@@ -221,6 +235,10 @@ mod tests {
         assert!((of(&costs).walk - 60.0).abs() < 1e-6);
         (0..100).for_each(|_| search(Plan::Walk, 0));
         assert!((of(&costs).walk - 15.0).abs() < 1e-6);
+        // So is the walk of a smaller graph, until one was timed.
+        assert_eq!(of(&costs).subset, 15.0);
+        (0..100).for_each(|_| search(Plan::Subset, 45));
+        assert!((44.0..45.1).contains(&of(&costs).subset));
         // A slow machine is slow by every plan.
         let slow = learned(Factors::all(3.0));
         assert_eq!(of(&slow).hop, 120.0);

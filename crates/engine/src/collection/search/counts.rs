@@ -14,6 +14,8 @@ pub struct SearchCounts {
     pub walk: u64,
     /// Segments whose graph was walked through matching points alone.
     pub hop: u64,
+    /// Segments of which a graph of the matching points was walked.
+    pub subset: u64,
     /// Segments of which the nearest points were read to see whether they match.
     pub check: u64,
     /// Segments searched in the one way their index has, or without a filter.
@@ -42,6 +44,7 @@ pub(super) enum Counted {
     Scan,
     Walk,
     Hop,
+    Subset,
     Check,
     Index,
     Sketches,
@@ -52,7 +55,7 @@ pub(super) enum Counted {
     ResultMiss,
 }
 
-const COUNTED: usize = 11;
+const COUNTED: usize = 12;
 
 impl Counted {
     /// The plan of this name in an explanation.
@@ -61,6 +64,7 @@ impl Counted {
             "scan" => Counted::Scan,
             "walk" => Counted::Walk,
             "hop" => Counted::Hop,
+            "subset" => Counted::Subset,
             "check" => Counted::Check,
             "sketches" => Counted::Sketches,
             _ => Counted::Index,
@@ -80,6 +84,7 @@ impl SearchCounters {
             scan,
             walk,
             hop,
+            subset,
             check,
             index,
             sketches,
@@ -93,6 +98,7 @@ impl SearchCounters {
             scan,
             walk,
             hop,
+            subset,
             check,
             index,
             sketches,

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use vecdb_filter::{Estimate, Filter};
 use vecdb_index::{self as index, Counters, Plan, PlanCost};
 
+use super::Inner;
 use super::check::{Checked, plans_with_check};
-use super::costs::{Costs, LearnedCosts};
+use super::costs::Costs;
+use super::masks::MaskKey;
 use crate::collection::SearchRequest;
 use crate::collection::state::{AnyView, State};
 use crate::error::Result;
@@ -46,7 +48,7 @@ pub struct PartExplanation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimate: Option<MatchEstimate>,
     /// How it was searched: `scan` (every matching point compared), `walk` (the index, through all points), `hop` (the
-    /// graph, through matching points alone), `check` (the nearest points read to see whether they match), `sketches` (a scan that measures only what estimates do not exclude),
+    /// graph, through matching points alone), `subset` (a graph of the matching points, made because the filter returns), `check` (the nearest points read to see whether they match), `sketches` (a scan that measures only what estimates do not exclude),
     /// `index` (an index that has one way only), `none` (nothing matches).
     pub plan: String,
     /// What the plans were expected to cost by the number of matching points, the cheapest by time first. Where the index
@@ -201,9 +203,18 @@ impl PartExplanation {
         view: &AnyView<'_>,
         filter: Option<&Filter>,
         request: &SearchRequest,
-        learned: &LearnedCosts,
+        inner: &Inner,
     ) {
         let part = view.part();
+        let subset = match (view, filter) {
+            (AnyView::Segment(view), Some(filter)) => {
+                inner.masks.subset(view.part.id(), &MaskKey::of(filter))
+            }
+            _ => None,
+        };
+        let at_hand = subset
+            .filter(|subset| subset.serves(view.live_rows(), &request.params))
+            .map(|subset| subset.graph.len());
         let likely = self
             .estimate
             .map_or(self.points, |estimate| estimate.likely);
@@ -215,7 +226,7 @@ impl PartExplanation {
                 // Rows that cannot be read are the error of a search that is run.
                 let rows = part.vectors().ok();
                 let typical = rows.and_then(|rows| index.unit_costs(&rows));
-                let costs = typical.map(|typical| learned.known(by, typical));
+                let costs = typical.map(|typical| inner.costs.known(by, typical));
                 let with_check = match (view, filter, &costs) {
                     (AnyView::Segment(view), Some(filter), Some(costs)) => {
                         self.plans_with_check(&view.part, filter, request, costs)
@@ -224,10 +235,13 @@ impl PartExplanation {
                 };
                 self.plans = with_check.unwrap_or_else(|| {
                     let units = costs.map(|costs| costs.units).unwrap_or_default();
-                    let plans = index.plans(likely, request.limit, &request.params, &units);
+                    let plans =
+                        index.plans(likely, at_hand, request.limit, &request.params, &units);
                     plans.into_iter().map(Into::into).collect()
                 });
-                let forced = request.params.plan.map(|plan| plan.name().to_owned());
+                let forced = request.params.plan;
+                let forced = forced.filter(|plan| *plan != Plan::Subset || at_hand.is_some());
+                let forced = forced.map(|plan| plan.name().to_owned());
                 let cheapest = self.plans.first().map(|plan| plan.plan.clone());
                 match exact {
                     true => Some("scan".to_owned()),
@@ -352,7 +366,7 @@ pub(super) fn expect(
     state: &State,
     filter: Option<&Filter>,
     request: &SearchRequest,
-    learned: &LearnedCosts,
+    inner: &Inner,
 ) -> Explanation {
     let mut explainer = Explainer {
         explanation: Explanation {
@@ -366,7 +380,7 @@ pub(super) fn expect(
     };
     for view in state.parts() {
         let mut part = PartExplanation::of(&view, filter);
-        part.expect(&view, filter, request, learned);
+        part.expect(&view, filter, request, inner);
         explainer.add(part);
     }
     explainer.finish(Duration::ZERO)

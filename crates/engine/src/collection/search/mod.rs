@@ -28,7 +28,7 @@ pub use counts::SearchCounts;
 pub use explain::{
     ConditionExplanation, Explanation, MatchEstimate, PartExplanation, PlanExplanation,
 };
-pub(super) use masks::MaskCache;
+pub(super) use masks::{Built, HeldSubset, MaskCache, WantedSubset};
 pub(super) use results::{ResultCache, ResultKey};
 use run::Run;
 pub(super) use run::SearchScratch;
@@ -118,7 +118,7 @@ impl Inner {
         started: Instant,
     ) -> Result<SearchResponse> {
         let plan = self.plan(state, request, started)?;
-        let explanation = explain::expect(state, plan.filter.as_ref(), request, &self.costs);
+        let explanation = explain::expect(state, plan.filter.as_ref(), request, self);
         Ok(SearchResponse {
             stats: SearchStats {
                 searched_vectors: state.live_rows(),

@@ -3,32 +3,42 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use vecdb_filter::{Evaluation, Filter};
+use vecdb_filter::Filter;
 use vecdb_index::{
-    Budget, Counters, PlanCosts, Scratch, SketchQuery, SketchScratch, UnitCosts, scan_exact,
-    scan_sketched,
+    self as index, AnnIndex, Budget, Counters, PlanCosts, Scratch, SketchQuery, SketchScratch,
+    UnitCosts, scan_exact, scan_sketched,
 };
 use vecdb_vector::{Neighbor, RowId, RowMask, TopK, VectorRows};
 
 use super::costs::{Calibration, Costs};
 use super::counts::Counted;
 use super::explain::{Explainer, PartExplanation, PlanExplanation, micros_since};
-use super::masks::MaskKey;
+use super::masks::{HeldSubset, Known, MaskKey};
 use super::{Hit, Inner, Plan, SearchRequest, SearchResponse, SearchStats};
 use crate::collection::state::{AnyView, State};
 use crate::error::{ErrorKind, Result};
 use crate::part::Part;
 use crate::point::PointId;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentId};
 
 /// Hits read between two looks at the stop signal.
 const HITS_PER_CHECK: usize = 64;
+
+/// What a search by a graph of the matching points takes for what is expected of it: the way to layer 0 and measuring again come to
+/// it.
+const AROUND_SUBSET: f64 = 1.15;
 
 /// A candidate with the part it comes from. The distance is the metric's rank value.
 struct Found {
     distance: f32,
     part: usize,
     row: RowId,
+}
+
+/// A filter that was here before, in a segment.
+struct Returning {
+    segment: SegmentId,
+    subset: Option<HeldSubset>,
 }
 
 /// Memory that searches use again.
@@ -150,7 +160,7 @@ impl<'a> Run<'a> {
             }
         }
         let started = explaining.then(Instant::now);
-        let (mut evaluation, cached) = match self.evaluate(view) {
+        let mut known = match self.evaluate(view) {
             // The time limit came while rows were read: nothing is known of this part.
             Err(error) if error.kind() == ErrorKind::DeadlineExceeded => {
                 self.note_truncated(true)?;
@@ -159,20 +169,19 @@ impl<'a> Run<'a> {
             }
             evaluated => evaluated?,
         };
-        if let Some(evaluation) = &mut evaluation {
-            self.unindexed.append(&mut evaluation.unindexed);
+        let returning = self.returning(view, known.as_ref());
+        if let Some(known) = &mut known {
+            self.unindexed.append(&mut known.evaluation.unindexed);
         }
-        let rows_read = evaluation
-            .as_ref()
-            .map_or(0, |evaluation| evaluation.rows_read);
-        let mask = view.live_and(evaluation.map(|evaluation| evaluation.mask));
+        let rows_read = known.as_ref().map_or(0, |known| known.evaluation.rows_read);
+        let mask = view.live_and(known.map(|known| known.evaluation.mask));
         let matching = mask.as_ref().map_or(part.rows(), RowMask::count);
         if let Some(explained) = &mut explained {
             explained.filter_us = micros_since(started);
             explained.matching = u64::from(matching);
             explained.rows_read += rows_read;
-            explained.cached = cached;
-            if cached {
+            explained.cached = returning.is_some();
+            if explained.cached {
                 // Nothing is to be read for any plan.
                 explained.plans.clear();
             }
@@ -187,7 +196,7 @@ impl<'a> Run<'a> {
             self.stats.segments += 1;
         }
         let (neighbors, plan) = match part.index().is_some() {
-            true => self.walk(part, mask.as_ref(), explained.as_mut())?,
+            true => self.walk(part, mask.as_ref(), returning.as_ref(), explained.as_mut())?,
             false => self.scan(part, mask.as_ref(), explained.as_mut())?,
         };
         if let AnyView::Segment(_) = view {
@@ -215,36 +224,49 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// What the filter matches in a part, and whether that was known already.
-    fn evaluate(&mut self, view: &AnyView<'_>) -> Result<(Option<Evaluation>, bool)> {
+    /// What the filter matches in a part.
+    fn evaluate(&mut self, view: &AnyView<'_>) -> Result<Option<Known>> {
         let Some(filter) = &self.plan.filter else {
-            return Ok((None, false));
+            return Ok(None);
         };
         let AnyView::Segment(segment) = view else {
             let evaluation = view.part().evaluate(filter, &self.plan.filter_stop)?;
-            return Ok((Some(evaluation), false));
+            return Ok(Some(Known::new(evaluation)));
         };
         let key = self.mask_key(filter);
         let segment = &segment.part;
         let masks = &self.inner.masks;
         let started = (self.plan_costs() == PlanCosts::Measured).then(Instant::now);
-        let (mut evaluation, held) = masks.get_or(segment.id(), &key, || {
+        let mut known = masks.get_or(segment.id(), &key, || {
             segment.evaluate(filter, &self.plan.filter_stop)
         })?;
         if let Some(started) = started {
-            self.inner
-                .costs
-                .learn_read(evaluation.rows_read, started.elapsed());
+            let rows_read = known.evaluation.rows_read;
+            self.inner.costs.learn_read(rows_read, started.elapsed());
         }
-        self.inner.searches.add(match held {
+        self.inner.searches.add(match known.held {
             true => Counted::MaskHit,
             false => Counted::MaskMiss,
         });
-        if held {
+        if known.held {
             // Indexes come and go; what matches stays.
-            evaluation.unindexed = segment.unindexed_of(filter);
+            known.evaluation.unindexed = segment.unindexed_of(filter);
         }
-        Ok((Some(evaluation), held))
+        Ok(Some(known))
+    }
+
+    /// None where the filter was not known already.
+    fn returning(&self, view: &AnyView<'_>, known: Option<&Known>) -> Option<Returning> {
+        let AnyView::Segment(segment) = view else {
+            return None;
+        };
+        let known = known.filter(|known| known.held)?;
+        let (subset, params) = (known.subset.as_ref(), &self.request.params);
+        let subset = subset.filter(|subset| subset.serves(segment.live_rows(), params));
+        Some(Returning {
+            segment: segment.part.id(),
+            subset: subset.cloned(),
+        })
     }
 
     /// The filter as the cache of masks knows it.
@@ -309,11 +331,13 @@ impl<'a> Run<'a> {
         &mut self,
         part: &dyn Part,
         mask: Option<&RowMask>,
+        returning: Option<&Returning>,
         explained: Option<&mut PartExplanation>,
     ) -> Result<(Vec<Neighbor>, &'static str)> {
         let Some(index) = part.index() else {
             return Ok((Vec::new(), "none"));
         };
+        let subset = returning.and_then(|returning| returning.subset.as_ref());
         let rows = part.vectors()?;
         let mut neighbors = Vec::new();
         // Without a filter there is nothing to choose.
@@ -327,16 +351,15 @@ impl<'a> Run<'a> {
             false => None,
         };
         let started = learning.map(|typical| (typical, Instant::now()));
-        let outcome = index.search(
-            rows,
-            &self.plan.query,
-            self.request.limit,
-            mask,
-            &self.request.params,
-            &budget,
-            &mut self.scratch.walk,
-            &mut neighbors,
-        )?;
+        let (query, request) = (&self.plan.query, self.request);
+        let (limit, params) = (request.limit, &request.params);
+        let (scratch, out) = (&mut self.scratch.walk, &mut neighbors);
+        let outcome = match (subset, mask) {
+            (Some(HeldSubset { graph, .. }), Some(mask)) => index.search_subset(
+                graph, rows, query, limit, mask, params, &budget, scratch, out,
+            )?,
+            _ => index.search(rows, query, limit, mask, params, &budget, scratch, out)?,
+        };
         if let (Some((typical, started)), Some(plan)) = (started, outcome.plan)
             && !outcome.switched
             && !outcome.truncated
@@ -345,6 +368,9 @@ impl<'a> Run<'a> {
             self.inner.costs.learn(plan, typical, work, time);
         }
         self.note_walked(&outcome.counters);
+        if let (Some(returning), Some(mask), Some(costs)) = (returning, mask, costs) {
+            self.note_returning(returning, index, &rows, mask.count(), &outcome, &costs);
+        }
         let plan = match outcome.plan {
             Some(plan) => plan.name(),
             None if outcome.exact => "scan",
@@ -360,13 +386,48 @@ impl<'a> Run<'a> {
             };
             explained.searched(plan, &outcome, modelled_ns);
             if let (Some(mask), true) = (mask, explained.plans.is_empty()) {
-                let (limit, params) = (self.request.limit, &self.request.params);
-                let plans = index.plans(mask.count(), limit, params, &budget.costs);
+                let at_hand = subset.map(|subset| subset.graph.len());
+                let plans = index.plans(mask.count(), at_hand, limit, params, &budget.costs);
                 explained.plans = plans.into_iter().map(Into::into).collect();
             }
         }
         self.note_truncated(outcome.truncated)?;
         Ok((neighbors, plan))
+    }
+
+    /// Counts what the search would have saved with a graph of the `matching` points; a graph that hardly fits them any more is
+    /// given up.
+    fn note_returning(
+        &self,
+        returning: &Returning,
+        index: &dyn AnnIndex,
+        rows: &VectorRows<'_>,
+        matching: u32,
+        outcome: &index::SearchStats,
+        costs: &Costs,
+    ) {
+        let (segment, masks) = (returning.segment, &self.inner.masks);
+        let Some(key) = &self.mask_key else { return };
+        if let Some(subset) = &returning.subset {
+            if subset.is_mostly_dead(matching) {
+                masks.forget_subset(segment, key);
+            }
+            return;
+        }
+        let (limit, params) = (self.request.limit, &self.request.params);
+        let chose = !params.exact && params.plan.is_none();
+        if outcome.truncated || !chose || self.plan_costs() == PlanCosts::Counted {
+            return;
+        }
+        let Some(needs) = self.inner.affordable_subset(index, rows, matching) else {
+            return;
+        };
+        let plans = index.plans(matching, Some(matching), limit, params, &costs.units);
+        if let Some(subset) = plans.iter().find(|plan| plan.plan == index::Plan::Subset) {
+            let missed = outcome.modelled_ns - subset.time_ns * AROUND_SUBSET;
+            let build = needs.build_work * costs.units.subset;
+            masks.note_missed(segment, key, missed, build);
+        }
     }
 
     fn scan(

@@ -103,6 +103,10 @@ pub(in crate::http) struct CollectionInfo {
     /// Points that are in memory and in the log, not yet in a segment.
     memtable_points: u64,
     memtable_bytes: u64,
+    /// Graphs of what filters that return match.
+    subset_graphs: u64,
+    /// Bytes of these in memory.
+    subset_graph_bytes: u64,
     /// Metadata fields seen or declared, by name.
     fields: BTreeMap<String, FieldInfo>,
     /// The position in the log of the last acknowledged write.
@@ -211,6 +215,8 @@ struct SearchCounts {
     walk: u64,
     /// Segments whose graph was walked through matching points alone.
     hop: u64,
+    /// Segments of which a graph of the matching points was walked.
+    subset: u64,
     /// Segments of which the nearest points were read to see whether they match.
     check: u64,
     /// Segments searched in the one way their index has, or without a filter.
@@ -233,6 +239,7 @@ impl From<engine::SearchCounts> for SearchCounts {
             scan: counts.scan,
             walk: counts.walk,
             hop: counts.hop,
+            subset: counts.subset,
             check: counts.check,
             index: counts.index,
             sketches: counts.sketches,
@@ -278,6 +285,8 @@ impl TryFrom<engine::CollectionInfo> for CollectionInfo {
             segments: info.segments.into_iter().map(segment).collect(),
             memtable_points: info.memtable_points,
             memtable_bytes: info.memtable_bytes,
+            subset_graphs: info.subset_graphs,
+            subset_graph_bytes: info.subset_graph_bytes,
             fields,
             position: info.position,
             flushed_position: info.flushed_position,

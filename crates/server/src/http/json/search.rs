@@ -123,6 +123,8 @@ enum Plan {
     Walk,
     /// Walk the graph through matching points alone.
     Hop,
+    /// Walk a graph of the matching points alone, where there is one: for filters that return often. Else as if none were asked for.
+    Subset,
     /// Read the nearest points to see whether they match.
     Check,
 }
@@ -152,6 +154,7 @@ impl From<Plan> for engine::Plan {
             Plan::Scan => Self::Scan,
             Plan::Walk => Self::Walk,
             Plan::Hop => Self::Hop,
+            Plan::Subset => Self::Subset,
             Plan::Check => Self::Check,
         }
     }

@@ -816,6 +816,10 @@ async fn a_search_explains_itself_and_inner_fields_are_paths() {
     let checked = face.post(path, checked).await;
     assert_eq!(checked.status, StatusCode::OK, "{}", checked.body);
     assert!(checked.body["explanation"]["parts"][0]["cost_us"].is_number());
+    let params = json!({"plan": "subset"});
+    let subset = json!({"vector": [1, 0, 0], "filter": {"price": {"$lt": 1e9}}, "params": params});
+    let subset = face.post(path, subset).await;
+    assert_eq!(subset.status, StatusCode::OK, "{}", subset.body);
     let costs = json!({"vector": [1, 0, 0], "params": {"plan_costs": "guessed"}});
     let refused = face.post(path, costs).await;
     assert!(

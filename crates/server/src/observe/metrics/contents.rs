@@ -41,6 +41,7 @@ const COUNTERS: [OfSearches; 4] = [
                 ("scan", counts.scan),
                 ("walk", counts.walk),
                 ("hop", counts.hop),
+                ("subset", counts.subset),
                 ("check", counts.check),
                 ("index", counts.index),
                 ("sketches", counts.sketches),
@@ -74,7 +75,7 @@ struct OfCollection {
     value: fn(&CollectionInfo) -> f64,
 }
 
-const GAUGES: [OfCollection; 14] = [
+const GAUGES: [OfCollection; 15] = [
     OfCollection {
         name: "vectors_total",
         help: "Live points",
@@ -122,6 +123,11 @@ const GAUGES: [OfCollection; 14] = [
         name: "memtable_bytes",
         help: "Bytes of points that are in memory and in the log, not yet in a segment",
         value: |info| info.memtable_bytes as f64,
+    },
+    OfCollection {
+        name: "subset_graph_bytes",
+        help: "Bytes of graphs in memory of what filters that return match",
+        value: |info| info.subset_graph_bytes as f64,
     },
     OfCollection {
         name: "write_stalls",

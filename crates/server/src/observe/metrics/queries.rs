@@ -69,7 +69,9 @@ fn values(label: &str) -> Option<Vec<&'static str>> {
             .chain(ErrorKind::all().map(ErrorKind::name))
             .collect(),
         "face" => vec!["grpc", "http"],
-        "plan" => vec!["scan", "walk", "hop", "check", "index", "sketches"],
+        "plan" => vec![
+            "scan", "walk", "hop", "subset", "check", "index", "sketches",
+        ],
         "result" => vec!["hit", "miss"],
         "job" => vec!["vecdb"],
         _ => return None,

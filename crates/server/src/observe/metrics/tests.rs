@@ -222,6 +222,11 @@ fn the_contents_of_the_database_are_those_of_the_last_look() {
             r#"searched_segments_total{collection="docs",plan="hop"}"#,
             0.0,
         ),
+        (
+            r#"searched_segments_total{collection="docs",plan="subset"}"#,
+            0.0,
+        ),
+        (r#"subset_graph_bytes{collection="docs"}"#, 0.0),
         (r#"plan_switches_total{collection="docs"}"#, 0.0),
         (r#"mask_cache_total{collection="docs",result="hit"}"#, 0.0),
         (r#"result_cache_total{collection="docs",result="hit"}"#, 2.0),
