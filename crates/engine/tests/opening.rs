@@ -201,3 +201,29 @@ fn a_collection_that_is_ahead_of_the_log_is_quarantined() {
     other.upsert(vec![point(2)]).unwrap();
     assert_eq!(ids_of(&other), ["2"]);
 }
+
+/// What segments hold is not kept in the newest log file either.
+#[test]
+fn a_closed_database_leaves_an_empty_log() {
+    let disk = SimDisk::new();
+    let db = open(&disk, false);
+    let config = CollectionConfig::new(2, Metric::L2);
+    let collection = db.create_collection("c", config).unwrap();
+    collection.upsert((0..5_000).map(point).collect()).unwrap();
+    drop(collection);
+    db.close().unwrap();
+    let files = disk.files();
+    let log: Vec<&PathBuf> = files
+        .iter()
+        .filter(|file| file.starts_with("/db/wal"))
+        .collect();
+    let bytes: usize = log.iter().map(|file| disk.contents(file).unwrap().len()).sum();
+    assert_eq!(log.len(), 1, "{log:?}");
+    assert!(bytes < 200, "{bytes} bytes of {log:?}");
+    let db = open(&disk, false);
+    let collection = db.collection("c").unwrap();
+    assert_eq!(collection.count(None).unwrap(), 5_000);
+    collection.upsert(vec![point(9_999)]).unwrap();
+    let db = open(&disk.crash_image(CrashMode::LoseUnsynced), false);
+    assert_eq!(db.collection("c").unwrap().count(None).unwrap(), 5_001);
+}

@@ -297,6 +297,11 @@ impl Registry {
         // needed is no harm, and is tried again.
         if next.write(self.shared.disk.as_ref(), &self.root).is_ok() {
             *catalog = next;
+            // The newest file is never freed: where nothing in it is needed an empty one takes its place. An archive asks
+            // for that when it is due.
+            if self.archiver.is_none() && needed == self.log.last() {
+                let _ = self.log.begin_next_file();
+            }
             let _ = self.log.truncate_before(needed + 1);
         }
     }
