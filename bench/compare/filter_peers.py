@@ -35,6 +35,8 @@ class FilterPeer(Protocol):
     """A database with the rows of a data set and their fields `rank` and `place`."""
 
     name: str
+    # With more it takes hours: such data sets are compared without it.
+    rows_max: int | None
     version: str
 
     def __init__(self, folder: Path, dataset: Dataset) -> None: ...
@@ -50,6 +52,7 @@ class Qdrant:
     """qdrant-client on a folder: exact scans in numpy."""
 
     name = "qdrant"
+    rows_max = 200_000
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
         from qdrant_client import QdrantClient
@@ -88,6 +91,7 @@ class Lance:
     """lancedb on a folder: IVF with HNSW over eight-bit codes, B-trees on the fields, re-ranked."""
 
     name = "lancedb"
+    rows_max = None
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
         lancedb = import_lancedb()
@@ -122,6 +126,7 @@ class Chroma:
     """chromadb on a folder: hnswlib beside SQLite."""
 
     name = "chroma"
+    rows_max = 200_000
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
         import chromadb

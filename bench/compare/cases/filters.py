@@ -107,7 +107,8 @@ def run(settings: Settings) -> dict[str, Result]:
 def compare(settings: Settings, dataset: Dataset) -> Result:
     about = world(dataset, settings.seed)
     ours = Ours(settings.work / f"vecdb-{dataset.name}", about)
-    peers = [kind(settings.work / f"{kind.name}-{dataset.name}", dataset) for kind in FILTER_PEERS]
+    kinds = [kind for kind in FILTER_PEERS if kind.rows_max is None or len(dataset.base) <= kind.rows_max]
+    peers = [kind(settings.work / f"{kind.name}-{dataset.name}", dataset) for kind in kinds]
     for peer in peers:
         peer.load(about.rank, about.place)
         print(f"  {dataset.name}: {peer.name} is loaded", flush=True)
@@ -124,6 +125,7 @@ def compare(settings: Settings, dataset: Dataset) -> Result:
         "metric": dataset.metric,
         "note": dataset.note,
         "versions": {peer.name: peer.version for peer in peers},
+        "peers_left_out": {kind.name: f"more than {kind.rows_max} rows" for kind in FILTER_PEERS if kind not in kinds},
         "cells": cells,
         "planner": regret,
         "filter_ms": ours.filter_ms(),

@@ -217,7 +217,10 @@ fn a_closed_database_leaves_an_empty_log() {
         .iter()
         .filter(|file| file.starts_with("/db/wal"))
         .collect();
-    let bytes: usize = log.iter().map(|file| disk.contents(file).unwrap().len()).sum();
+    let bytes: usize = log
+        .iter()
+        .map(|file| disk.contents(file).unwrap().len())
+        .sum();
     assert_eq!(log.len(), 1, "{log:?}");
     assert!(bytes < 200, "{bytes} bytes of {log:?}");
     let db = open(&disk, false);
